@@ -1,0 +1,90 @@
+"""Streaming document ingestion on Trio: one stream of typed events, everything else a consumer.
+
+The path of the data, and where to read about each step:
+
+    adapter     _adapters   what an adapter has, and the plan made of it
+    engine      _engine     the tasks; _lane, _solo and _crew move one adapter run,
+                            _work brings one record to its end, _inline is the bare form
+    book        _run        decides what is emitted; _watermark, _progress, _ordering, _retry
+    channel     _channel    the bounded buffer, with the failure in band
+    stream      _stream     what the consumer iterates; _pipeline starts it
+
+Words come from _events, _documents, _checkpoints and _errors.
+"""
+
+from ._adapters import (
+    Adapter,
+    Closes,
+    EstimatesTotal,
+    FetchItem,
+    HasStableOrder,
+    Identifies,
+    JudgesErrors,
+)
+from ._checkpoints import Checkpoint, Cursor, Position
+from ._documents import Document
+from ._errors import (
+    CheckpointError,
+    EngineBug,
+    IngestError,
+    MissingExtraError,
+    SetupError,
+    StreamBusyError,
+    StreamClosedError,
+    UnknownEventError,
+)
+from ._events import (
+    AdapterState,
+    AdapterStateChange,
+    BatchProgress,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentRetrying,
+    DocumentSkipped,
+    DocumentStarted,
+    PipelineEvent,
+)
+from ._options import RetryPolicy
+from ._pipeline import IngestionPipeline, RunArguments
+from ._results import DocumentStream, PipelineResult
+from ._stream import EventStream, StreamStatistics
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adapter",
+    "AdapterState",
+    "AdapterStateChange",
+    "BatchProgress",
+    "Checkpoint",
+    "CheckpointError",
+    "Closes",
+    "Cursor",
+    "Document",
+    "DocumentCompleted",
+    "DocumentFailed",
+    "DocumentRetrying",
+    "DocumentSkipped",
+    "DocumentStarted",
+    "DocumentStream",
+    "EngineBug",
+    "EstimatesTotal",
+    "EventStream",
+    "FetchItem",
+    "HasStableOrder",
+    "Identifies",
+    "IngestError",
+    "IngestionPipeline",
+    "JudgesErrors",
+    "MissingExtraError",
+    "PipelineEvent",
+    "PipelineResult",
+    "Position",
+    "RetryPolicy",
+    "RunArguments",
+    "SetupError",
+    "StreamBusyError",
+    "StreamClosedError",
+    "StreamStatistics",
+    "UnknownEventError",
+]

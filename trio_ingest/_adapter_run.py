@@ -1,0 +1,84 @@
+"""What the book of a run knows of one adapter run, and the facts that end a record."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from ._checkpoints import Position
+from ._watermark import Watermark
+
+
+@attrs.frozen
+class Failure:
+    """The fact that an attempt failed."""
+
+    error: Exception
+    error_type: str
+    traceback: str | None
+    is_retryable: bool
+
+
+@attrs.frozen
+class Skip:
+    """The fact that a parsed document is done already."""
+
+    doc_id: str
+    reason: str
+
+
+class AdapterRun:
+    """What the book knows of one adapter run: one adapter with one set of params."""
+
+    __slots__ = (
+        "acknowledged",
+        "cursor",
+        "finished",
+        "first_record",
+        "metadata",
+        "next_record",
+        "open",
+        "parameters",
+        "parameters_key",
+        "resumed_until",
+        "source",
+        "unacknowledged",
+    )
+
+    def __init__(
+        self,
+        source: str,
+        parameters: dict[str, Any],
+        parameters_key: str,
+        watermark: Watermark | None = None,
+        *,
+        first_record: int = 0,
+        finished: bool = False,
+    ) -> None:
+        self.source = source
+        self.parameters = parameters
+        self.parameters_key = parameters_key
+        self.metadata: Mapping[str, Any] = {"adapter": source, "parameters": parameters}
+        self.acknowledged = watermark or Watermark()
+        self.first_record = self.next_record = first_record
+        # Records below this may have ended in an earlier run.
+        ended = self.acknowledged.ended
+        self.resumed_until = ended[-1][1] if ended else self.acknowledged.low
+        self.finished = finished
+        self.open: set[int] = set()
+        self.unacknowledged: deque[tuple[int, int]] = deque()
+
+    def position(self, watermark: Watermark) -> Position:
+        """This adapter run as a checkpoint holds it, taken as far as ``watermark`` says."""
+        return Position(
+            source=self.source,
+            parameters=self.parameters_key,
+            watermark=watermark.low,
+            ended=watermark.ended,
+            cursor=watermark.cursor,
+            cursor_record=watermark.cursor_record,
+            finished=self.finished and not self.open,
+        )

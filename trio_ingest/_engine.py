@@ -1,0 +1,226 @@
+"""One stream's tasks: a nursery, a task for each adapter, the workers, the progress tick.
+
+The engine moves; ``_run`` decides. No exception of an adapter leaves a task: it is
+kept, and raised to the consumer after the last event. So the only cancellation in here
+is the one from outside, and nothing in here cancels the consumer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from ._adapters import AdapterPlan
+from ._channel import Channel
+from ._crew import Crew
+from ._errors import EngineBug, StreamClosedError
+from ._lane import Desk, Lane, Meter, close_fetch, close_within_grace, open_fetch
+from ._options import Policy, RunOptions
+from ._run import Run
+from ._runtime import Nursery, Runtime
+from ._setup import RunSetup, estimate_totals, failure_of, where
+from ._solo import Solo
+from ._work import Work
+
+# A progress event comes at least once a second: looking four times a second whether
+# three quarters have passed keeps that promise whenever the last one came.
+_TICK_SECONDS = 0.25
+_DUE_SECONDS = 0.75
+
+_CANCELLED = (
+    "The stream was cancelled from outside while its consumer was shielded, so no further "
+    "event will come. Leave the block."
+)
+
+
+class Engine:
+    """Everything that runs behind one entered stream."""
+
+    def __init__(self, setup: RunSetup, runtime: Runtime) -> None:
+        self._setup = setup
+        self._runtime = runtime
+        self._policy: Policy = setup.policy
+        options: RunOptions = setup.options
+        clock = runtime.clock()
+        self.run: Run = setup.begin(clock())
+        self.channel = Channel(options.buffer_size, runtime)
+        self.desk = Desk(
+            run=self.run,
+            channel=self.channel,
+            runtime=runtime,
+            clock=clock,
+            wall=self._policy.clock,
+            grace_seconds=self._policy.cleanup_grace_seconds,
+            mode=runtime.value("running"),
+        )
+        self._failures: dict[int, Exception] = {}
+        self._fatal: BaseException | None = None
+        self._inner: Nursery | None = None
+        # Set when the block is being left: what fails from then on reaches no consumer.
+        self.leaving = False
+        self.cleanup_errors: list[Exception] = []
+
+    # -- what a stream may ask for ---------------------------------------------------
+
+    def pause(self) -> None:
+        """Fetch nothing more until ``resume``."""
+        if not self.desk.draining:
+            self.desk.paused = True
+            self.desk.mode.value = "paused"
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        if self.desk.paused:
+            self.desk.paused = False
+            self.desk.mode.value = "running"
+
+    def drain(self) -> None:
+        """Stop fetching, finish what is in flight, end normally."""
+        self.desk.paused, self.desk.draining = False, True
+        self.desk.mode.value = "draining"
+        for lane in self.desk.lanes:
+            lane.stop_fetching()
+
+    # -- the tasks ---------------------------------------------------------------------
+
+    async def work(self) -> None:
+        """Run everything, and close the channel at the end, whatever the end is."""
+        try:
+            await self._all_adapters()
+        except BaseException as error:
+            rest = self._without_cancelled(error)
+            if rest is None:
+                # Only a consumer that shields itself from the cancellation sees this.
+                self.channel.close(StreamClosedError(_CANCELLED))
+                raise
+            self._fatal = self._fatal or rest
+        failures = [self._failures[index] for index in sorted(self._failures)]
+        self.channel.close(self._fatal or failure_of(failures))
+
+    async def _all_adapters(self) -> None:
+        runtime, setup = self._runtime, self._setup
+        self.run.estimated_total = await estimate_totals(setup, self.run)
+        async with runtime.open_nursery() as outer:
+            outer.start_soon(self._tick)
+            async with runtime.open_nursery() as inner:
+                self._inner = inner
+                for index, plan in enumerate(setup.plans):
+                    works = setup.works(self.run, index, self.desk.clock)
+                    inner.start_soon(self._guard, self._adapter, index, plan, works)
+            outer.cancel_scope.cancel()
+        if self._fatal is None:
+            await self.channel.room()
+            self.channel.put(self.desk.progress(checkpoint=True))
+
+    async def _guard(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Let nothing but a cancellation leave a task: the rest ends the stream in band."""
+        try:
+            await task(*args)
+        except BaseException as error:
+            rest = self._without_cancelled(error)
+            if rest is None:
+                raise
+            self._fatal = self._fatal or rest
+            if self._inner is not None:
+                self._inner.cancel_scope.cancel()
+
+    async def _adapter(self, index: int, plan: AdapterPlan, works: Sequence[Work]) -> None:
+        desk, source = self.desk, plan.source
+        lanes = [self._lane(plan, work) for work in works]
+        meter = Meter(desk.clock())
+        failure: Exception | None = None
+        await lanes[0].change_state("running", meter)
+        try:
+            try:
+                for lane in lanes:
+                    if desk.draining:
+                        break
+                    if not lane.adapter_run.finished:
+                        await self._adapter_run(plan, lane)
+            finally:
+                if plan.aclose is not None:
+                    await close_within_grace(
+                        plan.aclose, self._runtime, desk.grace_seconds, f"aclose of {source!r}"
+                    )
+        except EngineBug:
+            raise
+        except Exception as error:
+            self._failures[index] = failure = error
+            if self.leaving:
+                self.cleanup_errors.append(error)
+        if failure is not None:
+            await lanes[0].change_state(
+                "failed", meter, f"{type(failure).__name__}: {failure}"
+            )
+        elif desk.draining and not all(lane.adapter_run.finished for lane in lanes):
+            if self.run.state_of(source) != "draining":
+                await lanes[0].change_state("draining", meter)
+            await lanes[0].change_state("finished", meter, "drained")
+        else:
+            await lanes[0].change_state("finished", meter)
+
+    def _lane(self, plan: AdapterPlan, work: Work) -> Lane:
+        policy = self._policy
+        if policy.workers == 1:
+            return Solo(self.desk, plan, work)
+        return Crew(self.desk, plan, work, workers=policy.workers, ordered=policy.ordered)
+
+    async def _adapter_run(self, plan: AdapterPlan, lane: Lane) -> None:
+        desk = self.desk
+        desk.lanes.append(lane)
+        try:
+            if isinstance(lane, Crew):
+                if self._inner is None:
+                    raise EngineBug("Workers need a nursery before the first adapter runs.")
+                lane.start_workers(self._inner, self._guard)
+            await self._fetch_all(plan, lane)
+        except Exception as error:
+            error.add_note(where(lane.adapter_run))
+            raise
+        finally:
+            desk.lanes.remove(lane)
+            if isinstance(lane, Crew):
+                lane.dismiss()
+
+    async def _fetch_all(self, plan: AdapterPlan, lane: Lane) -> None:
+        desk = self.desk
+        exhausted = False
+        error: Exception | None = None
+        items = open_fetch(plan, lane.work)
+        try:
+            with lane.scope:
+                await lane.move(items)
+                exhausted = not desk.draining
+        except Exception as failure:
+            error = failure
+        finally:
+            lane.end_fetching()
+            await close_fetch(items, plan, self._runtime, desk.grace_seconds)
+        if desk.draining:
+            await lane.change_state("draining", Meter(desk.clock()))
+        if isinstance(lane, Crew):
+            # Also after a failed fetch: what is in flight is not to blame.
+            await lane.finish()
+        if error is not None:
+            raise error
+        lane.adapter_run.finished = exhausted
+
+    async def _tick(self) -> None:
+        desk, run = self.desk, self.run
+        async with aclosing(self._runtime.every(_TICK_SECONDS)) as ticks:  # type: ignore[type-var]
+            async for _ in ticks:
+                if desk.clock() - run.progress_at >= _DUE_SECONDS:
+                    await self.channel.room()
+                    self.channel.put(desk.progress(checkpoint=run.has_news))
+
+    # -- how it ends -------------------------------------------------------------------
+
+    def _without_cancelled(self, error: BaseException) -> BaseException | None:
+        """What is left of an exception besides cancellations, unwrapped when it is one."""
+        if isinstance(error, BaseExceptionGroup):
+            rest = error.split(self._runtime.cancelled)[1]
+            while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:
+                rest = rest.exceptions[0]
+            return rest
+        return None if isinstance(error, self._runtime.cancelled) else error

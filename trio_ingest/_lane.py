@@ -1,0 +1,241 @@
+"""What moving one adapter run through the engine needs, however many workers do it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from ._adapters import AdapterPlan
+from ._channel import Channel
+from ._errors import EngineBug, SetupError
+from ._events import AdapterState, PipelineEvent
+from ._run import Run
+from ._runtime import Runtime, Scope, Value
+from ._work import Tries, Work
+
+Phase: TypeAlias = Literal[
+    "fetch_seconds", "parse_seconds", "consumer_seconds", "throttle_seconds", "idle"
+]
+
+
+class Meter:
+    """Where one task's time goes: what has passed since ``mark`` belongs to ``phase``."""
+
+    __slots__ = ("mark", "phase")
+
+    def __init__(self, now: float) -> None:
+        self.mark = now
+        self.phase: Phase = "idle"
+
+    def turn(self, run: Run, now: float, phase: Phase) -> Phase:
+        """Book the time since the mark and go on in another phase; returns the old one."""
+        before, elapsed = self.phase, now - self.mark
+        if before == "fetch_seconds":
+            run.fetch_seconds += elapsed
+        elif before == "parse_seconds":
+            run.parse_seconds += elapsed
+        elif before == "consumer_seconds":
+            run.consumer_seconds += elapsed
+        elif before == "throttle_seconds":
+            run.throttle_seconds += elapsed
+        self.mark, self.phase = now, phase
+        return before
+
+
+@attrs.define(eq=False)
+class Desk:
+    """What all tasks of one stream share."""
+
+    run: Run
+    channel: Channel
+    runtime: Runtime
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    grace_seconds: float
+    mode: Value  # "running", "paused" or "draining"
+    meters: list[Meter] = attrs.field(factory=list)
+    lanes: list[Lane] = attrs.field(factory=list)
+    paused: bool = False
+    draining: bool = False
+
+    def progress(self, *, checkpoint: bool = False) -> PipelineEvent:
+        """A progress event, true up to now."""
+        now = self.book_time()
+        depth = len(self.channel.queue)
+        return self.run.progress(now, self.wall(), depth, checkpoint=checkpoint)
+
+    def book_time(self) -> float:
+        """Book every task's time up to now; returns now."""
+        now = self.clock()
+        for meter in self.meters:
+            meter.turn(self.run, now, meter.phase)
+        return now
+
+
+class Lane:
+    """One adapter run on its way through the channel; the forms of it add ``move``."""
+
+    def __init__(self, desk: Desk, plan: AdapterPlan, work: Work) -> None:
+        self.desk = desk
+        self.plan = plan
+        self.work = work
+        self.adapter_run = work.adapter_run
+        self.scope: Scope = desk.runtime.cancel_scope()
+        self.fetching: Meter | None = None
+        self._nurseries_before = 0
+
+    async def move(self, items: AsyncIterator[Any]) -> None:
+        """Bring every item to its end, or as far as a drain allows."""
+        raise EngineBug("A lane must know how to move its items.")
+
+    def begin_fetching(self) -> Meter:
+        """Note that this task fetches from now on."""
+        self._nurseries_before = self.desk.runtime.open_nurseries()
+        self.fetching = meter = Meter(self.desk.clock())
+        self.desk.meters.append(meter)
+        meter.phase = "fetch_seconds"
+        return meter
+
+    def end_fetching(self) -> None:
+        """Note that this task fetches no more."""
+        if self.fetching is not None:
+            self.fetching.turn(self.desk.run, self.desk.clock(), "idle")
+            self.desk.meters.remove(self.fetching)
+            self.fetching = None
+
+    def stop_fetching(self) -> None:
+        """Interrupt the fetch if it is waiting; what is in flight goes on."""
+        if self.fetching is not None and self.fetching.phase == "fetch_seconds":
+            self.scope.cancel()
+
+    # -- waiting ---------------------------------------------------------------
+
+    async def room(self, meter: Meter) -> None:
+        """Wait for room, and book the wait as the consumer's."""
+        desk = self.desk
+        before = meter.turn(desk.run, desk.clock(), "consumer_seconds")
+        try:
+            await desk.channel.room()
+        finally:
+            meter.turn(desk.run, desk.clock(), before)
+
+    async def upkeep(self, meter: Meter) -> None:
+        """Let others run, settle what was acknowledged, and emit progress if due."""
+        desk, run, channel = self.desk, self.desk.run, self.desk.channel
+        before = meter.turn(run, desk.clock(), "consumer_seconds")
+        await desk.runtime.cancellation_point()
+        meter.turn(run, desk.clock(), before)
+        run.settle(channel.acknowledged(run.sequence))
+        if run.progress_is_due():
+            if len(channel.queue) >= channel.limit:
+                await self.room(meter)
+            if run.progress_is_due():
+                channel.put(desk.progress())
+            else:  # another task emitted it while this one waited
+                channel.forgo()
+        run.begin_quiet()
+
+    async def obey(self, meter: Meter) -> bool:
+        """Wait while the stream is paused; returns whether it is draining."""
+        desk = self.desk
+        while desk.paused:
+            await self.change_state("paused", meter)
+            before = meter.turn(desk.run, desk.clock(), "throttle_seconds")
+            await desk.mode.wait_value(lambda mode: mode != "paused")
+            meter.turn(desk.run, desk.clock(), before)
+            if not desk.draining:
+                await self.change_state("running", meter)
+        return desk.draining
+
+    async def change_state(
+        self, state: AdapterState, meter: Meter, reason: str | None = None
+    ) -> None:
+        """Emit that the adapter is in another state now."""
+        await self.room(meter)
+        desk, source = self.desk, self.plan.source
+        desk.channel.put(desk.run.state_changed(source, state, desk.wall(), reason))
+
+    async def settle(self, tries: Tries, meter: Meter) -> None:
+        """Bring a record to its final outcome, announcing each retry."""
+        desk, work = self.desk, self.work
+        async with aclosing(work.settle(tries)) as delays:
+            async for delay in delays:
+                await self.room(meter)
+                desk.channel.put(work.retrying(tries, delay))
+                before = meter.turn(desk.run, desk.clock(), "throttle_seconds")
+                await desk.runtime.sleep(delay)
+                meter.turn(desk.run, desk.clock(), before)
+
+    # -- the adapter's iterator ----------------------------------------------------
+
+    def check_scopes(self) -> None:
+        """Refuse an adapter that has yielded inside a deadline or a nursery.
+
+        A cancel scope without a deadline leaves no public trace and is not seen.
+
+        Raises:
+            SetupError: naming the rule and the remedy.
+        """
+        runtime = self.desk.runtime
+        if (
+            runtime.open_nurseries() > self._nurseries_before
+            or runtime.open_deadline(self.scope) != math.inf
+        ):
+            raise yields_in_scope(self.plan.source)
+
+
+def yields_in_scope(source: str) -> SetupError:
+    """What an adapter is told that yields inside a cancel scope."""
+    return SetupError(
+        f"The adapter {source!r} yields inside a cancel scope or a nursery, which would "
+        f"cancel or outlive the wrong code (PEP 789). Close the scope before each yield, "
+        f"or decorate fetch with trio.as_safe_channel."
+    )
+
+
+def open_fetch(plan: AdapterPlan, work: Work) -> AsyncIterator[Any]:
+    """Call ``fetch`` with the run's params, and with its cursor when it resumes.
+
+    Raises:
+        SetupError: when the result cannot be iterated with ``async for``.
+    """
+    adapter_run = work.adapter_run
+    params = dict(adapter_run.parameters)
+    if adapter_run.acknowledged.cursor_record is not None:
+        params["cursor"] = adapter_run.acknowledged.cursor
+    items = plan.fetch(**params)
+    if not hasattr(items, "__aiter__"):
+        raise SetupError(
+            f"fetch of the adapter {plan.source!r} must give an async iterator; it gave "
+            f"a {type(items).__name__}. Write it as `async def fetch` with `yield`."
+        )
+    return aiter(items)
+
+
+async def close_within_grace(
+    close: Callable[[], Any], runtime: Runtime, seconds: float, what: str
+) -> None:
+    """Await a cleanup that no outer cancellation can interrupt, for so many seconds."""
+    with runtime.grace(seconds) as scope:
+        await close()
+    if scope.cancelled_caught:
+        warnings.warn(
+            f"{what} took longer to close than cleanup_grace_seconds={seconds:g} allows, "
+            f"and was cut short.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+async def close_fetch(
+    items: AsyncIterator[Any], plan: AdapterPlan, runtime: Runtime, seconds: float
+) -> None:
+    """Close what ``fetch`` gave, if it can be closed."""
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close_within_grace(close, runtime, seconds, f"fetch of {plan.source!r}")

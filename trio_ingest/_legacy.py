@@ -1,0 +1,88 @@
+"""The old eager loop, kept so that callers can move at their own pace."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+import warnings
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
+
+from ._adapters import AdapterPlan
+from ._checkpoints import Cursor
+from ._documents import Document
+from ._events import DocumentFailed, PipelineEvent
+from ._options import Policy, RunOptions
+from ._results import PipelineResult
+
+REMOVED_IN = "1.0"
+
+_warned = False
+
+
+def warn_once() -> None:
+    """Say, once per process, what to use instead."""
+    global _warned  # noqa: PLW0603
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"run_async_legacy is deprecated and will be removed in trio_ingest "
+            f"{REMOVED_IN}: use stream_events, or run_async for the same result.",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+
+
+async def run_eagerly(
+    plans: Sequence[AdapterPlan], policy: Policy, options: RunOptions
+) -> PipelineResult:
+    """Fetch and parse everything into two lists: no events, no stream, no backpressure."""
+    started_at = policy.clock()
+    documents: list[Document] = []
+    errors: list[DocumentFailed] = []
+    for plan in plans:
+        for params in options.params:
+            number = 0
+            async with aclosing(plan.fetch(**params)) as records:  # type: ignore[type-var]
+                async for record in records:
+                    if isinstance(record, Cursor | PipelineEvent):
+                        continue
+                    try:
+                        document = await _parsed(plan, record)
+                        done = options.completed_ids is not None and (
+                            document.doc_id in options.completed_ids
+                        )
+                        if not done:
+                            documents.append(document)
+                    except Exception as error:
+                        errors.append(_failed(plan, number, record, error))
+                    number += 1
+        if plan.aclose is not None:
+            await plan.aclose()
+    return PipelineResult(
+        documents, errors, len(documents), len(errors), started_at, policy.clock()
+    )
+
+
+async def _parsed(plan: AdapterPlan, record: Any) -> Document:
+    document = plan.parse(record)
+    if inspect.isawaitable(document):
+        document = await document
+    if not isinstance(document, Document) or not isinstance(document.doc_id, str):
+        raise TypeError("parse must return a Document whose doc_id is a string")
+    return document
+
+
+def _failed(plan: AdapterPlan, number: int, record: Any, error: Exception) -> DocumentFailed:
+    return DocumentFailed(
+        doc_id=None,
+        error=error,
+        error_type=type(error).__qualname__,
+        retry_count=0,
+        is_retryable=False,
+        traceback="".join(traceback.format_exception(error)),
+        adapter=plan.source,
+        record_number=number,
+        raw=record,
+    )

@@ -1,0 +1,182 @@
+"""The pipeline: adapters plus policies, and the calls that start a run of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any, TypedDict, Unpack
+
+from ._adapters import Adapter, plan_of
+from ._checkpoints import Checkpoint
+from ._errors import SetupError
+from ._events import PipelineEvent
+from ._legacy import run_eagerly, warn_once
+from ._options import Policy, RetryPolicy, RunOptions, _new_pipeline_id
+from ._results import (
+    Collector,
+    DocumentStream,
+    PipelineResult,
+    document_of,
+    is_document,
+)
+from ._runtime import TRIO, Runtime
+from ._setup import RunSetup
+from ._stream import EventStream, Shaping
+
+
+class RunArguments(TypedDict, total=False):
+    """The options of one run; every call that starts one takes them.
+
+    Args:
+        params: a list of keyword mappings; each adapter runs once for each of them.
+        buffer_size: how many events may wait for the consumer; 100.
+        progress_interval: documents between progress events; 100.
+        checkpoint_interval: documents between checkpoints; 1,000.
+        completed_ids: anything with ``in``; documents whose id is in it are skipped.
+        resume_from: the checkpoint of an earlier run.
+        estimated_total: how many records to expect, if the adapters cannot tell.
+    """
+
+    params: Iterable[Mapping[str, Any]]
+    buffer_size: int
+    progress_interval: int
+    checkpoint_interval: int
+    completed_ids: Container[str] | None
+    resume_from: Checkpoint | None
+    estimated_total: int | None
+
+
+class IngestionPipeline:
+    """Adapters plus policies; holds no run state, so it can be run again and again.
+
+    Args:
+        adapters: objects with ``source``, ``fetch`` and ``parse``; they run at the same
+            time in the ``async with`` form, one after another in the bare form.
+        workers: tasks that parse the records of each adapter. More than one helps when
+            ``parse`` awaits something.
+        ordered: with several workers, keep the order of the source.
+        retry: when a failed parse is tried again; never, by default.
+        cleanup_grace_seconds: how long an adapter may take to close after a cancellation.
+        clock: gives the timestamps of events, in seconds since the epoch.
+        new_pipeline_id: names each run.
+
+    Raises:
+        SetupError: when an adapter lacks something, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *adapters: Adapter,
+        workers: int = 1,
+        ordered: bool = True,
+        retry: RetryPolicy | None = None,
+        cleanup_grace_seconds: float = 5.0,
+        clock: Callable[[], float] = time.time,
+        new_pipeline_id: Callable[[], str] = _new_pipeline_id,
+    ) -> None:
+        if not adapters:
+            raise SetupError(
+                "A pipeline needs at least one adapter: IngestionPipeline(MyAdapter())."
+            )
+        self._plans = tuple(plan_of(adapter) for adapter in adapters)
+        sources = [plan.source for plan in self._plans]
+        for source in sources:
+            if sources.count(source) > 1:
+                raise SetupError(
+                    f"Two adapters share the source {source!r}, so their events could not "
+                    f"be told apart. Give each a source of its own."
+                )
+        self._policy = Policy(
+            workers=workers,
+            ordered=ordered,
+            retry=RetryPolicy() if retry is None else retry,
+            cleanup_grace_seconds=cleanup_grace_seconds,
+            clock=clock,
+            new_pipeline_id=new_pipeline_id,
+        )
+
+    def stream_events(
+        self,
+        *,
+        event_filter: Callable[[PipelineEvent], bool] | None = None,
+        event_transformer: Callable[[PipelineEvent], Any] | None = None,
+        **options: Unpack[RunArguments],
+    ) -> EventStream:
+        """The primary API: one run as a stream of events.
+
+        Args:
+            event_filter: which events the caller sees; changes no bookkeeping.
+            event_transformer: what the caller sees instead of each.
+            options: see ``RunArguments``.
+
+        Raises:
+            SetupError: when an option is wrong, or asyncio is running here.
+            CheckpointError: when ``resume_from`` does not fit.
+
+        Memory: ``buffer_size`` events and ``workers`` records (with ``ordered``, as many
+        results again), however many documents there are.
+        """
+        shaping = None
+        if event_filter is not None or event_transformer is not None:
+            shaping = Shaping(event_filter, event_transformer)
+        return self._stream(TRIO, shaping, options)
+
+    def iter_results(self, **options: Unpack[RunArguments]) -> DocumentStream:
+        """The documents of the completed events alone, in the same two forms.
+
+        Failed documents are passed over: whoever must know of them uses ``stream_events``.
+
+        Raises: as ``stream_events``.
+
+        Memory: as ``stream_events``.
+        """
+        return DocumentStream(self._stream(TRIO, Shaping(is_document, document_of), options))
+
+    async def run_async(self, **options: Unpack[RunArguments]) -> PipelineResult:
+        """Run to the end and return everything in one object.
+
+        Raises:
+            Exception: a dead adapter's failure, with a note of what was discarded.
+
+        Memory: every document and every failure. Past 10,000 documents a
+        ``ResourceWarning`` says so; ``stream_events`` needs a few hundred objects.
+        """
+        clock = self._policy.clock
+        collector = Collector([plan.source for plan in self._plans], clock())
+        try:
+            async with self._stream(TRIO, None, options) as events:
+                async for event in events:
+                    collector.take(event)
+        except Exception as error:
+            error.add_note(
+                f"{collector.count} documents completed and were discarded: use stream_events"
+            )
+            raise
+        return collector.result(clock())
+
+    async def run_async_legacy(
+        self,
+        *,
+        params: Iterable[Mapping[str, Any]] = ({},),
+        completed_ids: Container[str] | None = None,
+    ) -> PipelineResult:
+        """Deprecated: the old eager loop, without events, workers, retries or backpressure.
+
+        Memory: every document and every failure.
+        """
+        warn_once()
+        options = RunOptions(params=params, completed_ids=completed_ids)
+        setup = RunSetup(self._plans, self._policy, options)
+        return await run_eagerly(setup.plans, setup.policy, options)
+
+    def _stream(
+        self, runtime: Runtime, shaping: Shaping | None, options: RunArguments
+    ) -> EventStream:
+        host = runtime.check_host()
+        if host is not None:
+            raise SetupError(
+                f"{host} is running here, and this stream runs on Trio. Use "
+                f"trio_ingest.aio.stream_events(pipeline, ...), which runs on both."
+            )
+        setup = RunSetup(self._plans, self._policy, RunOptions(**options))
+        return EventStream(setup, runtime, shaping)

@@ -1,0 +1,137 @@
+"""Consumers that are part of the public face: documents only, and the eager list."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+from ._checkpoints import Checkpoint
+from ._documents import Document
+from ._events import DocumentCompleted, DocumentFailed, PipelineEvent
+from ._stream import EventStream, StreamStatistics
+
+# Past this many, holding every document is likely to be a mistake.
+EAGER_LIMIT = 10_000
+
+
+@attrs.frozen
+class PipelineResult:
+    """Everything an eager run gave.
+
+    Args:
+        documents: in the order of the adapters, and within one as they completed.
+        errors: the failed documents' events, likewise.
+        success_count: how many documents there are.
+        failure_count: how many errors there are.
+        started_at: seconds since the epoch.
+        completed_at: seconds since the epoch.
+    """
+
+    documents: list[Document]
+    errors: list[DocumentFailed]
+    success_count: int
+    failure_count: int
+    started_at: float
+    completed_at: float
+
+
+class DocumentStream:
+    """The documents of a stream, in the same two forms; made by ``iter_results``.
+
+    Asking for the next document acknowledges the one before, and everything else that
+    came until then.
+    """
+
+    def __init__(self, events: EventStream) -> None:
+        self._events = events
+
+    async def __aenter__(self) -> Self:
+        await self._events.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool:
+        return await self._events.__aexit__(exc_type, exc, tb)
+
+    def __aiter__(self) -> AsyncIterator[Document]:
+        return aiter(self._events)
+
+    async def __anext__(self) -> Document:
+        document: Document = await anext(self._events)
+        return document
+
+    def drain(self) -> None:
+        """See ``EventStream.drain``."""
+        self._events.drain()
+
+    def pause(self) -> None:
+        """See ``EventStream.pause``."""
+        self._events.pause()
+
+    def resume(self) -> None:
+        """See ``EventStream.resume``."""
+        self._events.resume()
+
+    def statistics(self) -> StreamStatistics:
+        """See ``EventStream.statistics``."""
+        return self._events.statistics()
+
+    def checkpoint(self) -> Checkpoint:
+        """See ``EventStream.checkpoint``."""
+        return self._events.checkpoint()
+
+
+def is_document(event: PipelineEvent) -> bool:
+    """Whether the event brings a document."""
+    return isinstance(event, DocumentCompleted)
+
+
+def document_of(event: PipelineEvent) -> Document:
+    """The document that such an event brings."""
+    if not isinstance(event, DocumentCompleted):
+        raise TypeError(f"{type(event).__name__} brings no document")
+    return event.document
+
+
+class Collector:
+    """The consumer behind ``run_async``: keeps every document and every failure.
+
+    Memory: all of them.
+    """
+
+    def __init__(self, sources: list[str], started_at: float) -> None:
+        self._documents: dict[str, list[Document]] = {source: [] for source in sources}
+        self._errors: dict[str, list[DocumentFailed]] = {source: [] for source in sources}
+        self._started_at = started_at
+        self.count = 0
+
+    def take(self, event: PipelineEvent) -> None:
+        """Keep what the event brings."""
+        if isinstance(event, DocumentCompleted):
+            self._documents[event.adapter_metadata["adapter"]].append(event.document)
+            self.count += 1
+            if self.count == EAGER_LIMIT + 1:
+                warnings.warn(
+                    f"run_async holds every document in memory, and there are more than "
+                    f"{EAGER_LIMIT}: use stream_events or iter_results instead.",
+                    ResourceWarning,
+                    stacklevel=2,
+                )
+        elif isinstance(event, DocumentFailed):
+            self._errors[event.adapter].append(event)
+
+    def result(self, completed_at: float) -> PipelineResult:
+        """Everything, in the order of the adapters."""
+        documents = [d for group in self._documents.values() for d in group]
+        errors = [e for group in self._errors.values() for e in group]
+        return PipelineResult(
+            documents, errors, len(documents), len(errors), self._started_at, completed_at
+        )

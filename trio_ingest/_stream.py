@@ -1,0 +1,283 @@
+"""One run, being consumed: the two forms of a stream behind one class."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+
+from ._checkpoints import Checkpoint
+from ._engine import Engine
+from ._errors import SetupError, StreamClosedError
+from ._events import PipelineEvent
+from ._inline import Inline
+from ._runtime import Runtime, ki_protected
+from ._setup import RunSetup
+
+
+@attrs.frozen(kw_only=True)
+class StreamStatistics:
+    """A stream at one moment.
+
+    Args:
+        queue_depth: events waiting for the consumer.
+        buffer_size: how many may wait.
+        in_flight: documents started and not ended.
+        completed: documents completed.
+        failed: documents failed.
+        skipped: records that were done already.
+        retried: retries announced.
+        fetch_seconds: time spent in ``fetch``, summed over tasks like the next three.
+        parse_seconds: time spent in ``parse``.
+        consumer_seconds: time spent waiting for the consumer.
+        throttle_seconds: time spent held back on purpose.
+    """
+
+    queue_depth: int
+    buffer_size: int
+    in_flight: int
+    completed: int
+    failed: int
+    skipped: int
+    retried: int
+    fetch_seconds: float
+    parse_seconds: float
+    consumer_seconds: float
+    throttle_seconds: float
+
+
+@attrs.frozen
+class Shaping:
+    """What the caller wants to see of the events; touches no bookkeeping."""
+
+    event_filter: Callable[[PipelineEvent], bool] | None
+    event_transformer: Callable[[PipelineEvent], Any] | None
+
+    def passes(self, event: PipelineEvent) -> bool:
+        return self.event_filter is None or self.event_filter(event)
+
+    def shaped(self, event: PipelineEvent) -> Any:
+        return event if self.event_transformer is None else self.event_transformer(event)
+
+
+class EventStream:
+    """One run of a pipeline, as a stream of events; made by ``stream_events``.
+
+    ``async with pipeline.stream_events() as events: async for event in events`` is the
+    primary form: adapters run in tasks of their own, and when the block has been left, by
+    any road, every task is gone and every adapter is closed.
+    ``async for event in pipeline.stream_events()`` is the bare form: everything happens in
+    the caller's task, one record at a time, with no buffer.
+
+    Asking for the next event acknowledges the one before. A stream is one run: it cannot
+    be entered or iterated again.
+
+    Memory: ``buffer_size`` events and ``workers`` records (with ``ordered``, as many
+    results again); in the bare form one record and its events.
+    """
+
+    def __init__(self, setup: RunSetup, runtime: Runtime, shaping: Shaping | None) -> None:
+        self._setup = setup
+        self._runtime = runtime
+        self._shaping = shaping
+        self._engine: Engine | None = None
+        self._inline: Inline | None = None
+        self._bare: AsyncGenerator[Any, None] | None = None
+        self._nursery_manager: Any = None
+        self._closed = False
+        self._get: Callable[[], Any] = self._get_bare
+
+    # -- the async with form -------------------------------------------------------
+
+    @ki_protected
+    async def __aenter__(self) -> Self:
+        if self._engine is not None or self._inline is not None or self._closed:
+            raise StreamClosedError(
+                "This stream was entered or iterated before, and a stream is one run. "
+                "Call stream_events again for another."
+            )
+        engine = Engine(self._setup, self._runtime)
+        manager = self._runtime.open_nursery()
+        nursery = await manager.__aenter__()
+        self._engine, self._nursery_manager, self._nursery = engine, manager, nursery
+        self._get = engine.channel.get if self._shaping is None else self._get_shaped
+        nursery.start_soon(engine.work)
+        return self
+
+    @ki_protected
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool:
+        engine = self._engine
+        if engine is None or self._closed:
+            raise StreamClosedError("This stream is not open, so it cannot be closed.")
+        engine.leaving = self._closed = True
+        self._get = self._get_closed
+        self._nursery.cancel_scope.cancel()
+        # Without the body's exception: the nursery would wrap it in a group.
+        await self._nursery_manager.__aexit__(None, None, None)
+        # Only now: a producer that is still being cancelled must find the channel whole.
+        engine.channel.close(engine.channel.failure)
+        self._raise_what_nobody_saw(engine, exc)
+        return False
+
+    def _raise_what_nobody_saw(self, engine: Engine, exc: BaseException | None) -> None:
+        failure = engine.channel.failure
+        if failure is not None and not isinstance(failure, Exception) and exc is not failure:
+            raise failure  # Ctrl-C must not be lost because the consumer had stopped asking
+        errors = engine.cleanup_errors
+        if exc is None and errors:
+            raise errors[0] if len(errors) == 1 else ExceptionGroup("cleanup failed", errors)
+        for error in errors if exc is not None else ():
+            exc.add_note(f"Besides, closing an adapter failed: {error!r}")
+
+    # -- iteration ---------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        if self._engine is not None or self._closed:
+            return self
+        return self._bare_events()
+
+    def __anext__(self) -> Any:
+        """The next event. If cancelled, nothing is lost.
+
+        Raises:
+            StopAsyncIteration: at the end of the stream.
+            StreamBusyError: when another task is waiting for the next event.
+            StreamClosedError: when the block has been left.
+            Exception: a dead adapter's failure, after the last event; of several, an
+                ``ExceptionGroup`` in adapter order.
+        """
+        return self._get()
+
+    async def _get_shaped(self) -> Any:
+        engine, shaping = self._engine, self._shaping
+        if engine is None or shaping is None:
+            return await self._get_closed()
+        while True:
+            event = await engine.channel.get()
+            if shaping.passes(event):
+                return shaping.shaped(event)
+
+    async def _get_closed(self) -> Any:
+        raise StreamClosedError(
+            "The block of this stream has been left, so it has no more events. Iterate "
+            "inside the `async with`."
+        )
+
+    def _get_bare(self) -> Any:
+        return self._bare_events().__anext__()
+
+    def _bare_events(self) -> AsyncGenerator[Any, None]:
+        if self._bare is None:
+            if self._setup.policy.workers > 1:
+                raise SetupError(
+                    f"The bare form works on one record at a time, and this pipeline has "
+                    f"workers={self._setup.policy.workers}. {_USE_BLOCK}"
+                )
+            self._inline = Inline(self._setup, self._runtime)
+            events = self._inline.events
+            self._bare = events if self._shaping is None else _shaped(events, self._shaping)
+        return self._bare
+
+    # -- while it runs -------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Stop fetching, finish what is in flight, and end the stream normally.
+
+        Raises:
+            SetupError: in the bare form, which has nothing to drain.
+            StreamClosedError: when the block has been left.
+        """
+        self._open_engine("drain").drain()
+
+    def pause(self) -> None:
+        """Fetch nothing more until ``resume``; what is in flight and buffered goes on.
+
+        Raises:
+            SetupError: in the bare form: stop asking instead.
+            StreamClosedError: when the block has been left.
+        """
+        self._open_engine("pause").pause()
+
+    def resume(self) -> None:
+        """Go on after ``pause``; changes nothing otherwise.
+
+        Raises:
+            SetupError: in the bare form.
+            StreamClosedError: when the block has been left.
+        """
+        self._open_engine("resume").resume()
+
+    def statistics(self) -> StreamStatistics:
+        """The numbers of this moment.
+
+        Raises:
+            SetupError: before the stream was entered or iterated.
+        """
+        run, depth = self._run_and_depth("statistics")
+        return StreamStatistics(
+            queue_depth=depth,
+            buffer_size=run.buffer_size,
+            in_flight=run.in_flight,
+            completed=run.completed_count,
+            failed=run.failed_count,
+            skipped=run.skipped_count,
+            retried=run.retried_count,
+            fetch_seconds=run.fetch_seconds,
+            parse_seconds=run.parse_seconds,
+            consumer_seconds=run.consumer_seconds,
+            throttle_seconds=run.throttle_seconds,
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        """Covers exactly what the consumer has acknowledged, now.
+
+        The event in the consumer's hands is not acknowledged until it asks for the next.
+        Still works after the block was left.
+
+        Raises:
+            SetupError: before the stream was entered or iterated.
+        """
+        run, _ = self._run_and_depth("checkpoint")
+        if self._engine is not None:
+            return run.checkpoint(self._engine.channel.acknowledged(run.sequence))
+        return run.checkpoint(self._inline.acknowledged if self._inline else 0)
+
+    def _open_engine(self, what: str) -> Engine:
+        if self._closed:
+            raise StreamClosedError(
+                f"The block of this stream has been left, so {what}() comes too late."
+            )
+        if self._engine is None:
+            raise SetupError(f"The bare form has no {what}(). {_USE_BLOCK}")
+        return self._engine
+
+    def _run_and_depth(self, what: str) -> tuple[Any, int]:
+        if self._engine is not None:
+            self._engine.desk.book_time()
+            return self._engine.run, len(self._engine.channel.queue)
+        if self._inline is not None:
+            return self._inline.run, 0
+        raise SetupError(f"This stream has not begun, so it has no {what}() yet. {_USE_BLOCK}")
+
+
+_USE_BLOCK = (
+    "Write `async with pipeline.stream_events() as events:` and iterate `events` inside."
+)
+
+
+async def _shaped(
+    events: AsyncGenerator[PipelineEvent, None], shaping: Shaping
+) -> AsyncGenerator[Any, None]:
+    try:
+        async for event in events:
+            if shaping.passes(event):
+                yield shaping.shaped(event)
+    finally:
+        await events.aclose()

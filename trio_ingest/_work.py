@@ -1,0 +1,267 @@
+"""One record to its end: named, parsed, judged, tried again.
+
+The first attempt at a record with a plain ``parse`` is a plain call, because it is
+nearly every record's whole story. Whatever else can happen goes through ``settle``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container
+from typing import Any
+
+import attrs
+
+from ._adapter_run import AdapterRun, Failure, Skip
+from ._adapters import AdapterPlan
+from ._checkpoints import Cursor
+from ._documents import Document
+from ._errors import shortened
+from ._events import PipelineEvent
+from ._options import RetryPolicy
+from ._retry import delay_before
+from ._run import Run
+
+# Frames kept of a failed parse's traceback. A RecursionError has a thousand, and ten
+# thousand failed documents would hold gigabytes of text.
+TRACEBACK_FRAMES = 20
+
+
+@attrs.define
+class Tries:
+    """One record on its way: what was tried and what came of it."""
+
+    number: int
+    doc_id: str
+    record: Any
+    outcome: Any = None
+    seconds: float = 0.0
+    retry_count: int = 0
+    identified: bool = True
+
+
+class Work:
+    """The work of one adapter run."""
+
+    __slots__ = (
+        "_completed",
+        "_identify",
+        "_known_class",
+        "_parse",
+        "_plan",
+        "_retry",
+        "_seed",
+        "_wall",
+        "adapter_run",
+        "clock",
+        "number",
+        "run",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        adapter_run: AdapterRun,
+        plan: AdapterPlan,
+        *,
+        completed_ids: Container[str] | None,
+        retry: RetryPolicy,
+        seed: object,
+        wall: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self.run = run
+        self.adapter_run = adapter_run
+        self._plan = plan
+        self._parse = plan.parse
+        self._identify = plan.identify
+        self._completed = completed_ids
+        self._retry = retry
+        self._seed = seed
+        self._wall = wall
+        self.clock = clock
+        self._known_class: type | None = None
+        self.number = -1
+
+    def admit(self, item: Any) -> str | Tries | PipelineEvent | None:
+        """Take one item from ``fetch``.
+
+        Returns the id to start the record with, its number being ``self.number``; or
+        tries that have failed already, for a record that could not be named; or an event
+        of the adapter's own; or None when there is nothing to do for it.
+
+        Raises:
+            SetupError: when it is a cursor or an event that may not be.
+        """
+        if item.__class__ is not self._known_class:
+            if isinstance(item, Cursor):
+                self.run.cursor_yielded(self.adapter_run, item.value)
+                return None
+            if isinstance(item, PipelineEvent):
+                return item
+            self._known_class = item.__class__
+        adapter_run = self.adapter_run
+        self.number = number = adapter_run.next_record
+        adapter_run.next_record = number + 1
+        if number < adapter_run.resumed_until and adapter_run.acknowledged.has_ended(number):
+            self.run.passed_over(adapter_run, number)
+            return None
+        if self._identify is None:
+            return f"{adapter_run.source}#{number}"
+        return self._identified(self._identify, item, number)
+
+    def attempt(self, record: Any) -> Any:
+        """Parse once: a Document, a Failure, a Skip, or something to await."""
+        try:
+            result = self._parse(record)
+        except Exception as error:
+            return self.failure(error)
+        if (
+            result.__class__ is Document
+            and result.doc_id.__class__ is str
+            and self._completed is None
+        ):
+            return result
+        return result if inspect.isawaitable(result) else self._judged(result)
+
+    async def settle(self, tries: Tries) -> AsyncGenerator[float, None]:
+        """Bring ``tries`` to its final outcome; yields the delay before each retry.
+
+        Whoever iterates this announces the retry and waits: only they know how.
+        """
+        clock = self.clock
+        while True:
+            if inspect.isawaitable(tries.outcome):
+                began = clock()
+                tries.outcome = await self._awaited(tries.outcome)
+                tries.seconds += clock() - began
+            outcome = tries.outcome
+            if not isinstance(outcome, Failure) or not outcome.is_retryable:
+                return
+            delay = delay_before(
+                tries.retry_count + 1,
+                self._retry,
+                self._seed,
+                self.adapter_run.source,
+                tries.number,
+            )
+            if delay is None:
+                return
+            tries.retry_count += 1
+            yield delay
+            began = clock()
+            tries.outcome = self.attempt(tries.record)
+            tries.seconds += clock() - began
+
+    def start(self, tries: Tries) -> PipelineEvent:
+        """The event that starts a record."""
+        return self.run.started(self.adapter_run, tries.number, tries.doc_id, self._wall())
+
+    def retrying(self, tries: Tries, delay: float) -> PipelineEvent:
+        """The event that announces a retry."""
+        return self.run.retrying(
+            self.adapter_run,
+            tries.number,
+            tries.outcome,
+            tries.doc_id,
+            tries.retry_count,
+            delay,
+            self._wall(),
+        )
+
+    def end(self, tries: Tries) -> PipelineEvent:
+        """The event that ends a record."""
+        run, adapter_run, outcome = self.run, self.adapter_run, tries.outcome
+        if isinstance(outcome, Failure):
+            named = self._identify is not None and tries.identified
+            doc_id = tries.doc_id if named else None
+            return run.failed(
+                adapter_run,
+                tries.number,
+                outcome,
+                doc_id,
+                tries.record,
+                tries.retry_count,
+                self._wall(),
+            )
+        if isinstance(outcome, Skip):
+            return run.skipped(adapter_run, tries.number, outcome, self._wall())
+        return run.completed(
+            adapter_run,
+            tries.number,
+            outcome,
+            tries.seconds,
+            tries.retry_count,
+            self._wall(),
+        )
+
+    def failure(self, error: Exception) -> Failure:
+        """The fact that ``error`` ended an attempt."""
+        if error.__traceback__ is not None:
+            # Our own frame would keep the engine alive as long as the event.
+            error.__traceback__ = error.__traceback__.tb_next
+        kind = type(error)
+        name = kind.__qualname__
+        if kind.__module__ != "builtins":
+            name = f"{kind.__module__}.{name}"
+        text: str | None = None
+        if error.__traceback__ is not None:
+            text = "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES))
+        try:
+            is_retryable = bool(self._plan.is_retryable(error))
+        except Exception as judgement:  # a judge that fails has not said yes
+            error.add_note(f"is_retryable failed on this error: {judgement!r}")
+            is_retryable = False
+        return Failure(error, name, text, is_retryable)
+
+    async def _awaited(self, awaitable: Awaitable[Any]) -> Any:
+        try:
+            result = await awaitable
+        except Exception as error:
+            return self.failure(error)
+        return self._judged(result)
+
+    def _judged(self, result: Any) -> Any:
+        if not isinstance(result, Document):
+            return self.failure(
+                TypeError(
+                    f"parse must return a Document; it returned {shortened(result)}. "
+                    f"To skip a record, do not yield it from fetch."
+                )
+            )
+        if not isinstance(result.doc_id, str):
+            return self.failure(
+                TypeError(
+                    f"Document.doc_id must be a string; it is {shortened(result.doc_id)}. "
+                    f"Convert it in parse."
+                )
+            )
+        return self._skip_if_done(result)
+
+    def _skip_if_done(self, document: Document) -> Any:
+        if self._completed is None:
+            return document
+        try:
+            done = document.doc_id in self._completed
+        except Exception as error:
+            return self.failure(error)
+        return Skip(document.doc_id, "already completed") if done else document
+
+    def _identified(
+        self, identify: Callable[[Any], Any], record: Any, number: int
+    ) -> str | Tries | None:
+        try:
+            doc_id = identify(record)
+            if not isinstance(doc_id, str):
+                raise TypeError(
+                    f"identify must return a string; it returned {shortened(doc_id)}."
+                )
+            done = self._completed is not None and doc_id in self._completed
+        except Exception as error:
+            doc_id = f"{self.adapter_run.source}#{number}"
+            return Tries(number, doc_id, record, self.failure(error), identified=False)
+        if done:
+            self.run.passed_over(self.adapter_run, number)
+            return None
+        return str(doc_id)

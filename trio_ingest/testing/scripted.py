@@ -1,0 +1,119 @@
+"""An adapter that does what a list says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import anyio
+import attrs
+
+from trio_ingest import Cursor, Document, PipelineEvent
+
+
+@attrs.frozen
+class Fail:
+    """A record whose ``parse`` raises ``error``, each time."""
+
+    error: Exception = attrs.field(factory=lambda: ValueError("scripted failure"))
+
+
+@attrs.frozen
+class FailTimes:
+    """A record whose ``parse`` raises an ``OSError`` so many times, then succeeds."""
+
+    times: int
+
+
+@attrs.frozen
+class SlowParse:
+    """A record whose ``parse`` awaits ``seconds``."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Pause:
+    """No record: ``fetch`` awaits ``seconds`` here."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Crash:
+    """No record: ``fetch`` raises ``error`` here."""
+
+    error: Exception = attrs.field(factory=lambda: RuntimeError("scripted crash"))
+
+
+@attrs.define
+class _Record:
+    index: int
+    step: Any
+    attempts: int = 0
+
+
+class ScriptedAdapter:
+    """Yields the steps of a script, and counts what was done to it.
+
+    ``Pause``, ``Crash``, ``Cursor`` and own events act where they stand; every other step
+    is a record, and its document's id is its place in the script as text. A ``Cursor``
+    step resumes behind itself: give it its own index in the script as value.
+
+    Args:
+        script: the steps.
+        source: names the adapter in events.
+        stable_order: whether it may be resumed by counting records.
+
+    Memory: the script, and one small object for each record it has yielded.
+    """
+
+    def __init__(
+        self, script: Iterable[Any], *, source: str = "script", stable_order: bool = True
+    ) -> None:
+        self.script = list(script)
+        self.source = source
+        self.stable_order = stable_order
+        self.opened = 0
+        self.closed = 0
+        self.fetched = 0
+        self.parsed = 0
+
+    async def fetch(self, *, cursor: int | None = None) -> AsyncIterator[Any]:
+        """Yield what the script says, from behind the cursor on."""
+        self.opened += 1
+        try:
+            for index, step in enumerate(self.script):
+                if cursor is not None and index <= cursor:
+                    continue
+                if isinstance(step, Pause):
+                    await anyio.sleep(step.seconds)
+                elif isinstance(step, Crash):
+                    raise step.error
+                elif isinstance(step, Cursor | PipelineEvent):
+                    yield step
+                else:
+                    self.fetched += 1
+                    yield _Record(index, step)
+        finally:
+            self.closed += 1
+
+    def parse(self, record: _Record) -> Any:
+        """Make the document, or do what the step says instead."""
+        self.parsed += 1
+        record.attempts += 1
+        step = record.step
+        if isinstance(step, Fail):
+            raise step.error
+        if isinstance(step, FailTimes) and record.attempts <= step.times:
+            raise OSError(f"scripted failure {record.attempts} of {step.times}")
+        if isinstance(step, SlowParse):
+            return self._slowly(record, step.seconds)
+        return self._document(record)
+
+    async def _slowly(self, record: _Record, seconds: float) -> Document:
+        await anyio.sleep(seconds)
+        return self._document(record)
+
+    def _document(self, record: _Record) -> Document:
+        return Document(str(record.index), self.source, "", raw=record.step)
