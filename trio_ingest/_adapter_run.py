@@ -1,14 +1,20 @@
-"""What the book of a run knows of one adapter run, and the facts that end a record."""
+"""What the book of a run knows of one adapter run, and what a checkpoint may claim of it.
+
+Ends wait here with the sequence of their event, in order, until that event is
+acknowledged. A checkpoint claims only what was; but one that travels inside a progress
+event may claim all of them, since whoever has that event has asked for it, and so
+acknowledged everything before.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from ._checkpoints import Position
+from ._checkpoints import Checkpoint, Position
 from ._watermark import Watermark
 
 
@@ -82,3 +88,37 @@ class AdapterRun:
             cursor_record=watermark.cursor_record,
             finished=self.finished and not self.open,
         )
+
+
+def settle(adapter_runs: Sequence[AdapterRun], acknowledged: int) -> None:
+    """Count as ended what events with a lower sequence than ``acknowledged`` said."""
+    for adapter_run in adapter_runs:
+        waiting = adapter_run.unacknowledged
+        if waiting and waiting[0][0] < acknowledged:
+            end, popleft = adapter_run.acknowledged.end, waiting.popleft
+            while waiting and waiting[0][0] < acknowledged:
+                end(popleft()[1])
+
+
+def acknowledged_checkpoint(adapter_runs: Sequence[AdapterRun]) -> Checkpoint:
+    """Claims what has been settled, and nothing that still waits."""
+    positions = []
+    for adapter_run in adapter_runs:
+        position = adapter_run.position(adapter_run.acknowledged)
+        if adapter_run.unacknowledged:
+            position = attrs.evolve(position, finished=False)
+        positions.append(position)
+    return Checkpoint(tuple(positions))
+
+
+def emitted_checkpoint(adapter_runs: Sequence[AdapterRun]) -> Checkpoint:
+    """Claims every end that was emitted: for the progress event that follows them."""
+    positions = []
+    for adapter_run in adapter_runs:
+        watermark = adapter_run.acknowledged
+        if adapter_run.unacknowledged:
+            watermark = watermark.copy()
+            for _, record_number in adapter_run.unacknowledged:
+                watermark.end(record_number)
+        positions.append(adapter_run.position(watermark))
+    return Checkpoint(tuple(positions))

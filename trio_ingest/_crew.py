@@ -82,31 +82,12 @@ class Crew(Lane):
 
     def _hand_out(self, tries: Tries) -> None:
         self._jobs.append((self._window.take(), tries))
-        if self._idle:
-            self._idle.popleft().wake()
+        if len(self._jobs) == 1:
+            self._wake_one()
 
-    async def _worker(self) -> None:
-        meter = Meter(self.desk.clock())
-        self.desk.meters.append(meter)
-        try:
-            await self._parse_jobs(meter)
-        finally:
-            self.desk.meters.remove(meter)
-
-    async def finish(self) -> None:
-        """Wait until everything fetched has been emitted, then dismiss the workers."""
-        while not self._window.is_empty:
-            await self._fetcher.wait()
-        self.dismiss()
-
-    def dismiss(self) -> None:
-        """Let every worker end when it is idle."""
-        self._no_more = True
-        while self._idle:
-            self._idle.popleft().wake()
-
-    def _hand_out(self, tries: Tries) -> None:
-        self._jobs.append((self._window.take(), tries))
+    def _wake_one(self) -> None:
+        # One at a time, and each wakes the next if there is more to do: when parse does
+        # not wait, a single worker does it all, and the others are left in peace.
         if self._idle:
             self._idle.popleft().wake()
 
@@ -132,6 +113,8 @@ class Crew(Lane):
                     channel.forgo()
                     continue
             place, tries = jobs.popleft()
+            if jobs:
+                self._wake_one()
             meter.turn(run, clock(), "parse_seconds")
             channel.put(work.start(tries))
             if tries.outcome is None:

@@ -7,7 +7,7 @@ is the one from outside, and nothing in here cancels the consumer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -19,7 +19,7 @@ from ._lane import Desk, Lane, Meter, close_fetch, close_within_grace, open_fetc
 from ._options import Policy, RunOptions
 from ._run import Run
 from ._runtime import Nursery, Runtime
-from ._setup import RunSetup, estimate_totals, failure_of, where
+from ._setup import RunSetup, estimate_totals, failure_of, reason_of, where
 from ._solo import Solo
 from ._work import Work
 
@@ -100,9 +100,9 @@ class Engine:
 
     async def _all_adapters(self) -> None:
         runtime, setup = self._runtime, self._setup
-        self.run.estimated_total = await estimate_totals(setup, self.run)
         async with runtime.open_nursery() as outer:
-            outer.start_soon(self._tick)
+            outer.start_soon(self._guard, self._tick)
+            outer.start_soon(self._guard, self._estimate)
             async with runtime.open_nursery() as inner:
                 self._inner = inner
                 for index, plan in enumerate(setup.plans):
@@ -112,6 +112,22 @@ class Engine:
         if self._fatal is None:
             await self.channel.room()
             self.channel.put(self.desk.progress(checkpoint=True))
+        else:
+            await self._report_cancelled()
+
+    async def _report_cancelled(self) -> None:
+        """Say which adapters something fatal has cut short."""
+        desk = self.desk
+        for plan in self._setup.plans:
+            if self.run.state_of(plan.source) not in ("finished", "failed"):
+                await self.channel.room()
+                reason = f"{type(self._fatal).__name__} elsewhere in the run"
+                desk.channel.put(
+                    self.run.state_changed(plan.source, "cancelled", desk.wall(), reason)
+                )
+
+    async def _estimate(self) -> None:
+        self.run.estimated_total = await estimate_totals(self._setup, self.run)
 
     async def _guard(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Let nothing but a cancellation leave a task: the rest ends the stream in band."""
@@ -130,11 +146,11 @@ class Engine:
         lanes = [self._lane(plan, work) for work in works]
         meter = Meter(desk.clock())
         failure: Exception | None = None
-        await lanes[0].change_state("running", meter)
         try:
             try:
+                await lanes[0].change_state("running", meter)
                 for lane in lanes:
-                    if desk.draining:
+                    if (desk.paused or desk.draining) and await lane.obey(meter):
                         break
                     if not lane.adapter_run.finished:
                         await self._adapter_run(plan, lane)
@@ -150,9 +166,7 @@ class Engine:
             if self.leaving:
                 self.cleanup_errors.append(error)
         if failure is not None:
-            await lanes[0].change_state(
-                "failed", meter, f"{type(failure).__name__}: {failure}"
-            )
+            await lanes[0].change_state("failed", meter, reason_of(failure))
         elif desk.draining and not all(lane.adapter_run.finished for lane in lanes):
             if self.run.state_of(source) != "draining":
                 await lanes[0].change_state("draining", meter)
@@ -196,19 +210,32 @@ class Engine:
             error = failure
         finally:
             lane.end_fetching()
-            await close_fetch(items, plan, self._runtime, desk.grace_seconds)
+            closing = await self._close_error(items, plan)
         if desk.draining:
             await lane.change_state("draining", Meter(desk.clock()))
         if isinstance(lane, Crew):
             # Also after a failed fetch: what is in flight is not to blame.
             await lane.finish()
+        error = error or closing
         if error is not None:
             raise error
         lane.adapter_run.finished = exhausted
 
+    async def _close_error(
+        self, items: AsyncIterator[Any], plan: AdapterPlan
+    ) -> Exception | None:
+        """Close what ``fetch`` gave; what that raises must not hide a cancellation."""
+        try:
+            await close_fetch(items, plan, self._runtime, self.desk.grace_seconds)
+        except Exception as error:
+            if self.leaving:
+                self.cleanup_errors.append(error)
+            return error
+        return None
+
     async def _tick(self) -> None:
         desk, run = self.desk, self.run
-        async with aclosing(self._runtime.every(_TICK_SECONDS)) as ticks:  # type: ignore[type-var]
+        async with aclosing(self._runtime.every(_TICK_SECONDS)) as ticks:
             async for _ in ticks:
                 if desk.clock() - run.progress_at >= _DUE_SECONDS:
                     await self.channel.room()

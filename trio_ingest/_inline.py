@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from ._adapters import AdapterPlan
 from ._documents import Document
@@ -17,7 +18,7 @@ from ._events import PipelineEvent
 from ._lane import close_fetch, close_within_grace, open_fetch, yields_in_scope
 from ._run import Run
 from ._runtime import Runtime
-from ._setup import RunSetup, estimate_totals, failure_of, where
+from ._setup import RunSetup, estimate_totals, failure_of, reason_of, where
 from ._work import Tries, Work
 
 # Progress by time comes at the next record after this.
@@ -41,7 +42,8 @@ class Inline:
     @property
     def acknowledged(self) -> int:
         """How many events the consumer has acknowledged."""
-        events = self.events
+        # Known only to the generator itself: is it at a yield, or past one?
+        events: Any = self.events
         asked = events.ag_running or events.ag_frame is None
         return self.run.sequence if asked else max(0, self.run.sequence - 1)
 
@@ -72,8 +74,7 @@ class Inline:
                 yield run.state_changed(plan.source, "finished", wall())
             else:
                 failures.append(failure)
-                reason = f"{type(failure).__name__}: {failure}"
-                yield run.state_changed(plan.source, "failed", wall(), reason)
+                yield run.state_changed(plan.source, "failed", wall(), reason_of(failure))
         yield run.progress(self._clock(), wall(), 0, checkpoint=True)
         await runtime.cancellation_point()
         ended_by = failure_of(failures)
@@ -88,6 +89,7 @@ class Inline:
         run, adapter_run, clock, wall = self.run, work.adapter_run, self._clock, self._wall
         admit, attempt = work.admit, work.attempt
         runtime = self._runtime
+        unchecked: tuple[float, int] | None
         unchecked = runtime.open_deadline(), runtime.open_nurseries()
         mark = clock()
         items = open_fetch(plan, work)
@@ -102,7 +104,7 @@ class Inline:
                         raise yields_in_scope(plan.source)
                     unchecked = None
                 doc_id = admit(record)
-                if doc_id.__class__ is str:
+                if isinstance(doc_id, str):
                     number = work.number
                     yield run.started(adapter_run, number, doc_id, wall())
                     now = clock()

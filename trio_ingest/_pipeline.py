@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from ._adapters import Adapter, plan_of
 from ._checkpoints import Checkpoint
@@ -21,7 +21,10 @@ from ._results import (
 )
 from ._runtime import TRIO, Runtime
 from ._setup import RunSetup
-from ._stream import EventStream, Shaping
+from ._stream import EventStream, Shaping, refuse_other_host
+
+
+Shown = TypeVar("Shown")
 
 
 class RunArguments(TypedDict, total=False):
@@ -95,13 +98,31 @@ class IngestionPipeline:
             new_pipeline_id=new_pipeline_id,
         )
 
+    @overload
+    def stream_events(
+        self,
+        *,
+        event_filter: Callable[[PipelineEvent], bool] | None = None,
+        event_transformer: None = None,
+        **options: Unpack[RunArguments],
+    ) -> EventStream[PipelineEvent]: ...
+
+    @overload
+    def stream_events(
+        self,
+        *,
+        event_filter: Callable[[PipelineEvent], bool] | None = None,
+        event_transformer: Callable[[PipelineEvent], Shown],
+        **options: Unpack[RunArguments],
+    ) -> EventStream[Shown]: ...
+
     def stream_events(
         self,
         *,
         event_filter: Callable[[PipelineEvent], bool] | None = None,
         event_transformer: Callable[[PipelineEvent], Any] | None = None,
         **options: Unpack[RunArguments],
-    ) -> EventStream:
+    ) -> EventStream[Any]:
         """The primary API: one run as a stream of events.
 
         Args:
@@ -171,12 +192,7 @@ class IngestionPipeline:
 
     def _stream(
         self, runtime: Runtime, shaping: Shaping | None, options: RunArguments
-    ) -> EventStream:
-        host = runtime.check_host()
-        if host is not None:
-            raise SetupError(
-                f"{host} is running here, and this stream runs on Trio. Use "
-                f"trio_ingest.aio.stream_events(pipeline, ...), which runs on both."
-            )
+    ) -> EventStream[Any]:
+        refuse_other_host(runtime)
         setup = RunSetup(self._plans, self._policy, RunOptions(**options))
         return EventStream(setup, runtime, shaping)

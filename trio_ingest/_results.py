@@ -46,7 +46,7 @@ class DocumentStream:
     came until then.
     """
 
-    def __init__(self, events: EventStream) -> None:
+    def __init__(self, events: EventStream[Document]) -> None:
         self._events = events
 
     async def __aenter__(self) -> Self:
@@ -65,8 +65,7 @@ class DocumentStream:
         return aiter(self._events)
 
     async def __anext__(self) -> Document:
-        document: Document = await anext(self._events)
-        return document
+        return await anext(self._events)
 
     def drain(self) -> None:
         """See ``EventStream.drain``."""

@@ -18,9 +18,14 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
-
-from ._adapter_run import AdapterRun, Failure, Skip
+from ._adapter_run import (
+    AdapterRun,
+    Failure,
+    Skip,
+    acknowledged_checkpoint,
+    emitted_checkpoint,
+    settle,
+)
 from ._checkpoints import Checkpoint, snapshot_of
 from ._documents import Document
 from ._errors import EngineBug, SetupError, shortened
@@ -354,7 +359,7 @@ class Run:
             self.parse_seconds,
             self.consumer_seconds,
             self.throttle_seconds,
-            self._emitted_checkpoint() if checkpoint else None,
+            emitted_checkpoint(self.adapter_runs) if checkpoint else None,
         )
 
     @property
@@ -364,34 +369,12 @@ class Run:
 
     def settle(self, acknowledged: int) -> None:
         """The consumer has acknowledged every event with a lower sequence than this."""
-        for adapter_run in self.adapter_runs:
-            waiting = adapter_run.unacknowledged
-            if waiting and waiting[0][0] < acknowledged:
-                end, popleft = adapter_run.acknowledged.end, waiting.popleft
-                while waiting and waiting[0][0] < acknowledged:
-                    end(popleft()[1])
+        settle(self.adapter_runs, acknowledged)
 
     def checkpoint(self, acknowledged: int) -> Checkpoint:
         """Covers exactly what has been acknowledged, now."""
-        self.settle(acknowledged)
-        positions = []
-        for adapter_run in self.adapter_runs:
-            position = adapter_run.position(adapter_run.acknowledged)
-            if adapter_run.unacknowledged:
-                position = attrs.evolve(position, finished=False)
-            positions.append(position)
-        return Checkpoint(tuple(positions))
-
-    def _emitted_checkpoint(self) -> Checkpoint:
-        positions = []
-        for adapter_run in self.adapter_runs:
-            watermark = adapter_run.acknowledged
-            if adapter_run.unacknowledged:
-                watermark = watermark.copy()
-                for _, record_number in adapter_run.unacknowledged:
-                    watermark.end(record_number)
-            positions.append(adapter_run.position(watermark))
-        return Checkpoint(tuple(positions))
+        settle(self.adapter_runs, acknowledged)
+        return acknowledged_checkpoint(self.adapter_runs)
 
     def _next_sequence(self) -> int:
         sequence = self.sequence

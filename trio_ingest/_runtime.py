@@ -7,9 +7,9 @@ nothing extra; another library's can be supplied by an object of the same shape.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import trio
 import trio_util
@@ -17,9 +17,6 @@ import trio_util
 ki_protected = trio.lowlevel.enable_ki_protection
 """Holds a Ctrl-C back until the function has returned, so that it cannot fall between
 a change and the wake-up that must follow it. Costs nothing per call."""
-
-T = TypeVar("T")
-
 
 class Scope(Protocol):
     """A cancel scope."""
@@ -67,7 +64,7 @@ class Runtime(Protocol):
     def grace(self, seconds: float) -> AbstractContextManager[Scope]: ...
     def parking(self) -> Parking: ...
     def value(self, initial: Any) -> Value: ...
-    def every(self, seconds: float) -> AsyncIterator[Any]: ...
+    def every(self, seconds: float) -> AsyncGenerator[Any, None]: ...
     async def sleep(self, seconds: float) -> None: ...
     async def cancellation_point(self) -> None: ...
     def open_deadline(self, inside: Any = None) -> float: ...
@@ -122,11 +119,13 @@ class TrioRuntime:
     def parking(self) -> Parking:
         return TrioParking()
 
-    def value(self, initial: T) -> Value:
-        return trio_util.AsyncValue(initial)
+    def value(self, initial: Any) -> Value:
+        value: Value = trio_util.AsyncValue(initial)
+        return value
 
-    def every(self, seconds: float) -> AsyncIterator[Any]:
-        return trio_util.periodic(seconds)
+    def every(self, seconds: float) -> AsyncGenerator[Any, None]:
+        ticks: AsyncGenerator[Any, None] = trio_util.periodic(seconds)
+        return ticks
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)

@@ -36,7 +36,7 @@ class Solo(Lane):
             if desk.draining:
                 return  # never started, so a resumed run fetches it again
             doc_id = admit(record)
-            if doc_id.__class__ is str:
+            if isinstance(doc_id, str):
                 number = work.number
                 if len(queue) >= channel.limit:
                     await self.room(meter)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
@@ -13,8 +13,12 @@ from ._engine import Engine
 from ._errors import SetupError, StreamClosedError
 from ._events import PipelineEvent
 from ._inline import Inline
+from ._run import Run
 from ._runtime import Runtime, ki_protected
-from ._setup import RunSetup
+from ._setup import RunSetup, failure_of
+
+
+Shown = TypeVar("Shown", covariant=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +66,7 @@ class Shaping:
         return event if self.event_transformer is None else self.event_transformer(event)
 
 
-class EventStream:
+class EventStream(Generic[Shown]):
     """One run of a pipeline, as a stream of events; made by ``stream_events``.
 
     ``async with pipeline.stream_events() as events: async for event in events`` is the
@@ -87,12 +91,13 @@ class EventStream:
         self._bare: AsyncGenerator[Any, None] | None = None
         self._nursery_manager: Any = None
         self._closed = False
-        self._get: Callable[[], Any] = self._get_bare
+        self._get: Callable[[], Awaitable[Any]] = self._get_bare
 
     # -- the async with form -------------------------------------------------------
 
     @ki_protected
     async def __aenter__(self) -> Self:
+        refuse_other_host(self._runtime)
         if self._engine is not None or self._inline is not None or self._closed:
             raise StreamClosedError(
                 "This stream was entered or iterated before, and a stream is one run. "
@@ -130,20 +135,20 @@ class EventStream:
         failure = engine.channel.failure
         if failure is not None and not isinstance(failure, Exception) and exc is not failure:
             raise failure  # Ctrl-C must not be lost because the consumer had stopped asking
-        errors = engine.cleanup_errors
-        if exc is None and errors:
-            raise errors[0] if len(errors) == 1 else ExceptionGroup("cleanup failed", errors)
-        for error in errors if exc is not None else ():
-            exc.add_note(f"Besides, closing an adapter failed: {error!r}")
+        unseen = failure_of(engine.cleanup_errors)
+        if unseen is not None and exc is None:
+            raise unseen
+        if unseen is not None and exc is not None:
+            exc.add_note(f"Besides, closing an adapter failed: {unseen!r}")
 
     # -- iteration ---------------------------------------------------------------------
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[Shown]:
         if self._engine is not None or self._closed:
             return self
         return self._bare_events()
 
-    def __anext__(self) -> Any:
+    def __anext__(self) -> Awaitable[Shown]:
         """The next event. If cancelled, nothing is lost.
 
         Raises:
@@ -180,6 +185,7 @@ class EventStream:
                     f"The bare form works on one record at a time, and this pipeline has "
                     f"workers={self._setup.policy.workers}. {_USE_BLOCK}"
                 )
+            refuse_other_host(self._runtime)
             self._inline = Inline(self._setup, self._runtime)
             events = self._inline.events
             self._bare = events if self._shaping is None else _shaped(events, self._shaping)
@@ -258,13 +264,27 @@ class EventStream:
             raise SetupError(f"The bare form has no {what}(). {_USE_BLOCK}")
         return self._engine
 
-    def _run_and_depth(self, what: str) -> tuple[Any, int]:
+    def _run_and_depth(self, what: str) -> tuple[Run, int]:
         if self._engine is not None:
             self._engine.desk.book_time()
             return self._engine.run, len(self._engine.channel.queue)
         if self._inline is not None:
             return self._inline.run, 0
         raise SetupError(f"This stream has not begun, so it has no {what}() yet. {_USE_BLOCK}")
+
+
+def refuse_other_host(runtime: Runtime) -> None:
+    """Refuse to run inside an async library that is not the runtime's.
+
+    Raises:
+        SetupError: naming what to use there.
+    """
+    host = runtime.check_host()
+    if host is not None:
+        raise SetupError(
+            f"{host} is running here, and this stream runs on Trio. Use "
+            f"trio_ingest.aio.stream_events(pipeline, ...), which runs on both."
+        )
 
 
 _USE_BLOCK = (

@@ -230,10 +230,11 @@ class Work:
                     f"To skip a record, do not yield it from fetch."
                 )
             )
-        if not isinstance(result.doc_id, str):
+        doc_id: object = result.doc_id
+        if not isinstance(doc_id, str):
             return self.failure(
                 TypeError(
-                    f"Document.doc_id must be a string; it is {shortened(result.doc_id)}. "
+                    f"Document.doc_id must be a string; it is {shortened(doc_id)}. "
                     f"Convert it in parse."
                 )
             )
