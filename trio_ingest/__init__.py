@@ -1,4 +1,4 @@
-"""Streaming document ingestion on Trio: one stream of typed events, everything else a consumer.
+"""Streaming document ingestion on Trio: one stream of typed events, and its consumers.
 
 The path of the data, and where to read about each step:
 

@@ -57,7 +57,7 @@ class Identifies(Protocol):
 class EstimatesTotal(Protocol):
     """Knows roughly how many records a run will have."""
 
-    def estimate_total(self, **params: Any) -> int | None | Awaitable[int | None]:
+    def estimate_total(self, **params: Any) -> Awaitable[int | None] | int | None:
         """Called once for each adapter run, before the first fetch."""
 
 

@@ -79,7 +79,7 @@ class Channel:
         return sequence - len(self.queue) - self.handed_over
 
     async def room(self) -> None:
-        """Wait until an event fits. The caller puts one, or forgoes, before it awaits again."""
+        """Wait until an event fits; then put one, or forgo, before awaiting again."""
         if self._burst <= 1:
             await self._runtime.cancellation_point()
         if self._producers or self._promised or len(self.queue) >= self._size:
@@ -116,7 +116,7 @@ class Channel:
 
     @ki_protected
     def close(self, failure: BaseException | None) -> None:
-        """Nothing more will come: the consumer sees the end, or ``failure``, after the rest."""
+        """Nothing more will come: after the rest, the consumer sees the end or ``failure``."""
         self.closed = True
         self.failure = failure
         if self._consumer.occupied:

@@ -110,7 +110,7 @@ class Engine:
                     inner.start_soon(self._guard, self._adapter, index, plan, works)
             outer.cancel_scope.cancel()
         if self._fatal is None:
-            await self.channel.room()
+            await self.desk.room(Meter(self.desk.clock()))
             self.channel.put(self.desk.progress(checkpoint=True))
         else:
             await self._report_cancelled()
@@ -209,8 +209,8 @@ class Engine:
         except Exception as failure:
             error = failure
         finally:
-            lane.end_fetching()
             closing = await self._close_error(items, plan)
+            lane.end_fetching()
         if desk.draining:
             await lane.change_state("draining", Meter(desk.clock()))
         if isinstance(lane, Crew):

@@ -36,7 +36,8 @@ class Inline:
         self._runtime = runtime
         self._clock = runtime.clock()
         self._wall = setup.policy.clock
-        self.run: Run = setup.begin(self._clock())
+        self._mark = self._clock()
+        self.run: Run = setup.begin(self._mark)
         self.events: AsyncGenerator[PipelineEvent, None] = self._all_adapters()
 
     @property
@@ -51,8 +52,10 @@ class Inline:
         setup, run, runtime, wall = self._setup, self.run, self._runtime, self._wall
         failures: list[Exception] = []
         run.estimated_total = await estimate_totals(setup, run)
+        self._mark = self._clock()
         for index, plan in enumerate(setup.plans):
             yield run.state_changed(plan.source, "running", wall())
+            self._book_consumer()
             failure: Exception | None = None
             try:
                 try:
@@ -72,14 +75,21 @@ class Inline:
                 failure = error
             if failure is None:
                 yield run.state_changed(plan.source, "finished", wall())
+                self._book_consumer()
             else:
                 failures.append(failure)
                 yield run.state_changed(plan.source, "failed", wall(), reason_of(failure))
+                self._book_consumer()
         yield run.progress(self._clock(), wall(), 0, checkpoint=True)
         await runtime.cancellation_point()
         ended_by = failure_of(failures)
         if ended_by is not None:
             raise ended_by
+
+    def _book_consumer(self) -> None:
+        now = self._clock()
+        self.run.consumer_seconds += now - self._mark
+        self._mark = now
 
     async def _adapter_run(
         self, plan: AdapterPlan, work: Work
@@ -91,7 +101,7 @@ class Inline:
         runtime = self._runtime
         unchecked: tuple[float, int] | None
         unchecked = runtime.open_deadline(), runtime.open_nurseries()
-        mark = clock()
+        mark = self._mark
         items = open_fetch(plan, work)
         try:
             async for record in items:
@@ -100,7 +110,10 @@ class Inline:
                 mark = now
                 if unchecked is not None:
                     deadline, nurseries = unchecked
-                    if runtime.open_deadline() < deadline or runtime.open_nurseries() > nurseries:
+                    if (
+                        runtime.open_deadline() < deadline
+                        or runtime.open_nurseries() > nurseries
+                    ):
                         raise yields_in_scope(plan.source)
                     unchecked = None
                 doc_id = admit(record)
@@ -113,7 +126,9 @@ class Inline:
                     mark = clock()
                     run.parse_seconds += mark - now
                     if outcome.__class__ is Document:
-                        yield run.completed(adapter_run, number, outcome, mark - now, 0, wall())
+                        yield run.completed(
+                            adapter_run, number, outcome, mark - now, 0, wall()
+                        )
                     else:
                         tries = Tries(number, doc_id, record, outcome, mark - now)
                         async with aclosing(work.settle(tries)) as delays:
@@ -157,3 +172,5 @@ class Inline:
         finally:
             grace = self._setup.policy.cleanup_grace_seconds
             await close_fetch(items, plan, runtime, grace)
+            self._mark = clock()
+            run.fetch_seconds += self._mark - mark

@@ -69,6 +69,14 @@ class Desk:
         depth = len(self.channel.queue)
         return self.run.progress(now, self.wall(), depth, checkpoint=checkpoint)
 
+    async def room(self, meter: Meter) -> None:
+        """Wait for room, and book the wait as the consumer's."""
+        before = meter.turn(self.run, self.clock(), "consumer_seconds")
+        try:
+            await self.channel.room()
+        finally:
+            meter.turn(self.run, self.clock(), before)
+
     def book_time(self) -> float:
         """Book every task's time up to now; returns now."""
         now = self.clock()
@@ -91,7 +99,7 @@ class Lane:
 
     async def move(self, items: AsyncIterator[Any]) -> None:
         """Bring every item to its end, or as far as a drain allows."""
-        raise EngineBug("A lane must know how to move its items.")
+        raise EngineBug(f"{type(self).__name__} does not know how to move {items!r}.")
 
     def begin_fetching(self) -> Meter:
         """Note that this task fetches from now on."""
@@ -117,12 +125,7 @@ class Lane:
 
     async def room(self, meter: Meter) -> None:
         """Wait for room, and book the wait as the consumer's."""
-        desk = self.desk
-        before = meter.turn(desk.run, desk.clock(), "consumer_seconds")
-        try:
-            await desk.channel.room()
-        finally:
-            meter.turn(desk.run, desk.clock(), before)
+        await self.desk.room(meter)
 
     async def upkeep(self, meter: Meter) -> None:
         """Let others run, settle what was acknowledged, and emit progress if due."""

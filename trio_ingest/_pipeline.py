@@ -23,7 +23,6 @@ from ._runtime import TRIO, Runtime
 from ._setup import RunSetup
 from ._stream import EventStream, Shaping, refuse_other_host
 
-
 Shown = TypeVar("Shown")
 
 

@@ -18,11 +18,12 @@ ki_protected = trio.lowlevel.enable_ki_protection
 """Holds a Ctrl-C back until the function has returned, so that it cannot fall between
 a change and the wake-up that must follow it. Costs nothing per call."""
 
+
 class Scope(Protocol):
     """A cancel scope."""
 
     def __enter__(self) -> Any: ...
-    def __exit__(self, *exc: Any) -> Any: ...
+    def __exit__(self, *exc: Any) -> Any: ...  # noqa: PYI036 -- Trio's own is narrower
     def cancel(self) -> None: ...
     @property
     def cancelled_caught(self) -> bool: ...

@@ -17,8 +17,7 @@ from ._run import Run
 from ._runtime import Runtime, ki_protected
 from ._setup import RunSetup, failure_of
 
-
-Shown = TypeVar("Shown", covariant=True)
+Shown_co = TypeVar("Shown_co", covariant=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +65,7 @@ class Shaping:
         return event if self.event_transformer is None else self.event_transformer(event)
 
 
-class EventStream(Generic[Shown]):
+class EventStream(Generic[Shown_co]):
     """One run of a pipeline, as a stream of events; made by ``stream_events``.
 
     ``async with pipeline.stream_events() as events: async for event in events`` is the
@@ -143,12 +142,12 @@ class EventStream(Generic[Shown]):
 
     # -- iteration ---------------------------------------------------------------------
 
-    def __aiter__(self) -> AsyncIterator[Shown]:
+    def __aiter__(self) -> AsyncIterator[Shown_co]:
         if self._engine is not None or self._closed:
             return self
         return self._bare_events()
 
-    def __anext__(self) -> Awaitable[Shown]:
+    def __anext__(self) -> Awaitable[Shown_co]:
         """The next event. If cancelled, nothing is lost.
 
         Raises:

@@ -13,8 +13,9 @@ MOST_WAITING_CURSORS = 64
 
 
 class Watermark:
-    """The record number below which everything has ended, the ranges ended beyond
-    it, and the newest cursor that everything before has reached.
+    """Below which record everything has ended, and what has ended beyond it.
+
+    And the newest cursor before which everything has ended.
 
     Memory: one pair for each gap among the ended records (at most as many as are
     in flight), and at most 64 waiting cursors.

@@ -1,0 +1,136 @@
+"""What cannot work is said in a sentence, with exit status 2, or 1 when it had begun."""
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import TypeAlias
+
+import pytest
+
+RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
+
+RUN = ("run", "jsonl:articles.jsonl", "--to", "sqlite:documents.db")
+
+
+@pytest.fixture(autouse=True)
+def _articles(tmp_path: Path) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1}\n')
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("run", "jsonl:missing.jsonl", *RUN[2:]), "'missing.jsonl' does not exist"),
+        (("run", "jsonl:.", *RUN[2:]), "'.' is a directory"),
+        (
+            ("run", "articles.jsonl", *RUN[2:]),
+            "'articles.jsonl' is not of the form jsonl:PATH",
+        ),
+        (("run", "csv:articles.csv", *RUN[2:]), "not of the form jsonl:PATH"),
+        (("run", "jsonl:", *RUN[2:]), "'jsonl:' is not of the form jsonl:PATH"),
+        ((*RUN[:2], "--to", "documents.db"), "'documents.db' is not of the form sqlite:PATH"),
+        (RUN[:2], "--to"),
+        (("run",), "SOURCE"),
+        ((*RUN, "--workers", "0"), "--workers"),
+        ((*RUN, "--buffer-size", "many"), "--buffer-size"),
+        ((*RUN, "--id-field", "text"), "must name two different fields"),
+        ((*RUN, "--unheard-of"), "--unheard-of"),
+        (("unheard-of",), "unheard-of"),
+        ((), "Usage:"),
+    ],
+)
+def test_a_wrong_command_is_explained(
+    cli: RunCli, tmp_path: Path, words: tuple[str, ...], why: str
+) -> None:
+    finished = cli(*words)
+    assert finished.returncode == 2
+    assert why in finished.stderr.decode()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["articles.jsonl"]
+
+
+def test_a_closed_standard_input_is_explained(cli: RunCli) -> None:
+    finished = cli("run", "jsonl:-", *RUN[2:], stdin=None, preexec_fn=lambda: os.close(0))
+    assert finished.returncode == 2
+    assert b"standard input is closed" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("sink", "why"),
+    [
+        ("sqlite:folder", "folder cannot be opened: it is a directory"),
+        ("sqlite:missing/documents.db", "missing does not exist"),
+        ("sqlite:articles.jsonl", "articles.jsonl cannot be opened: it is a file, but not a"),
+        ("sqlite:foreign.db", "foreign.db has a table 'documents' of another shape"),
+    ],
+)
+def test_a_sink_that_cannot_work_is_explained(
+    cli: RunCli, tmp_path: Path, sink: str, why: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1}\n' * 100)
+    connection = sqlite3.connect(tmp_path / "foreign.db")
+    connection.execute("CREATE TABLE documents (id INTEGER PRIMARY KEY, body)")
+    connection.close()
+    finished = cli(*RUN[:3], sink)
+    assert finished.returncode == 2
+    assert why in finished.stderr.decode()
+
+
+def test_a_sink_that_fails_ends_the_run_and_keeps_what_was_committed(
+    cli: RunCli, tmp_path: Path
+) -> None:
+    line = b'{"id": %d, "text": "' + b"x" * 500 + b'"}\n'
+    (tmp_path / "articles.jsonl").write_bytes(b"".join(line % n for n in range(20_000)))
+
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6_000_000, 6_000_000))
+
+    finished = cli(*RUN, preexec_fn=limit_file_size)
+    assert finished.returncode == 1
+    said = finished.stderr.decode()
+    assert "Error: documents.db cannot be written: " in said
+    connection = sqlite3.connect(tmp_path / "documents.db")
+    [(count,)] = connection.execute("SELECT count(*) FROM documents")
+    connection.close()
+    assert 0 < count < 20_000
+    assert f"The run failed: {count:,} documents, 0 failed" in said
+
+
+WITHOUT_CLICK = """
+import sys
+sys.modules["click"] = None
+from trio_ingest.cli import main
+sys.exit(main(["--version"]))
+"""
+
+
+def test_without_click_the_command_to_install_it_is_named(environment: dict[str, str]) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHOUT_CLICK],
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.count(b"\n") == 1
+    assert b"pip install 'trio_ingest[cli]'" in finished.stderr
+
+
+def test_the_version_is_that_of_the_package(cli: RunCli) -> None:
+    import trio_ingest
+
+    finished = cli("--version")
+    assert finished.returncode == 0
+    assert finished.stdout.decode() == f"trio-ingest {trio_ingest.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ("run", "--help")])
+def test_help_is_an_answer(cli: RunCli, words: tuple[str, ...]) -> None:
+    finished = cli(*words)
+    assert finished.returncode == 0
+    assert b"Usage: trio-ingest" in finished.stdout

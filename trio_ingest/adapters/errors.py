@@ -1,0 +1,44 @@
+"""What goes wrong with a file, told so that a person finds the place."""
+
+from __future__ import annotations
+
+from trio_ingest import IngestError
+
+
+class BadLineError(IngestError, ValueError):
+    """One line of a file is no document; the lines around it are not affected.
+
+    Args:
+        path: the file, as the adapter was given it.
+        line_number: the line, counted from 1 as editors do.
+        reason: what is wrong with it, as a sentence.
+    """
+
+    def __init__(self, path: str, line_number: int, reason: str) -> None:
+        super().__init__(path, line_number, reason)
+        self.path = path
+        self.line_number = line_number
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {self.line_number}: {self.reason}"
+
+
+class BadFileError(IngestError, ValueError):
+    """A file cannot be read any further: truncated or damaged gzip, or not UTF-8 at all.
+
+    Args:
+        path: the file, as the adapter was given it.
+        line_number: the last line that was read whole, 0 when there was none.
+        reason: what is wrong, and what to do, as a sentence.
+    """
+
+    def __init__(self, path: str, line_number: int, reason: str) -> None:
+        super().__init__(path, line_number, reason)
+        self.path = path
+        self.line_number = line_number
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = f"after line {self.line_number}" if self.line_number else "line 1"
+        return f"{self.path}, {where}: {self.reason}"

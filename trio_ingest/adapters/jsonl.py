@@ -1,0 +1,246 @@
+"""JSON Lines: one JSON object a line, one document an object."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zlib
+from collections.abc import AsyncGenerator
+from typing import Any, Final, NamedTuple, NoReturn
+
+from trio_ingest import Document, SetupError
+
+from ._chunks import STANDARD_INPUT, ChunkReader
+from ._lines import LineSplitter
+from .errors import BadFileError, BadLineError
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+class LineRecord(NamedTuple):
+    """One line, as ``fetch`` yields it and as a failed document keeps it.
+
+    Args:
+        line_number: counted from 1.
+        data: its bytes, without the line feed.
+    """
+
+    line_number: int
+    data: bytes
+
+
+class JsonLinesAdapter:
+    """Reads documents from a JSON Lines file, plain or gzip, or from standard input.
+
+    Args:
+        path: the file; ``-`` is standard input. It is opened when a run starts.
+        id_field: the field that becomes ``doc_id``. A number becomes a string;
+            a line where it is missing, empty or anything else is a failed document.
+        content_field: the field that becomes ``content``. Missing and null are
+            the empty string; anything else but a string is a failed document.
+        source: how events and documents name this input; the path when None.
+
+    The other fields become ``metadata``; ``raw`` is the line as text. When a
+    line repeats a field, the last one counts. Blank lines, Windows line ends and
+    a UTF-8 byte order mark are passed over.
+
+    Raises:
+        SetupError: ``path`` or a field is empty, or both fields are the same.
+
+    Memory: O(256 KiB + the longest line).
+
+    >>> adapter = JsonLinesAdapter("articles.jsonl", content_field="abstract")
+    >>> adapter.parse(LineRecord(7, b'{"id": 1, "abstract": "On cats.", "year": 1979}'))
+    ... # doctest: +NORMALIZE_WHITESPACE
+    Document(doc_id='1', source='articles.jsonl', content='On cats.',
+    raw='{"id": 1, "abstract": "On cats.", "year": 1979}', metadata={'year': 1979})
+    """
+
+    stable_order: Final = True
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        id_field: str = "id",
+        content_field: str = "text",
+        source: str | None = None,
+    ) -> None:
+        self._path = os.fspath(path)
+        if not self._path:
+            raise SetupError("path is empty; give a file, or - for standard input.")
+        if not id_field or not content_field or id_field == content_field:
+            raise SetupError(
+                f"id_field and content_field must name two different fields; "
+                f"got {_shortened(id_field)} and {_shortened(content_field)}."
+            )
+        self._id_field = id_field
+        self._content_field = content_field
+        self._name = "standard input" if self._path == STANDARD_INPUT else _text_of(self._path)
+        self.source = self._name if source is None else source
+
+    async def fetch(self) -> AsyncGenerator[LineRecord, None]:
+        """Yield a record for each line that is not blank.
+
+        Raises:
+            OSError: the file cannot be opened or read.
+            BadFileError: its gzip data is damaged or ends early, or it is UTF-16.
+
+        By then every whole line before a truncation has been yielded; before
+        other damage to gzip data, all but those of the chunk that it is in.
+        """
+        reader = ChunkReader(self._path, self._name)
+        splitter = LineSplitter()
+        line_number = 0
+        try:
+            while True:
+                chunk = await reader.read()
+                lines = splitter.feed(chunk) if chunk else splitter.finish()
+                if line_number == 0 and lines:
+                    lines[0] = self._without_mark(lines[0])
+                for data in lines:
+                    line_number += 1
+                    if data and not data.isspace():
+                        yield LineRecord(line_number, data)
+                if not chunk:
+                    return
+        except EOFError as error:
+            raise self._bad_file(
+                line_number,
+                "the gzip data ends early: the file is truncated. Fetch it again, "
+                "or unpack what is there and read that.",
+            ) from error
+        except zlib.error as error:
+            raise self._bad_file(
+                line_number,
+                f"the gzip data is damaged, or is no gzip data ({error}). "
+                f"If the file is plain text, take the .gz off its name.",
+            ) from error
+        finally:
+            reader.close()
+
+    def parse(self, record: LineRecord) -> Document:
+        """The document that one line holds.
+
+        Raises:
+            BadLineError: the line is not one; the message names file and line.
+        """
+        text = self._text(record)
+        fields = self._fields(record, text)
+        if "\\ud" in text or "\\uD" in text:
+            self._refuse_lone_surrogates(record, fields)
+        doc_id = self._doc_id(record, fields)
+        content = fields.pop(self._content_field, None)
+        if content is None:
+            content = ""
+        elif type(content) is not str:
+            raise self._bad(
+                record,
+                f"the field {_shortened(self._content_field)} must be a string, "
+                f"not {_described(content)}.",
+            )
+        return Document(doc_id, self.source, content, text, fields)
+
+    def _without_mark(self, first_line: bytes) -> bytes:
+        if first_line.startswith(_UTF_16_MARKS):
+            raise self._bad_file(
+                0,
+                "the file is UTF-16, and JSON Lines is UTF-8. "
+                "Convert it first: iconv -f UTF-16 -t UTF-8.",
+            )
+        return first_line.removeprefix(_BYTE_ORDER_MARK)
+
+    def _text(self, record: LineRecord) -> str:
+        try:
+            return record.data.decode().rstrip("\r")
+        except UnicodeDecodeError as error:
+            raise self._bad(
+                record,
+                f"the line is not valid UTF-8: byte 0x{record.data[error.start]:02x} "
+                f"at position {error.start + 1} ({error.reason}).",
+            ) from error
+
+    def _fields(self, record: LineRecord, text: str) -> dict[str, Any]:
+        try:
+            fields = _DECODER.decode(text)
+        except json.JSONDecodeError as error:
+            raise self._bad(
+                record, f"the line is not valid JSON: {error.msg} at position {error.pos + 1}."
+            ) from error
+        except RecursionError as error:
+            raise self._bad(record, "the line nests values too deeply.") from error
+        except ValueError as error:
+            # A number of thousands of digits, or NaN and its like.
+            raise self._bad(record, f"the line is not valid JSON: {error}.") from error
+        if type(fields) is not dict:
+            raise self._bad(
+                record, f"the line must hold a JSON object, not {_described(fields)}."
+            )
+        return fields
+
+    def _doc_id(self, record: LineRecord, fields: dict[str, Any]) -> str:
+        name = self._id_field
+        if name not in fields:
+            raise self._bad(record, f"the field {_shortened(name)}, the id, is missing.")
+        value = fields.pop(name)
+        if type(value) is str and value:
+            return value
+        if type(value) is int or (type(value) is float and math.isfinite(value)):
+            return str(value)
+        raise self._bad(
+            record,
+            f"the field {_shortened(name)}, the id, must be a string that is not empty, "
+            f"or a number, not {_described(value)}.",
+        )
+
+    def _refuse_lone_surrogates(self, record: LineRecord, fields: dict[str, Any]) -> None:
+        try:
+            _ENCODER.encode(fields).encode()
+        except UnicodeEncodeError as error:
+            raise self._bad(
+                record,
+                f"the line holds half of a surrogate pair "
+                f"(\\u{ord(error.object[error.start]):04x}), which no UTF-8 text can hold.",
+            ) from error
+        except RecursionError as error:
+            raise self._bad(record, "the line nests values too deeply.") from error
+
+    def _bad(self, record: LineRecord, reason: str) -> BadLineError:
+        return BadLineError(self._name, record.line_number, reason)
+
+    def _bad_file(self, line_number: int, reason: str) -> BadFileError:
+        return BadFileError(self._name, line_number, reason)
+
+
+def _text_of(path: str) -> str:
+    # A name that is not UTF-8 on disk must not make every document unstorable.
+    return path.encode(errors="backslashreplace").decode()
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
+
+
+def _described(value: object) -> str:
+    # Never the repr of a list or an object: it may be as deep as the line was.
+    match value:
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+    return _shortened(value)
+
+
+def _shortened(value: object) -> str:
+    text = repr(value[:81] if isinstance(value, str) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
