@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import types
+from typing import Any
+
+import attrs
+import pytest
+
+import trio_ingest
+
+
+def public_modules() -> list[str]:
+    inner = pkgutil.walk_packages(trio_ingest.__path__, "trio_ingest.")
+    names = ["trio_ingest", *(info.name for info in inner)]
+    return [name for name in names if not any(p.startswith("_") for p in name.split("."))]
+
+
+def exports() -> list[Any]:
+    return [
+        pytest.param(getattr(module, name), id=f"{module.__name__}.{name}")
+        for module in map(importlib.import_module, public_modules())
+        for name in getattr(module, "__all__", ())
+        if name != "__version__"
+    ]
+
+
+def callables_of(cls: type) -> list[tuple[str, Any]]:
+    """The public methods and properties that a class of ours adds itself."""
+    kinds = (types.FunctionType, property, classmethod, staticmethod)
+    return [
+        (name, value)
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and isinstance(value, kinds)
+    ]
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_exports_are_importable_unique_and_sorted(name: str) -> None:
+    module = importlib.import_module(name)
+    listed = list(getattr(module, "__all__", ()))
+    assert listed == sorted(set(listed))
+    assert [export for export in listed if not hasattr(module, export)] == []
+
+
+def test_the_packages_say_what_they_export() -> None:
+    packages = [name for name in public_modules() if name.count(".") <= 1]
+    silent = [n for n in packages if not hasattr(importlib.import_module(n), "__all__")]
+    assert silent == []
+
+
+def test_whatever_the_face_shows_is_in_its_list() -> None:
+    shown = {
+        name
+        for name, value in vars(trio_ingest).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert shown - {"annotations"} <= set(trio_ingest.__all__)
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_modules_are_documented(name: str) -> None:
+    assert inspect.getdoc(importlib.import_module(name))
+
+
+@pytest.mark.parametrize("export", exports())
+def test_exports_and_their_methods_are_documented(export: Any) -> None:
+    if not inspect.isclass(export) and not inspect.isfunction(export):
+        return
+    assert export.__doc__, f"{export.__name__} has no docstring."
+    if inspect.isclass(export):
+        silent = [name for name, value in callables_of(export) if not value.__doc__]
+        assert silent == []
+
+
+@pytest.mark.parametrize("export", exports())
+def test_exported_errors_are_ingest_errors(export: Any) -> None:
+    if inspect.isclass(export) and issubclass(export, Exception):
+        assert issubclass(export, trio_ingest.IngestError)
+
+
+@pytest.mark.parametrize("export", exports())
+def test_events_are_frozen_slotted_and_name_their_seconds(export: Any) -> None:
+    if not (inspect.isclass(export) and issubclass(export, trio_ingest.PipelineEvent)):
+        return
+    assert "__dict__" not in dir(export)
+    fields = {field.name: str(field.type) for field in attrs.fields(export)}
+    times = [name for name, kind in fields.items() if "float" in kind]
+    assert [n for n in times if not n.endswith("_seconds")] in (
+        ["timestamp"],
+        ["timestamp", "duration"],
+    )
