@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from ._adapters import AdapterPlan
 from ._documents import Document
 from ._events import PipelineEvent
-from ._lane import Desk, Lane, Meter
+from ._lane import SLICE_SECONDS, Desk, Lane, Meter
 from ._ordering import Window
 from ._runtime import Nursery, Parking
 from ._work import Tries, Work
@@ -20,7 +20,8 @@ Result: TypeAlias = Tries | PipelineEvent
 class Crew(Lane):
     """An adapter run moved by one task that fetches and several that parse.
 
-    Memory: at most ``workers`` records, and with ``ordered`` as many results again.
+    Memory: at most ``workers`` records in work, and as many that wait for a worker or,
+    with ``ordered``, as results for their turn.
     """
 
     def __init__(
@@ -117,12 +118,15 @@ class Crew(Lane):
                 self._wake_one()
             meter.turn(run, clock(), "parse_seconds")
             channel.put(work.start(tries))
+            if clock() >= desk.slice_end:
+                await self.upkeep(meter)
             if tries.outcome is None:
                 began = clock()
                 tries.outcome = work.attempt(tries.record)
                 tries.seconds = clock() - began
                 if tries.outcome.__class__ is not Document:
                     await self.settle(tries, meter)
+                    desk.slice_end = clock() + SLICE_SECONDS  # others ran while it waited
             meter.turn(run, clock(), "idle")
             self._window.finish(place, tries)
             await self._emit_ready(meter)

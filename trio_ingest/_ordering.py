@@ -7,9 +7,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# With ordered=True, this many times `workers` items may be fetched and not yet
-# emitted. At 1 a single slow record idles every other worker; each unit more is
-# `workers` more results that wait in memory.
+# This many times `workers` items may be fetched and not yet emitted: `workers` of them
+# in work and as many waiting, for a worker or, with ordered=True, for their turn. At 1 a
+# worker that ends must wait for the fetch, and in order a slow record idles all others;
+# each unit more is `workers` more records or results that wait in memory.
 WINDOW_PER_WORKER = 2
 
 
@@ -23,7 +24,7 @@ class Window(Generic[T]):
     __slots__ = ("_done", "_finished", "_first", "_next", "_ordered", "size")
 
     def __init__(self, workers: int, *, ordered: bool) -> None:
-        self.size = workers * WINDOW_PER_WORKER if ordered else workers
+        self.size = workers * WINDOW_PER_WORKER
         self._ordered = ordered
         self._next = 0
         self._first = 0

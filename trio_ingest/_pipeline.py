@@ -133,8 +133,8 @@ class IngestionPipeline:
             SetupError: when an option is wrong, or asyncio is running here.
             CheckpointError: when ``resume_from`` does not fit.
 
-        Memory: ``buffer_size`` events and ``workers`` records (with ``ordered``, as many
-        results again), however many documents there are.
+        Memory: ``buffer_size`` events and twice ``workers`` records, however many
+        documents there are.
         """
         shaping = None
         if event_filter is not None or event_transformer is not None:

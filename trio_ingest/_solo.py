@@ -41,6 +41,8 @@ class Solo(Lane):
                 if len(queue) >= channel.limit:
                     await self.room(meter)
                 put(started(adapter_run, number, doc_id, wall()))
+                if now >= desk.slice_end:
+                    await self.upkeep(meter)
                 now = clock() if meter.mark > now else now
                 outcome = attempt(record)
                 end = clock()

@@ -77,8 +77,8 @@ class EventStream(Generic[Shown_co]):
     Asking for the next event acknowledges the one before. A stream is one run: it cannot
     be entered or iterated again.
 
-    Memory: ``buffer_size`` events and ``workers`` records (with ``ordered``, as many
-    results again); in the bare form one record and its events.
+    Memory: ``buffer_size`` events and twice ``workers`` records; in the bare form one
+    record and its events.
     """
 
     def __init__(self, setup: RunSetup, runtime: Runtime, shaping: Shaping | None) -> None:
