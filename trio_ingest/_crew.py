@@ -49,7 +49,7 @@ class Crew(Lane):
         async for record in items:
             meter.turn(run, clock(), "idle")
             if unchecked:
-                self.check_scopes()
+                await self.check_scopes(items)
                 unchecked = False
             if desk.draining:
                 return

@@ -88,7 +88,7 @@ class Engine:
         """Run everything, and close the channel at the end, whatever the end is."""
         try:
             await self._all_adapters()
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
             rest = self._without_cancelled(error)
             if rest is None:
                 # Only a consumer that shields itself from the cancellation sees this.
@@ -133,7 +133,7 @@ class Engine:
         """Let nothing but a cancellation leave a task: the rest ends the stream in band."""
         try:
             await task(*args)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
             rest = self._without_cancelled(error)
             if rest is None:
                 raise
@@ -156,7 +156,7 @@ class Engine:
                         await self._adapter_run(plan, lane)
             finally:
                 if plan.aclose is not None:
-                    await close_within_grace(
+                    await close_within_grace(  # noqa: ASYNC102 -- it shields, for the grace
                         plan.aclose, self._runtime, desk.grace_seconds, f"aclose of {source!r}"
                     )
         except EngineBug:
@@ -203,13 +203,15 @@ class Engine:
         error: Exception | None = None
         items = open_fetch(plan, lane.work)
         try:
-            with lane.scope:
-                await lane.move(items)
-                exhausted = not desk.draining
+            if hasattr(items, "__aenter__"):
+                async with items as records:
+                    exhausted = await self._move(lane, aiter(records))
+            else:
+                exhausted = await self._move(lane, items)
         except Exception as failure:
             error = failure
         finally:
-            closing = await self._close_error(items, plan)
+            closing = await self._close_error(items, plan)  # noqa: ASYNC102 -- it shields
             lane.end_fetching()
         if desk.draining:
             await lane.change_state("draining", Meter(desk.clock()))
@@ -221,9 +223,13 @@ class Engine:
             raise error
         lane.adapter_run.finished = exhausted
 
-    async def _close_error(
-        self, items: AsyncIterator[Any], plan: AdapterPlan
-    ) -> Exception | None:
+    async def _move(self, lane: Lane, records: AsyncIterator[Any]) -> bool:
+        """Move what a fetch gives, unless a drain stops it; returns whether that was all."""
+        with lane.scope as scope:
+            await lane.move(records)
+        return not scope.cancelled_caught and not self.desk.draining
+
+    async def _close_error(self, items: Any, plan: AdapterPlan) -> Exception | None:
         """Close what ``fetch`` gave; what that raises must not hide a cancellation."""
         try:
             await close_fetch(items, plan, self._runtime, self.desk.grace_seconds)

@@ -13,9 +13,9 @@ from typing import Any
 
 from ._adapters import AdapterPlan
 from ._documents import Document
-from ._errors import EngineBug
+from ._errors import EngineBug, SetupError
 from ._events import PipelineEvent
-from ._lane import close_fetch, close_within_grace, open_fetch, yields_in_scope
+from ._lane import close_fetch, close_within_grace, open_fetch, refuse_open_scope
 from ._run import Run
 from ._runtime import Runtime
 from ._setup import RunSetup, estimate_totals, failure_of, reason_of, where
@@ -68,7 +68,10 @@ class Inline:
                     if plan.aclose is not None:
                         grace = setup.policy.cleanup_grace_seconds
                         what = f"aclose of {plan.source!r}"
-                        await close_within_grace(plan.aclose, runtime, grace, what)
+                        # It shields, for the grace.
+                        await close_within_grace(  # noqa: ASYNC102
+                            plan.aclose, runtime, grace, what
+                        )
             except EngineBug:
                 raise
             except Exception as error:
@@ -103,6 +106,12 @@ class Inline:
         unchecked = runtime.open_deadline(), runtime.open_nurseries()
         mark = self._mark
         items = open_fetch(plan, work)
+        if hasattr(items, "__aenter__"):
+            raise SetupError(
+                f"fetch of the adapter {plan.source!r} gives a block to enter, which the bare "
+                f"form must not hold open across a yield. Use `async with "
+                f"pipeline.stream_events() as events:`."
+            )
         try:
             async for record in items:
                 now = clock()
@@ -114,7 +123,7 @@ class Inline:
                         runtime.open_deadline() < deadline
                         or runtime.open_nurseries() > nurseries
                     ):
-                        raise yields_in_scope(plan.source)
+                        await refuse_open_scope(items, plan.source)
                     unchecked = None
                 doc_id = admit(record)
                 if isinstance(doc_id, str):
@@ -171,6 +180,6 @@ class Inline:
             raise
         finally:
             grace = self._setup.policy.cleanup_grace_seconds
-            await close_fetch(items, plan, runtime, grace)
+            await close_fetch(items, plan, runtime, grace)  # noqa: ASYNC102 -- it shields
             self._mark = clock()
             run.fetch_seconds += self._mark - mark

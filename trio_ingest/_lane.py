@@ -186,7 +186,7 @@ class Lane:
 
     # -- the adapter's iterator ----------------------------------------------------
 
-    def check_scopes(self) -> None:
+    async def check_scopes(self, items: AsyncIterator[Any]) -> None:
         """Refuse an adapter that has yielded inside a deadline or a nursery.
 
         A cancel scope without a deadline leaves no public trace and is not seen.
@@ -199,35 +199,55 @@ class Lane:
             runtime.open_nurseries() > self._nurseries_before
             or runtime.open_deadline(self.scope) != math.inf
         ):
-            raise yields_in_scope(self.plan.source)
+            await refuse_open_scope(items, self.plan.source)
 
 
-def yields_in_scope(source: str) -> SetupError:
-    """What an adapter is told that yields inside a cancel scope."""
-    return SetupError(
+async def refuse_open_scope(items: Any, source: str) -> None:
+    """Close what has left a scope open in this task, and say what is wrong with it.
+
+    No scope of ours may be opened or closed before that one is closed: that would
+    corrupt the stack of scopes.
+
+    Raises:
+        SetupError: always.
+    """
+    close = getattr(items, "aclose", None)
+    try:
+        if close is not None:
+            await close()
+    except GeneratorExit:
+        pass
+    except BaseExceptionGroup as group:  # a nursery wraps the GeneratorExit
+        if group.split(GeneratorExit)[1] is not None:
+            raise
+    raise SetupError(
         f"The adapter {source!r} yields inside a cancel scope or a nursery, which would "
         f"cancel or outlive the wrong code (PEP 789). Close the scope before each yield, "
         f"or decorate fetch with trio.as_safe_channel."
     )
 
 
-def open_fetch(plan: AdapterPlan, work: Work) -> AsyncIterator[Any]:
+def open_fetch(plan: AdapterPlan, work: Work) -> Any:
     """Call ``fetch`` with the run's params, and with its cursor when it resumes.
 
+    Gives an async iterator, or the block that ``trio.as_safe_channel`` makes of one.
+
     Raises:
-        SetupError: when the result cannot be iterated with ``async for``.
+        SetupError: when the result is neither.
     """
     adapter_run = work.adapter_run
     params = dict(adapter_run.parameters)
     if adapter_run.acknowledged.cursor_record is not None:
         params["cursor"] = adapter_run.acknowledged.cursor
     items = plan.fetch(**params)
-    if not hasattr(items, "__aiter__"):
-        raise SetupError(
-            f"fetch of the adapter {plan.source!r} must give an async iterator; it gave "
-            f"a {type(items).__name__}. Write it as `async def fetch` with `yield`."
-        )
-    return aiter(items)
+    if hasattr(items, "__aiter__"):
+        return aiter(items)
+    if hasattr(items, "__aenter__"):
+        return items
+    raise SetupError(
+        f"fetch of the adapter {plan.source!r} must give an async iterator; it gave "
+        f"a {type(items).__name__}. Write it as `async def fetch` with `yield`."
+    )
 
 
 async def close_within_grace(

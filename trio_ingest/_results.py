@@ -58,8 +58,8 @@ class DocumentStream:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         tb: TracebackType | None,
-    ) -> bool:
-        return await self._events.__aexit__(exc_type, exc, tb)
+    ) -> None:
+        await self._events.__aexit__(exc_type, exc, tb)  # noqa: ASYNC102 -- bounded there
 
     def __aiter__(self) -> AsyncIterator[Document]:
         return aiter(self._events)

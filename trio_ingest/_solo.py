@@ -31,7 +31,7 @@ class Solo(Lane):
             run.fetch_seconds += now - meter.mark
             meter.mark, meter.phase = now, "parse_seconds"
             if unchecked:
-                self.check_scopes()
+                await self.check_scopes(items)
                 unchecked = False
             if desk.draining:
                 return  # never started, so a resumed run fetches it again

@@ -116,7 +116,7 @@ class EventStream(Generic[Shown_co]):
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         tb: TracebackType | None,
-    ) -> bool:
+    ) -> None:
         engine = self._engine
         if engine is None or self._closed:
             raise StreamClosedError("This stream is not open, so it cannot be closed.")
@@ -124,11 +124,10 @@ class EventStream(Generic[Shown_co]):
         self._get = self._get_closed
         self._nursery.cancel_scope.cancel()
         # Without the body's exception: the nursery would wrap it in a group.
-        await self._nursery_manager.__aexit__(None, None, None)
+        await self._nursery_manager.__aexit__(None, None, None)  # noqa: ASYNC102 -- cancelled
         # Only now: a producer that is still being cancelled must find the channel whole.
         engine.channel.close(engine.channel.failure)
         self._raise_what_nobody_saw(engine, exc)
-        return False
 
     def _raise_what_nobody_saw(self, engine: Engine, exc: BaseException | None) -> None:
         failure = engine.channel.failure
