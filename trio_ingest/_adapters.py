@@ -146,21 +146,13 @@ def check_params(plan: AdapterPlan, params: Mapping[str, Any]) -> None:
         return  # a callable without a signature: only the call can tell
 
 
-def check_cursor(plan: AdapterPlan) -> None:
-    """Refuse to resume by cursor an adapter whose ``fetch`` takes none.
-
-    Raises:
-        SetupError: when ``fetch`` has no parameter ``cursor``.
-    """
+def takes_cursor(plan: AdapterPlan) -> bool:
+    """Whether ``fetch`` has a parameter ``cursor``, and so can go on from one."""
     try:
         parameters = inspect.signature(plan.fetch).parameters.values()
     except ValueError:
-        return
-    if not any(p.name == "cursor" or p.kind is p.VAR_KEYWORD for p in parameters):
-        raise SetupError(
-            f"The adapter {plan.source!r} yields cursors, so its fetch must take "
-            f"`cursor`: write `async def fetch(self, *, cursor=None, ...)`."
-        )
+        return True  # a callable without a signature: only the call can tell
+    return any(p.name == "cursor" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _checked_fetch(adapter: object, kind: str) -> Callable[..., AsyncIterator[Any]]:

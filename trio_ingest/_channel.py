@@ -117,6 +117,11 @@ class Channel:
     @ki_protected
     def close(self, failure: BaseException | None) -> None:
         """Nothing more will come: after the rest, the consumer sees the end or ``failure``."""
+        if isinstance(failure, StopAsyncIteration):
+            # Raised as itself it would look like a clean end.
+            wrapped = RuntimeError("an adapter raised StopAsyncIteration")
+            wrapped.__cause__ = failure
+            failure = wrapped
         self.closed = True
         self.failure = failure
         if self._consumer.occupied:

@@ -25,9 +25,16 @@ class Crew(Lane):
     """
 
     def __init__(
-        self, desk: Desk, plan: AdapterPlan, work: Work, *, workers: int, ordered: bool
+        self,
+        desk: Desk,
+        plan: AdapterPlan,
+        work: Work,
+        meter: Meter,
+        *,
+        workers: int,
+        ordered: bool,
     ) -> None:
-        super().__init__(desk, plan, work)
+        super().__init__(desk, plan, work, meter)
         self._workers = workers
         self._jobs: deque[tuple[int, Tries]] = deque()
         self._idle: deque[Parking] = deque()
@@ -45,7 +52,8 @@ class Crew(Lane):
         desk, work, window = self.desk, self.work, self._window
         run, clock = desk.run, desk.clock
         unchecked = True
-        meter = self.begin_fetching()
+        meter = self.meter
+        self.begin_fetching()
         async for record in items:
             meter.turn(run, clock(), "idle")
             if unchecked:
@@ -65,7 +73,7 @@ class Crew(Lane):
                 await self.upkeep(meter)
             while window.is_full:
                 await self._fetcher.wait()
-            if (desk.paused or desk.draining) and await self.obey(meter):
+            if (desk.paused or desk.draining) and await self.obey():
                 return
             meter.turn(run, clock(), "fetch_seconds")
 
@@ -93,12 +101,8 @@ class Crew(Lane):
             self._idle.popleft().wake()
 
     async def _worker(self) -> None:
-        meter = Meter(self.desk.clock())
-        self.desk.meters.append(meter)
-        try:
+        with self.desk.metered() as meter:
             await self._parse_jobs(meter)
-        finally:
-            self.desk.meters.remove(meter)
 
     async def _parse_jobs(self, meter: Meter) -> None:
         desk, work, jobs, channel = self.desk, self.work, self._jobs, self.desk.channel

@@ -7,6 +7,7 @@ is the one from outside, and nothing in here cancels the consumer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -14,12 +15,12 @@ from typing import Any
 from ._adapters import AdapterPlan
 from ._channel import Channel
 from ._crew import Crew
-from ._errors import EngineBug, StreamClosedError
-from ._lane import Desk, Lane, Meter, close_fetch, close_within_grace, open_fetch
+from ._errors import EngineBug, StreamClosedError, add_note, described
+from ._lane import Desk, Lane, Meter, close_fetch, close_within_grace, open_early, open_fetch
 from ._options import Policy, RunOptions
 from ._run import Run
 from ._runtime import Nursery, Runtime
-from ._setup import RunSetup, estimate_totals, failure_of, reason_of, where
+from ._setup import RunSetup, estimate_totals, failure_of, where
 from ._solo import Solo
 from ._work import Work
 
@@ -54,11 +55,14 @@ class Engine:
             grace_seconds=self._policy.cleanup_grace_seconds,
             mode=runtime.value("running"),
         )
+        self._works = [
+            setup.works(self.run, index, clock) for index in range(len(setup.plans))
+        ]
+        for plan, works in zip(setup.plans, self._works, strict=True):
+            open_early(plan, works[0])
         self._failures: dict[int, Exception] = {}
         self._fatal: BaseException | None = None
         self._inner: Nursery | None = None
-        # Set when the block is being left: what fails from then on reaches no consumer.
-        self.leaving = False
         self.cleanup_errors: list[Exception] = []
 
     # -- what a stream may ask for ---------------------------------------------------
@@ -89,10 +93,10 @@ class Engine:
         try:
             await self._all_adapters()
         except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
-            rest = self._without_cancelled(error)
+            rest = self.without_cancelled(error)
             if rest is None:
                 # Only a consumer that shields itself from the cancellation sees this.
-                self.channel.close(StreamClosedError(_CANCELLED))
+                self.channel.close(self._fatal or StreamClosedError(_CANCELLED))
                 raise
             self._fatal = self._fatal or rest
         failures = [self._failures[index] for index in sorted(self._failures)]
@@ -106,11 +110,12 @@ class Engine:
             async with runtime.open_nursery() as inner:
                 self._inner = inner
                 for index, plan in enumerate(setup.plans):
-                    works = setup.works(self.run, index, self.desk.clock)
+                    works = self._works[index]
                     inner.start_soon(self._guard, self._adapter, index, plan, works)
             outer.cancel_scope.cancel()
         if self._fatal is None:
-            await self.desk.room(Meter(self.desk.clock()))
+            with self.desk.metered() as meter:
+                await self.desk.room(meter)
             self.channel.put(self.desk.progress(checkpoint=True))
         else:
             await self._report_cancelled()
@@ -134,7 +139,7 @@ class Engine:
         try:
             await task(*args)
         except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
-            rest = self._without_cancelled(error)
+            rest = self.without_cancelled(error)
             if rest is None:
                 raise
             self._fatal = self._fatal or rest
@@ -142,43 +147,54 @@ class Engine:
                 self._inner.cancel_scope.cancel()
 
     async def _adapter(self, index: int, plan: AdapterPlan, works: Sequence[Work]) -> None:
-        desk, source = self.desk, plan.source
-        lanes = [self._lane(plan, work) for work in works]
-        meter = Meter(desk.clock())
-        failure: Exception | None = None
-        try:
+        desk = self.desk
+        with desk.metered() as meter:
+            lanes = [self._lane(plan, work, meter) for work in works]
+            first, failure = lanes[0], None
             try:
-                await lanes[0].change_state("running", meter)
-                for lane in lanes:
-                    if (desk.paused or desk.draining) and await lane.obey(meter):
-                        break
-                    if not lane.adapter_run.finished:
-                        await self._adapter_run(plan, lane)
-            finally:
-                if plan.aclose is not None:
-                    await close_within_grace(  # noqa: ASYNC102 -- it shields, for the grace
-                        plan.aclose, self._runtime, desk.grace_seconds, f"aclose of {source!r}"
-                    )
-        except EngineBug:
-            raise
-        except Exception as error:
-            self._failures[index] = failure = error
-            if self.leaving:
-                self.cleanup_errors.append(error)
-        if failure is not None:
-            await lanes[0].change_state("failed", meter, reason_of(failure))
-        elif desk.draining and not all(lane.adapter_run.finished for lane in lanes):
-            if self.run.state_of(source) != "draining":
-                await lanes[0].change_state("draining", meter)
-            await lanes[0].change_state("finished", meter, "drained")
-        else:
-            await lanes[0].change_state("finished", meter)
+                await self._adapter_runs(plan, lanes)
+            except EngineBug:
+                raise
+            except Exception as error:
+                self._failures[index] = failure = error
+                self._keep_if_unheard(error)
+            if failure is not None:
+                await first.change_state("failed", described(failure))
+            elif desk.draining and not all(lane.adapter_run.finished for lane in lanes):
+                if self.run.state_of(plan.source) != "draining":
+                    await first.change_state("draining")
+                await first.change_state("finished", "drained")
+            else:
+                await first.change_state("finished")
 
-    def _lane(self, plan: AdapterPlan, work: Work) -> Lane:
-        policy = self._policy
-        if policy.workers == 1:
-            return Solo(self.desk, plan, work)
-        return Crew(self.desk, plan, work, workers=policy.workers, ordered=policy.ordered)
+    async def _adapter_runs(self, plan: AdapterPlan, lanes: Sequence[Lane]) -> None:
+        """One run after another, and then the adapter's own ``aclose``, by any road."""
+        desk, first = self.desk, lanes[0]
+        try:
+            await first.change_state("running")
+            for lane in lanes:
+                if (desk.paused or desk.draining) and await lane.obey():
+                    break
+                if not lane.adapter_run.finished:
+                    await self._adapter_run(plan, lane)
+        finally:
+            if first.work.opened is not None:
+                await self._close_error(first.work.opened, plan)  # noqa: ASYNC102 -- it shields
+            if plan.aclose is not None:
+                before = first.meter.turn(self.run, desk.clock(), "fetch_seconds")
+                await close_within_grace(  # noqa: ASYNC102 -- it shields, for the grace
+                    plan.aclose,
+                    self._runtime,
+                    desk.grace_seconds,
+                    f"aclose of {plan.source!r}",
+                )
+                first.meter.turn(self.run, desk.clock(), before)
+
+    def _lane(self, plan: AdapterPlan, work: Work, meter: Meter) -> Lane:
+        workers, ordered = self._policy.workers, self._policy.ordered
+        if workers == 1:
+            return Solo(self.desk, plan, work, meter)
+        return Crew(self.desk, plan, work, meter, workers=workers, ordered=ordered)
 
     async def _adapter_run(self, plan: AdapterPlan, lane: Lane) -> None:
         desk = self.desk
@@ -190,7 +206,7 @@ class Engine:
                 lane.start_workers(self._inner, self._guard)
             await self._fetch_all(plan, lane)
         except Exception as error:
-            error.add_note(where(lane.adapter_run))
+            add_note(error, where(lane.adapter_run))
             raise
         finally:
             desk.lanes.remove(lane)
@@ -211,10 +227,11 @@ class Engine:
         except Exception as failure:
             error = failure
         finally:
+            lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
             closing = await self._close_error(items, plan)  # noqa: ASYNC102 -- it shields
-            lane.end_fetching()
+            lane.meter.turn(self.run, desk.clock(), "idle")
         if desk.draining:
-            await lane.change_state("draining", Meter(desk.clock()))
+            await lane.change_state("draining")
         if isinstance(lane, Crew):
             # Also after a failed fetch: what is in flight is not to blame.
             await lane.finish()
@@ -234,8 +251,7 @@ class Engine:
         try:
             await close_fetch(items, plan, self._runtime, self.desk.grace_seconds)
         except Exception as error:
-            if self.leaving:
-                self.cleanup_errors.append(error)
+            self._keep_if_unheard(error)
             return error
         return None
 
@@ -249,7 +265,12 @@ class Engine:
 
     # -- how it ends -------------------------------------------------------------------
 
-    def _without_cancelled(self, error: BaseException) -> BaseException | None:
+    def _keep_if_unheard(self, error: Exception) -> None:
+        """Keep what failed because of a cancellation: no event will tell of it any more."""
+        if self._runtime.open_deadline() == -math.inf and error not in self.cleanup_errors:
+            self.cleanup_errors.append(error)
+
+    def without_cancelled(self, error: BaseException) -> BaseException | None:
         """What is left of an exception besides cancellations, unwrapped when it is one."""
         if isinstance(error, BaseExceptionGroup):
             rest = error.split(self._runtime.cancelled)[1]

@@ -6,6 +6,8 @@ themselves, with notes that say where they happened.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 
 class IngestError(Exception):
     """The base of every exception that trio_ingest itself raises."""
@@ -41,5 +43,22 @@ class EngineBug(IngestError):
 
 def shortened(value: object) -> str:
     """``repr(value)``, cut at 80 characters so that a message stays one sentence."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 -- whatever a user's repr does, there is a message
+        text = f"<{type(value).__name__}, whose repr failed>"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def described(error: BaseException) -> str:
+    """The class and the text of an exception, even when it has no text to give."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 -- the same
+        return f"{type(error).__name__}, whose text failed"
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note, unless the exception is one that cannot be changed."""
+    with suppress(Exception):
+        error.add_note(note)

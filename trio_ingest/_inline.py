@@ -13,12 +13,12 @@ from typing import Any
 
 from ._adapters import AdapterPlan
 from ._documents import Document
-from ._errors import EngineBug, SetupError
+from ._errors import EngineBug, SetupError, add_note, described
 from ._events import PipelineEvent
-from ._lane import close_fetch, close_within_grace, open_fetch, refuse_open_scope
+from ._lane import close_fetch, close_within_grace, first_item, open_early, open_fetch
 from ._run import Run
 from ._runtime import Runtime
-from ._setup import RunSetup, estimate_totals, failure_of, reason_of, where
+from ._setup import RunSetup, estimate_totals, failure_of, where
 from ._work import Tries, Work
 
 # Progress by time comes at the next record after this.
@@ -38,14 +38,25 @@ class Inline:
         self._wall = setup.policy.clock
         self._mark = self._clock()
         self.run: Run = setup.begin(self._mark)
-        self.events: AsyncGenerator[PipelineEvent, None] = self._all_adapters()
+        self._works = [
+            setup.works(self.run, index, self._clock) for index in range(len(setup.plans))
+        ]
+        for plan, works in zip(setup.plans, self._works, strict=True):
+            open_early(plan, works[0])
+        self.failure: Exception | None = None
+        self.events: Any = self._all_adapters()
+        self._left = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last event was followed by the end or by the failure."""
+        return self.events.ag_frame is None and not self._left
 
     @property
     def acknowledged(self) -> int:
         """How many events the consumer has acknowledged."""
         # Known only to the generator itself: is it at a yield, or past one?
-        events: Any = self.events
-        asked = events.ag_running or events.ag_frame is None
+        asked = self.events.ag_running or self.has_ended
         return self.run.sequence if asked else max(0, self.run.sequence - 1)
 
     async def _all_adapters(self) -> AsyncGenerator[PipelineEvent, None]:
@@ -53,41 +64,47 @@ class Inline:
         failures: list[Exception] = []
         run.estimated_total = await estimate_totals(setup, run)
         self._mark = self._clock()
-        for index, plan in enumerate(setup.plans):
-            yield run.state_changed(plan.source, "running", wall())
-            self._book_consumer()
-            failure: Exception | None = None
-            try:
+        try:
+            for index, plan in enumerate(setup.plans):
+                yield run.state_changed(plan.source, "running", wall())
+                self._book_consumer()
+                failure: Exception | None = None
                 try:
-                    for work in setup.works(run, index, self._clock):
-                        if not work.adapter_run.finished:
-                            async with aclosing(self._adapter_run(plan, work)) as events:
-                                async for event in events:
-                                    yield event
-                finally:
-                    if plan.aclose is not None:
-                        grace = setup.policy.cleanup_grace_seconds
-                        what = f"aclose of {plan.source!r}"
-                        # It shields, for the grace.
-                        await close_within_grace(  # noqa: ASYNC102
-                            plan.aclose, runtime, grace, what
-                        )
-            except EngineBug:
-                raise
-            except Exception as error:
-                failure = error
-            if failure is None:
-                yield run.state_changed(plan.source, "finished", wall())
+                    try:
+                        for work in self._works[index]:
+                            if not work.adapter_run.finished:
+                                async with aclosing(self._adapter_run(plan, work)) as events:
+                                    async for event in events:
+                                        yield event
+                    finally:
+                        await self._close_adapter(plan)  # noqa: ASYNC102 -- it shields
+                except EngineBug:
+                    raise
+                except Exception as error:
+                    failure = error
+                    failures.append(error)
+                if failure is None:
+                    yield run.state_changed(plan.source, "finished", wall())
+                else:
+                    yield run.state_changed(plan.source, "failed", wall(), described(failure))
                 self._book_consumer()
-            else:
-                failures.append(failure)
-                yield run.state_changed(plan.source, "failed", wall(), reason_of(failure))
-                self._book_consumer()
-        yield run.progress(self._clock(), wall(), 0, checkpoint=True)
+            yield run.progress(self._clock(), wall(), 0, checkpoint=True)
+        except GeneratorExit:
+            self._left = True  # with an event in hand that is not acknowledged
+            raise
         await runtime.cancellation_point()
-        ended_by = failure_of(failures)
-        if ended_by is not None:
-            raise ended_by
+        self.failure = failure_of(failures)
+        if self.failure is not None:
+            raise self.failure
+
+    async def _close_adapter(self, plan: AdapterPlan) -> None:
+        if plan.aclose is not None:
+            grace = self._setup.policy.cleanup_grace_seconds
+            what = f"aclose of {plan.source!r}"
+            await close_within_grace(plan.aclose, self._runtime, grace, what)
+            now = self._clock()
+            self.run.fetch_seconds += now - self._mark
+            self._mark = now
 
     def _book_consumer(self) -> None:
         now = self._clock()
@@ -102,8 +119,6 @@ class Inline:
         run, adapter_run, clock, wall = self.run, work.adapter_run, self._clock, self._wall
         admit, attempt = work.admit, work.attempt
         runtime = self._runtime
-        unchecked: tuple[float, int] | None
-        unchecked = runtime.open_deadline(), runtime.open_nurseries()
         mark = self._mark
         items = open_fetch(plan, work)
         if hasattr(items, "__aenter__"):
@@ -113,18 +128,12 @@ class Inline:
                 f"pipeline.stream_events() as events:`."
             )
         try:
-            async for record in items:
+            record = await first_item(items, plan.source, runtime)
+            fetch_next = items.__anext__
+            while True:
                 now = clock()
                 run.fetch_seconds += now - mark
                 mark = now
-                if unchecked is not None:
-                    deadline, nurseries = unchecked
-                    if (
-                        runtime.open_deadline() < deadline
-                        or runtime.open_nurseries() > nurseries
-                    ):
-                        await refuse_open_scope(items, plan.source)
-                    unchecked = None
                 doc_id = admit(record)
                 if isinstance(doc_id, str):
                     number = work.number
@@ -174,9 +183,11 @@ class Inline:
                     now = clock()
                     run.consumer_seconds += now - mark
                     mark = now
+                record = await fetch_next()
+        except StopAsyncIteration:
             adapter_run.finished = True
         except Exception as error:
-            error.add_note(where(adapter_run))
+            add_note(error, where(adapter_run))
             raise
         finally:
             grace = self._setup.policy.cleanup_grace_seconds

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -77,6 +78,17 @@ class Desk:
         depth = len(self.channel.queue)
         return self.run.progress(now, self.wall(), depth, checkpoint=checkpoint)
 
+    @contextmanager
+    def metered(self) -> Iterator[Meter]:
+        """A meter for one task, read by everybody while the task lives."""
+        meter = Meter(self.clock())
+        self.meters.append(meter)
+        try:
+            yield meter
+        finally:
+            meter.turn(self.run, self.clock(), "idle")
+            self.meters.remove(meter)
+
     async def room(self, meter: Meter) -> None:
         """Wait for room, and book the wait as the consumer's."""
         before = meter.turn(self.run, self.clock(), "consumer_seconds")
@@ -96,37 +108,27 @@ class Desk:
 class Lane:
     """One adapter run on its way through the channel; the forms of it add ``move``."""
 
-    def __init__(self, desk: Desk, plan: AdapterPlan, work: Work) -> None:
+    def __init__(self, desk: Desk, plan: AdapterPlan, work: Work, meter: Meter) -> None:
         self.desk = desk
         self.plan = plan
         self.work = work
+        self.meter = meter
         self.adapter_run = work.adapter_run
         self.scope: Scope = desk.runtime.cancel_scope()
-        self.fetching: Meter | None = None
         self._nurseries_before = 0
 
     async def move(self, items: AsyncIterator[Any]) -> None:
         """Bring every item to its end, or as far as a drain allows."""
         raise EngineBug(f"{type(self).__name__} does not know how to move {items!r}.")
 
-    def begin_fetching(self) -> Meter:
+    def begin_fetching(self) -> None:
         """Note that this task fetches from now on."""
         self._nurseries_before = self.desk.runtime.open_nurseries()
-        self.fetching = meter = Meter(self.desk.clock())
-        self.desk.meters.append(meter)
-        meter.phase = "fetch_seconds"
-        return meter
-
-    def end_fetching(self) -> None:
-        """Note that this task fetches no more."""
-        if self.fetching is not None:
-            self.fetching.turn(self.desk.run, self.desk.clock(), "idle")
-            self.desk.meters.remove(self.fetching)
-            self.fetching = None
+        self.meter.turn(self.desk.run, self.desk.clock(), "fetch_seconds")
 
     def stop_fetching(self) -> None:
         """Interrupt the fetch if it is waiting; what is in flight goes on."""
-        if self.fetching is not None and self.fetching.phase == "fetch_seconds":
+        if self.meter.phase == "fetch_seconds":
             self.scope.cancel()
 
     # -- waiting ---------------------------------------------------------------
@@ -153,23 +155,21 @@ class Lane:
                 channel.forgo()
         run.begin_quiet()
 
-    async def obey(self, meter: Meter) -> bool:
+    async def obey(self) -> bool:
         """Wait while the stream is paused; returns whether it is draining."""
-        desk = self.desk
+        desk, meter = self.desk, self.meter
         while desk.paused:
-            await self.change_state("paused", meter)
+            await self.change_state("paused")
             before = meter.turn(desk.run, desk.clock(), "throttle_seconds")
             await desk.mode.wait_value(lambda mode: mode != "paused")
             meter.turn(desk.run, desk.clock(), before)
             if not desk.draining:
-                await self.change_state("running", meter)
+                await self.change_state("running")
         return desk.draining
 
-    async def change_state(
-        self, state: AdapterState, meter: Meter, reason: str | None = None
-    ) -> None:
+    async def change_state(self, state: AdapterState, reason: str | None = None) -> None:
         """Emit that the adapter is in another state now."""
-        await self.room(meter)
+        await self.room(self.meter)
         desk, source = self.desk, self.plan.source
         desk.channel.put(desk.run.state_changed(source, state, desk.wall(), reason))
 
@@ -187,30 +187,39 @@ class Lane:
     # -- the adapter's iterator ----------------------------------------------------
 
     async def check_scopes(self, items: AsyncIterator[Any]) -> None:
-        """Refuse an adapter that has yielded inside a deadline or a nursery.
-
-        A cancel scope without a deadline leaves no public trace and is not seen.
-
-        Raises:
-            SetupError: naming the rule and the remedy.
-        """
-        runtime = self.desk.runtime
-        if (
-            runtime.open_nurseries() > self._nurseries_before
-            or runtime.open_deadline(self.scope) != math.inf
-        ):
-            await refuse_open_scope(items, self.plan.source)
+        """Refuse an adapter that has yielded inside a deadline or a nursery."""
+        runtime, source = self.desk.runtime, self.plan.source
+        await refuse_open_scopes(items, source, runtime, self.scope, self._nurseries_before)
 
 
-async def refuse_open_scope(items: Any, source: str) -> None:
-    """Close what has left a scope open in this task, and say what is wrong with it.
-
-    No scope of ours may be opened or closed before that one is closed: that would
-    corrupt the stack of scopes.
+async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -> Any:
+    """The first item of a fetch, checked for a scope that it left open.
 
     Raises:
-        SetupError: always.
+        StopAsyncIteration: when there is none.
+        SetupError: when a scope was left open.
     """
+    nurseries = runtime.open_nurseries()
+    with runtime.cancel_scope() as scope:
+        item = await anext(items)
+        await refuse_open_scopes(items, source, runtime, scope, nurseries)
+    return item
+
+
+async def refuse_open_scopes(
+    items: Any, source: str, runtime: Runtime, scope: Scope, nurseries: int
+) -> None:
+    """Refuse an adapter that has left a deadline or a nursery open inside ``scope``.
+
+    A cancel scope without a deadline leaves no public trace and is not seen. What was
+    left open is closed first: no scope of ours may be opened or closed before that, or
+    the stack of scopes would be corrupted.
+
+    Raises:
+        SetupError: naming the rule and the remedy.
+    """
+    if runtime.open_nurseries() <= nurseries and runtime.open_deadline(scope) == math.inf:
+        return
     close = getattr(items, "aclose", None)
     try:
         if close is not None:
@@ -235,19 +244,53 @@ def open_fetch(plan: AdapterPlan, work: Work) -> Any:
     Raises:
         SetupError: when the result is neither.
     """
+    opened, work.opened = work.opened, None
+    if opened is not None:
+        return opened
     adapter_run = work.adapter_run
     params = dict(adapter_run.parameters)
     if adapter_run.acknowledged.cursor_record is not None:
         params["cursor"] = adapter_run.acknowledged.cursor
-    items = plan.fetch(**params)
+    items: Any = plan.fetch(**params)
     if hasattr(items, "__aiter__"):
         return aiter(items)
     if hasattr(items, "__aenter__"):
         return items
+    if inspect.iscoroutine(items):
+        items.close()  # or Python would warn that it was never awaited
     raise SetupError(
         f"fetch of the adapter {plan.source!r} must give an async iterator; it gave "
         f"a {type(items).__name__}. Write it as `async def fetch` with `yield`."
     )
+
+
+def open_early(plan: AdapterPlan, work: Work) -> None:
+    """Call a ``fetch`` that only a call can check, before the first event.
+
+    Raises:
+        SetupError: when it gives something that cannot be iterated.
+    """
+    if work.adapter_run.finished or inspect.isasyncgenfunction(plan.fetch):
+        return
+    try:
+        work.opened = open_fetch(plan, work)
+    except SetupError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- a dead adapter, and raised in its place
+        work.opened = _Dead(error)
+
+
+class _Dead:
+    """An iterator in the place of a ``fetch`` that raised when it was called."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __aiter__(self) -> _Dead:
+        return self
+
+    async def __anext__(self) -> Any:
+        raise self._error
 
 
 async def close_within_grace(

@@ -6,7 +6,7 @@ import inspect
 import traceback
 import warnings
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack
 from typing import Any
 
 from ._adapters import AdapterPlan
@@ -42,27 +42,42 @@ async def run_eagerly(
     documents: list[Document] = []
     errors: list[DocumentFailed] = []
     for plan in plans:
-        for params in options.params:
-            number = 0
-            async with aclosing(plan.fetch(**params)) as records:  # type: ignore[type-var]
-                async for record in records:
-                    if isinstance(record, Cursor | PipelineEvent):
-                        continue
-                    try:
-                        document = await _parsed(plan, record)
-                        done = options.completed_ids is not None and (
-                            document.doc_id in options.completed_ids
-                        )
-                        if not done:
-                            documents.append(document)
-                    except Exception as error:
-                        errors.append(_failed(plan, number, record, error))
-                    number += 1
-        if plan.aclose is not None:
-            await plan.aclose()
+        async with AsyncExitStack() as stack:
+            if plan.aclose is not None:
+                stack.push_async_callback(plan.aclose)
+            for params in options.params:
+                await _run_adapter(plan, params, options, documents, errors)
     return PipelineResult(
         documents, errors, len(documents), len(errors), started_at, policy.clock()
     )
+
+
+async def _run_adapter(
+    plan: AdapterPlan,
+    params: dict[str, Any],
+    options: RunOptions,
+    documents: list[Document],
+    errors: list[DocumentFailed],
+) -> None:
+    number = 0
+    async with AsyncExitStack() as stack:
+        records: Any = plan.fetch(**params)
+        if hasattr(records, "__aenter__"):
+            records = await stack.enter_async_context(records)
+        elif hasattr(records, "aclose"):
+            stack.push_async_callback(records.aclose)
+        async for record in records:
+            if isinstance(record, Cursor | PipelineEvent):
+                continue
+            try:
+                document = await _parsed(plan, record)
+                if options.completed_ids is None or (
+                    document.doc_id not in options.completed_ids
+                ):
+                    documents.append(document)
+            except Exception as error:
+                errors.append(_failed(plan, number, record, error))
+            number += 1
 
 
 async def _parsed(plan: AdapterPlan, record: Any) -> Document:

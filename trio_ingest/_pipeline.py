@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from ._adapters import Adapter, plan_of
 from ._checkpoints import Checkpoint
-from ._errors import SetupError
+from ._errors import SetupError, add_note
 from ._events import PipelineEvent
 from ._legacy import run_eagerly, warn_once
 from ._options import Policy, RetryPolicy, RunOptions, _new_pipeline_id
@@ -159,7 +159,7 @@ class IngestionPipeline:
             Exception: a dead adapter's failure, with a note of what was discarded.
 
         Memory: every document and every failure. Past 10,000 documents a
-        ``ResourceWarning`` says so; ``stream_events`` needs a few hundred objects.
+        ``RuntimeWarning`` says so; ``stream_events`` needs a few hundred objects.
         """
         clock = self._policy.clock
         collector = Collector([plan.source for plan in self._plans], clock())
@@ -168,8 +168,9 @@ class IngestionPipeline:
                 async for event in events:
                     collector.take(event)
         except Exception as error:
-            error.add_note(
-                f"{collector.count} documents completed and were discarded: use stream_events"
+            add_note(
+                error,
+                f"{collector.count} documents completed and were discarded: use stream_events",
             )
             raise
         return collector.result(clock())

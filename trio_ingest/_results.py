@@ -121,7 +121,7 @@ class Collector:
                 warnings.warn(
                     f"run_async holds every document in memory, and there are more than "
                     f"{EAGER_LIMIT}: use stream_events or iter_results instead.",
-                    ResourceWarning,
+                    RuntimeWarning,
                     stacklevel=2,
                 )
         elif isinstance(event, DocumentFailed):

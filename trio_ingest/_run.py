@@ -241,8 +241,8 @@ class Run:
         """A record is known, before any work, to be done already: no event."""
         self.skipped_count += 1
         self.quiet -= 1
-        # It needs no acknowledgement of its own, only that of what came before it.
-        adapter_run.unacknowledged.append((self.sequence - 1, record_number))
+        # It was acknowledged in an earlier run, so it needs to wait for nothing.
+        adapter_run.acknowledged.end(record_number)
 
     # -- facts about an adapter --------------------------------------------------
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from ._adapter_run import AdapterRun
-from ._adapters import AdapterPlan, check_cursor, check_params
+from ._adapters import AdapterPlan, check_params, takes_cursor
 from ._checkpoints import CHECKPOINT_VERSION, Checkpoint, Position, canonical_parameters
-from ._errors import CheckpointError, SetupError
+from ._errors import CheckpointError, SetupError, described
 from ._options import Policy, RunOptions
 from ._run import Run
 from ._watermark import Watermark
@@ -123,9 +123,15 @@ def _begin(
         watermark.end_range(start, stop)
     watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
     if position.finished:
-        return AdapterRun(plan.source, params, key, watermark, finished=True)
+        return AdapterRun(
+            plan.source, params, key, watermark, first_record=watermark.low, finished=True
+        )
     if position.cursor_record is not None:
-        check_cursor(plan)
+        if not takes_cursor(plan):
+            raise CheckpointError(
+                f"The checkpoint has a cursor for the adapter {plan.source!r}, whose fetch "
+                f"takes none. Write `async def fetch(self, *, cursor=None, ...)`."
+            )
         if not plan.stable_order:
             # What follows the cursor may come in another order this time: counting
             # off what had ended there could pass over a record nobody has seen.
@@ -136,6 +142,9 @@ def _begin(
         )
     if plan.stable_order:
         return AdapterRun(plan.source, params, key, watermark)
+    if takes_cursor(plan):
+        # It was stopped before its first cursor, and so begins again.
+        return AdapterRun(plan.source, params, key)
     if options.completed_ids is None and (position.watermark or position.ended):
         raise CheckpointError(
             f"The adapter {plan.source!r} cannot resume: it yields no Cursor and does not "
@@ -176,7 +185,8 @@ async def estimate_totals(setup: RunSetup, run: Run) -> int | None:
             except Exception as error:
                 # An estimate is a courtesy: without it there is no ETA, and still a run.
                 warnings.warn(
-                    f"estimate_total of {plan.source!r} failed, so there is no ETA: {error!r}",
+                    f"estimate_total of {plan.source!r} failed, so there is no ETA: "
+                    f"{described(error)}",
                     RuntimeWarning,
                     stacklevel=1,
                 )
@@ -192,11 +202,6 @@ def failure_of(failures: Sequence[Exception]) -> Exception | None:
     if len(failures) < 2:
         return failures[0] if failures else None
     return ExceptionGroup(f"{len(failures)} adapters failed", failures)
-
-
-def reason_of(failure: Exception) -> str:
-    """What the state change of a dead adapter says."""
-    return f"{type(failure).__name__}: {failure}"
 
 
 def where(adapter_run: AdapterRun) -> str:

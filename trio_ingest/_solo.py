@@ -25,7 +25,8 @@ class Solo(Lane):
         admit, attempt = work.admit, work.attempt
         started, completed = run.started, run.completed
         unchecked = True
-        meter = self.begin_fetching()
+        meter = self.meter
+        self.begin_fetching()
         async for record in items:
             now = clock()
             run.fetch_seconds += now - meter.mark
@@ -61,7 +62,7 @@ class Solo(Lane):
                 await self._pass_on(doc_id, meter)
             if run.quiet <= 0:
                 await self.upkeep(meter)
-            if (desk.paused or desk.draining) and await self.obey(meter):
+            if (desk.paused or desk.draining) and await self.obey():
                 return
             meter.phase = "fetch_seconds"
 

@@ -10,7 +10,7 @@ import attrs
 
 from ._checkpoints import Checkpoint
 from ._engine import Engine
-from ._errors import SetupError, StreamClosedError
+from ._errors import SetupError, StreamClosedError, add_note, described
 from ._events import PipelineEvent
 from ._inline import Inline
 from ._run import Run
@@ -120,30 +120,47 @@ class EventStream(Generic[Shown_co]):
         engine = self._engine
         if engine is None or self._closed:
             raise StreamClosedError("This stream is not open, so it cannot be closed.")
-        engine.leaving = self._closed = True
+        self._closed = True
         self._get = self._get_closed
         self._nursery.cancel_scope.cancel()
-        # Without the body's exception: the nursery would wrap it in a group.
-        await self._nursery_manager.__aexit__(None, None, None)  # noqa: ASYNC102 -- cancelled
+        cancelled: BaseException | None = None
+        try:
+            # Without the body's exception: the nursery would wrap it in a group.
+            await self._nursery_manager.__aexit__(None, None, None)  # noqa: ASYNC102 -- cancelled
+        except BaseException as error:  # noqa: ASYNC103, BLE001 -- raised below if it must be
+            cancelled = error
         # Only now: a producer that is still being cancelled must find the channel whole.
         engine.channel.close(engine.channel.failure)
-        self._raise_what_nobody_saw(engine, exc)
+        self._raise_what_nobody_saw(engine, exc, cancelled)
 
-    def _raise_what_nobody_saw(self, engine: Engine, exc: BaseException | None) -> None:
-        failure = engine.channel.failure
-        if failure is not None and not isinstance(failure, Exception) and exc is not failure:
-            raise failure  # Ctrl-C must not be lost because the consumer had stopped asking
+    def _raise_what_nobody_saw(
+        self, engine: Engine, exc: BaseException | None, cancelled: BaseException | None
+    ) -> None:
+        """Raise what comes before the body's own exception; that one leaves by itself."""
+        fatal = engine.channel.failure
+        if cancelled is not None and engine.without_cancelled(cancelled) is not None:
+            fatal = engine.without_cancelled(cancelled)
+        if fatal is not None and not isinstance(fatal, Exception) and exc is not fatal:
+            raise fatal  # Ctrl-C must not be lost because the consumer had stopped asking
+        failed = None if exc is None else engine.without_cancelled(exc)
         unseen = failure_of(engine.cleanup_errors)
-        if unseen is not None and exc is None:
+        if unseen is not None and failed is None:
             raise unseen
-        if unseen is not None and exc is not None:
-            exc.add_note(f"Besides, closing an adapter failed: {unseen!r}")
+        if unseen is not None and failed is not None:
+            add_note(failed, f"Besides, closing an adapter failed: {described(unseen)}")
+        if cancelled is not None and exc is None:
+            raise cancelled
 
     # -- iteration ---------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Shown_co]:
         if self._engine is not None or self._closed:
             return self
+        if self._inline is not None and self._inline.has_ended:
+            raise self._inline.failure or StreamClosedError(
+                "This stream has been iterated to its end, and a stream is one run. Call "
+                "stream_events again for another."
+            )
         return self._bare_events()
 
     def __anext__(self) -> Awaitable[Shown_co]:
@@ -173,8 +190,11 @@ class EventStream(Generic[Shown_co]):
             "inside the `async with`."
         )
 
-    def _get_bare(self) -> Any:
-        return self._bare_events().__anext__()
+    async def _get_bare(self) -> Any:
+        events = self._bare_events()
+        if self._inline is not None and self._inline.failure is not None:
+            raise self._inline.failure
+        return await anext(events)
 
     def _bare_events(self) -> AsyncGenerator[Any, None]:
         if self._bare is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -17,7 +18,7 @@ from ._adapter_run import AdapterRun, Failure, Skip
 from ._adapters import AdapterPlan
 from ._checkpoints import Cursor
 from ._documents import Document
-from ._errors import shortened
+from ._errors import add_note, described, shortened
 from ._events import PipelineEvent
 from ._options import RetryPolicy
 from ._retry import delay_before
@@ -56,6 +57,7 @@ class Work:
         "adapter_run",
         "clock",
         "number",
+        "opened",
         "run",
     )
 
@@ -83,6 +85,7 @@ class Work:
         self.clock = clock
         self._known_class: type | None = None
         self.number = -1
+        self.opened: Any = None
 
     def admit(self, item: Any) -> str | Tries | PipelineEvent | None:
         """Take one item from ``fetch``.
@@ -200,18 +203,19 @@ class Work:
         """The fact that ``error`` ended an attempt."""
         if error.__traceback__ is not None:
             # Our own frame would keep the engine alive as long as the event.
-            error.__traceback__ = error.__traceback__.tb_next
+            error.with_traceback(error.__traceback__.tb_next)
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ != "builtins":
             name = f"{kind.__module__}.{name}"
         text: str | None = None
         if error.__traceback__ is not None:
-            text = "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES))
+            with suppress(Exception):  # an exception may be made so as to defy formatting
+                text = "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES))
         try:
             is_retryable = bool(self._plan.is_retryable(error))
         except Exception as judgement:  # a judge that fails has not said yes
-            error.add_note(f"is_retryable failed on this error: {judgement!r}")
+            add_note(error, f"is_retryable failed on this error: {described(judgement)}")
             is_retryable = False
         return Failure(error, name, text, is_retryable)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
 import trio
 import trio.testing
 
-from trio_ingest import Document, IngestionPipeline, SetupError
+from trio_ingest import IngestionPipeline, RetryPolicy
 from trio_ingest.testing import (
     Crash,
     Fail,
@@ -19,7 +16,6 @@ from trio_ingest.testing import (
     SlowParse,
     cancel_everywhere,
 )
-from trio_ingest import RetryPolicy
 
 SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c", Crash()]
 

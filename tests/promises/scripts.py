@@ -1,0 +1,199 @@
+"""Random pipelines: scripts for adapters, policies, options, a consumer, and how to play them.
+
+``cases()`` draws a ``Case``; ``play(case)`` runs it to its end under a virtual clock, in
+the form that the case says, and gives everything that could be seen from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import attrs
+import hypothesis.strategies as st
+import trio
+import trio.testing
+
+from trio_ingest import (
+    Checkpoint,
+    Cursor,
+    IngestionPipeline,
+    PipelineEvent,
+    RetryPolicy,
+)
+from trio_ingest.testing import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
+
+T = TypeVar("T")
+
+
+def run(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run an async function under a clock that jumps over idle time.
+
+    Raises:
+        TimeoutError: after more virtual time than any script here takes.
+    """
+
+    async def watched() -> T:
+        with trio.fail_after(1e6):
+            return await fn(*args)
+        raise AssertionError
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    try:
+        return trio.run(watched, clock=clock)
+    except trio.TooSlowError:
+        raise TimeoutError("the run hangs") from None
+
+
+@attrs.frozen(kw_only=True)
+class Note(PipelineEvent):
+    """An adapter's own event; ``index`` is its place in the script."""
+
+    index: int
+
+
+class PartsAdapter(ScriptedAdapter):
+    """A scripted adapter that takes a param, so that it can have several adapter runs."""
+
+    async def fetch(self, *, part: int = 0, cursor: int | None = None) -> AsyncIterator[Any]:
+        async with aclosing(super().fetch(cursor=cursor)) as items:
+            async for item in items:
+                yield item
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """One pipeline, one run and one consumer, as data."""
+
+    scripts: Sequence[Sequence[Any]]
+    parts: int = 1
+    workers: int = 1
+    ordered: bool = True
+    attempts: int = 1
+    bare: bool = False
+    buffer_size: int = 100
+    progress_interval: int = 100
+    checkpoint_interval: int = 1000
+    consumer_delays: Sequence[float] = (0,)
+    stable_order: bool = True
+    resume_from: Checkpoint | None = None
+
+    def adapters(self) -> list[PartsAdapter]:
+        return [
+            PartsAdapter(script, source=f"source{i}", stable_order=self.stable_order)
+            for i, script in enumerate(self.scripts)
+        ]
+
+    def pipeline(self, adapters: Sequence[ScriptedAdapter]) -> IngestionPipeline:
+        return IngestionPipeline(
+            *adapters,
+            workers=self.workers,
+            ordered=self.ordered,
+            retry=RetryPolicy(attempts=self.attempts, seed=7),
+            clock=trio.current_time,
+            new_pipeline_id=lambda: "run",
+        )
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "params": [{"part": part} for part in range(self.parts)],
+            "buffer_size": self.buffer_size,
+            "progress_interval": self.progress_interval,
+            "checkpoint_interval": self.checkpoint_interval,
+            "resume_from": self.resume_from,
+        }
+
+
+@attrs.define
+class Played:
+    """What could be seen of a run: events, its failure, and the checkpoint at each moment."""
+
+    adapters: list[PartsAdapter]
+    events: list[PipelineEvent] = attrs.field(factory=list)
+    failure: BaseException | None = None
+    # ``held[n]``: taken while the consumer had event n in its hands; one more at the end.
+    held: list[Checkpoint] = attrs.field(factory=list)
+    # The same, just after the consumer had asked for an event and before it got one.
+    elapsed: float = 0.0
+
+
+async def play(case: Case, *, most: int | None = None) -> Played:
+    """Play a case to its end, or break off with event number ``most`` in hand."""
+    played = Played(case.adapters())
+    began = trio.current_time()
+    pipeline = case.pipeline(played.adapters)
+    stream = pipeline.stream_events(**case.options())
+
+    async def take(event: PipelineEvent) -> bool:
+        played.events.append(event)
+        played.held.append(stream.checkpoint())
+        delays = case.consumer_delays
+        await trio.sleep(delays[len(played.events) % len(delays)])
+        return most is not None and len(played.events) > most
+
+    try:
+        if case.bare:
+            events = aiter(stream)
+            async for event in events:
+                if await take(event):
+                    await events.aclose()  # type: ignore[attr-defined]
+                    break
+        else:
+            async with stream:
+                async for event in stream:
+                    if await take(event):
+                        break
+    except Exception as error:
+        played.failure = error
+    played.held.append(stream.checkpoint())
+    played.elapsed = trio.current_time() - began
+    return played
+
+
+_SECONDS = st.sampled_from([0, 0, 0.5, 3])
+_STEPS = st.one_of(
+    st.just("record"),
+    st.just("record"),
+    st.builds(Fail),
+    st.builds(Fail, st.builds(RecursionError, st.just("too deep"))),
+    st.builds(FailTimes, st.integers(1, 3)),
+    st.builds(SlowParse, _SECONDS),
+    st.builds(Pause, _SECONDS),
+    st.just(Note(index=0)),
+    st.just(Cursor(0)),
+)
+
+
+@st.composite
+def scripts(
+    draw: st.DrawFn, *, steps: st.SearchStrategy[Any] = _STEPS, crash: bool = True
+) -> list[Any]:
+    """A script; cursors and notes know their own places, and nothing follows a crash."""
+    script = draw(st.lists(steps, max_size=12))
+    for index, step in enumerate(script):
+        if isinstance(step, Cursor):
+            script[index] = Cursor(index)
+        elif isinstance(step, Note):
+            script[index] = Note(index=index)
+    if crash and draw(st.integers(0, 4)) == 0:
+        script.append(Crash())
+    return script
+
+
+@st.composite
+def cases(draw: st.DrawFn, *, bare: bool | None = None, crash: bool = True) -> Case:
+    """Anything that a pipeline of scripted adapters can be asked to do."""
+    is_bare = draw(st.booleans()) if bare is None else bare
+    return Case(
+        scripts=draw(st.lists(scripts(crash=crash), min_size=1, max_size=3)),
+        parts=draw(st.sampled_from([1, 1, 2])),
+        workers=1 if is_bare else draw(st.integers(1, 4)),
+        ordered=draw(st.booleans()),
+        attempts=draw(st.integers(1, 3)),
+        bare=is_bare,
+        buffer_size=draw(st.sampled_from([1, 2, 3, 5, 100])),
+        progress_interval=draw(st.sampled_from([1, 2, 5, 100])),
+        checkpoint_interval=draw(st.sampled_from([1, 2, 3, 7, 1000])),
+        consumer_delays=draw(st.sampled_from([(0,), (0, 0, 2), (1,)])),
+    )
