@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
@@ -60,7 +60,7 @@ class RetryPolicy:
 
 
 def _new_pipeline_id() -> str:
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 @attrs.frozen(kw_only=True)
