@@ -59,7 +59,7 @@ def main() -> int:
     ]
     print(versions())
     print(f"\nMedian of {rounds} fresh processes each.\n")
-    print(table(["", "CPU ms", "× trio"], rows))
+    print(table(["", "CPU ms", "times trio"], rows))
     return 0
 
 

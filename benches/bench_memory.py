@@ -42,7 +42,7 @@ class Case:
     slow: bool
 
     def __str__(self) -> str:
-        order = "" if self.workers == 1 else ", ordered" if self.ordered else ", unordered"
+        order = "" if self.workers == 1 else ", ordered" if self.ordered else ", as completed"
         workers = f"{self.workers} worker{'s' * (self.workers > 1)}"
         return f"{self.form}, {workers}{order}"
 
@@ -127,14 +127,13 @@ def measured(case: Case, count: int) -> tuple[float, float]:
     return peak, depth
 
 
-def reported(case: Case, many: int) -> bool:
-    """Measure a case, print its row, and say whether it is over the limit."""
+def compared(case: Case, many: int) -> tuple[str, bool]:
+    """The row of a case, and whether it is over the limit."""
     few, _ = measured(case, FEW)
     most, depth = measured(case, many)
     consumer = "slow" if case.slow else "fast"
-    numbers = f"{depth:.0f} | {few:.1f} | {most:.1f} | {most - few:+.1f}"
-    print(f"| {case} | {consumer} | {numbers} |", flush=True)
-    return most - few > LIMIT_MIB
+    numbers = f"{depth:.0f} | {few:.1f} | {most:.1f} | {round(most - few, 1) + 0.0:+.1f}"
+    return f"| {case} | {consumer} | {numbers} |", most - few > LIMIT_MIB
 
 
 def main() -> int:
@@ -151,10 +150,14 @@ def main() -> int:
     print(f"Peak MiB of a process; the difference may be {LIMIT_MIB} MiB.\n")
     print(f"| run | consumer | mean depth | {FEW:,} | {many:,} | difference |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
+    over = 0
     # Two at a time: a peak of memory does not mind who else is running.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        over = sum(pool.map(partial(reported, many=many), CASES))
-    print(f"\n{over} of {len(CASES)} over the limit, {time.perf_counter() - began:.0f} seconds.")
+        for row, is_over in pool.map(partial(compared, many=many), CASES):
+            print(row, flush=True)
+            over += is_over
+    seconds = time.perf_counter() - began
+    print(f"\n{over} of {len(CASES)} over the limit, {seconds:.0f} seconds.")
     return 1 if over else 0
 
 

@@ -132,7 +132,7 @@ def main() -> int:
     ]
     print(versions())
     print(f"\n{count:,} records, ideal {ideal:.3f} seconds, median of {rounds} rounds.\n")
-    print(table(["", "seconds", "× ideal", "CPU µs a record"], rows))
+    print(table(["", "seconds", "times the ideal", "CPU µs a record"], rows))
     return 0
 
 
