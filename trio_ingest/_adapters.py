@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
@@ -37,8 +38,11 @@ class Adapter(Protocol):
         """Names the adapter in events; no two adapters of a pipeline share it."""
 
     @property
-    def fetch(self) -> Callable[..., AsyncIterator[Any]]:
-        """An async generator of records, cursors and own events."""
+    def fetch(self) -> Callable[..., AsyncIterator[Any] | AbstractAsyncContextManager[Any]]:
+        """An async generator of records, cursors and own events.
+
+        May be decorated with ``trio.as_safe_channel``, for the ``async with`` form.
+        """
 
     @property
     def parse(self) -> Callable[[Any], Document | Awaitable[Document]]:
@@ -58,7 +62,7 @@ class EstimatesTotal(Protocol):
     """Knows roughly how many records a run will have."""
 
     def estimate_total(self, **params: Any) -> Awaitable[int | None] | int | None:
-        """Called once for each adapter run, before the first fetch."""
+        """Called once for each adapter run; in the ``async with`` form beside the fetch."""
 
 
 @runtime_checkable
@@ -84,7 +88,7 @@ class Closes(Protocol):
         """Called once at the end of every stream, by any road, within the grace."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class AdapterPlan:
     """An adapter as bound callables, looked up once."""
 

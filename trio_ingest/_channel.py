@@ -9,8 +9,8 @@ Rules that live only here:
 
 * A producer first waits for room and then, without an ``await``, makes its event and
   puts it: so events enter in the order of their ``sequence``.
-* Room goes to producers in the order in which they asked. While one of them waits, or
-  has been promised room that it has not used yet, nobody may pass (``limit`` is 0).
+* Room goes to producers in the order in which they asked: while one of them waits, nobody
+  may pass (``limit`` is 0). Room promised to a producer that has been woken is kept for it.
 * An event is taken out only after the last ``await``: a cancelled ``get`` loses nothing.
 * The consumer receives every event before it sees the failure, and sees the failure
   every time it asks again.
@@ -82,7 +82,7 @@ class Channel:
         """Wait until an event fits; then put one, or forgo, before awaiting again."""
         if self._burst <= 1:
             await self._runtime.cancellation_point()
-        if self._producers or self._promised or len(self.queue) >= self._size:
+        if self._producers or len(self.queue) + self._promised >= self._size:
             await self._wait_for_room()
 
     @ki_protected
@@ -182,5 +182,5 @@ class Channel:
 
     def _set_limit(self) -> None:
         # A producer that finds fewer events than this may put without asking for room.
-        busy = self._producers or self._promised or self._burst <= 1
-        self.limit = 0 if busy else self._size
+        asked = self._producers or self._burst <= 1
+        self.limit = 0 if asked else self._size - self._promised

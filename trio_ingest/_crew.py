@@ -123,7 +123,7 @@ class Crew(Lane):
             meter.turn(run, clock(), "parse_seconds")
             channel.put(work.start(tries))
             if clock() >= desk.slice_end:
-                await self.upkeep(meter)
+                await self.give_way(meter)
             if tries.outcome is None:
                 began = clock()
                 tries.outcome = work.attempt(tries.record)

@@ -51,11 +51,12 @@ def shortened(value: object) -> str:
 
 
 def described(error: BaseException) -> str:
-    """The class and the text of an exception, even when it has no text to give."""
+    """The class and the first line of an exception, even when it has no text to give."""
     try:
-        return f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error}".partition("\n")[0]
     except Exception:  # noqa: BLE001 -- the same
         return f"{type(error).__name__}, whose text failed"
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def add_note(error: BaseException, note: str) -> None:

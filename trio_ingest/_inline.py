@@ -44,6 +44,7 @@ class Inline:
         for plan, works in zip(setup.plans, self._works, strict=True):
             open_early(plan, works[0])
         self.failure: Exception | None = None
+        self.ended_well = False
         self.events: Any = self._all_adapters()
         self._left = False
 
@@ -63,7 +64,7 @@ class Inline:
         setup, run, runtime, wall = self._setup, self.run, self._runtime, self._wall
         failures: list[Exception] = []
         run.estimated_total = await estimate_totals(setup, run)
-        self._mark = self._clock()
+        self._book_fetch()
         try:
             for index, plan in enumerate(setup.plans):
                 yield run.state_changed(plan.source, "running", wall())
@@ -94,6 +95,7 @@ class Inline:
             raise
         await runtime.cancellation_point()
         self.failure = failure_of(failures)
+        self.ended_well = self.failure is None
         if self.failure is not None:
             raise self.failure
 
@@ -102,9 +104,12 @@ class Inline:
             grace = self._setup.policy.cleanup_grace_seconds
             what = f"aclose of {plan.source!r}"
             await close_within_grace(plan.aclose, self._runtime, grace, what)
-            now = self._clock()
-            self.run.fetch_seconds += now - self._mark
-            self._mark = now
+            self._book_fetch()
+
+    def _book_fetch(self) -> None:
+        now = self._clock()
+        self.run.fetch_seconds += now - self._mark
+        self._mark = now
 
     def _book_consumer(self) -> None:
         now = self._clock()

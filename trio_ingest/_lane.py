@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from copy import deepcopy
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -137,6 +138,14 @@ class Lane:
         """Wait for room, and book the wait as the consumer's."""
         await self.desk.room(meter)
 
+    async def give_way(self, meter: Meter) -> None:
+        """Let the consumer take what there is, if it wants to, before a slow parse."""
+        await self.upkeep(meter)
+        if self.desk.channel.queue:
+            # The consumer was woken into the same batch as this task, and Trio shuffles
+            # a batch: only now has it certainly had its turn.
+            await self.desk.runtime.cancellation_point()
+
     async def upkeep(self, meter: Meter) -> None:
         """Let others run, settle what was acknowledged, and emit progress if due."""
         desk, run, channel = self.desk, self.desk.run, self.desk.channel
@@ -248,7 +257,7 @@ def open_fetch(plan: AdapterPlan, work: Work) -> Any:
     if opened is not None:
         return opened
     adapter_run = work.adapter_run
-    params = dict(adapter_run.parameters)
+    params = deepcopy(adapter_run.parameters)
     if adapter_run.acknowledged.cursor_record is not None:
         params["cursor"] = adapter_run.acknowledged.cursor
     items: Any = plan.fetch(**params)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import attrs
@@ -63,7 +64,7 @@ def _new_pipeline_id() -> str:
     return os.urandom(16).hex()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Policy:
     """What belongs to the pipeline, whoever runs it."""
 
@@ -107,10 +108,11 @@ def _mappings(params: Any) -> tuple[dict[str, Any], ...]:
                 "params must not name `cursor`: the engine passes it to fetch when a "
                 "run is resumed; pass the checkpoint as resume_from instead."
             )
-    return tuple(dict(mapping) for mapping in mappings)
+    # Deep, so that nobody can change what the checkpoint's key was made of.
+    return tuple(deepcopy(dict(mapping)) for mapping in mappings)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class RunOptions:
     """What belongs to one run; shared by every call that starts one."""
 

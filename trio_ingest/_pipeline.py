@@ -194,5 +194,12 @@ class IngestionPipeline:
         self, runtime: Runtime, shaping: Shaping | None, options: RunArguments
     ) -> EventStream[Any]:
         refuse_other_host(runtime)
+        unknown = set(options) - set(RunArguments.__annotations__)
+        if unknown:
+            raise SetupError(
+                f"A run has no option {', '.join(sorted(unknown))} here. It takes "
+                f"{', '.join(RunArguments.__annotations__)}; and stream_events alone takes "
+                f"event_filter and event_transformer."
+            )
         setup = RunSetup(self._plans, self._policy, RunOptions(**options))
         return EventStream(setup, runtime, shaping)

@@ -61,6 +61,10 @@ class DocumentStream:
     ) -> None:
         await self._events.__aexit__(exc_type, exc, tb)  # noqa: ASYNC102 -- bounded there
 
+    async def aclose(self) -> None:
+        """See ``EventStream.aclose``."""
+        await self._events.aclose()
+
     def __aiter__(self) -> AsyncIterator[Document]:
         return aiter(self._events)
 

@@ -19,7 +19,7 @@ from ._watermark import Watermark
 from ._work import Work
 
 
-@attrs.define
+@attrs.define(eq=False)
 class RunSetup:
     """What a stream needs to begin, in either form."""
 

@@ -43,7 +43,7 @@ class Solo(Lane):
                     await self.room(meter)
                 put(started(adapter_run, number, doc_id, wall()))
                 if now >= desk.slice_end:
-                    await self.upkeep(meter)
+                    await self.give_way(meter)
                 now = clock() if meter.mark > now else now
                 outcome = attempt(record)
                 end = clock()

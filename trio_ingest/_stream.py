@@ -51,7 +51,7 @@ class StreamStatistics:
     throttle_seconds: float
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Shaping:
     """What the caller wants to see of the events; touches no bookkeeping."""
 
@@ -151,10 +151,25 @@ class EventStream(Generic[Shown_co]):
         if cancelled is not None and exc is None:
             raise cancelled
 
+    async def aclose(self) -> None:
+        """Close a stream that is iterated in the bare form; for ``contextlib.aclosing``.
+
+        Does nothing to a stream that was never iterated or has ended.
+
+        Raises:
+            SetupError: inside the stream's own block, which closes it on the way out.
+        """
+        if self._engine is not None:
+            raise SetupError("Leave the `async with` block of this stream: that closes it.")
+        self._closed = True
+        self._get = self._get_closed
+        if self._bare is not None:
+            await self._bare.aclose()
+
     # -- iteration ---------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Shown_co]:
-        if self._engine is not None or self._closed:
+        if self._engine is not None or (self._closed and self._inline is None):
             return self
         if self._inline is not None and self._inline.has_ended:
             raise self._inline.failure or StreamClosedError(
@@ -191,9 +206,12 @@ class EventStream(Generic[Shown_co]):
         )
 
     async def _get_bare(self) -> Any:
-        events = self._bare_events()
-        if self._inline is not None and self._inline.failure is not None:
-            raise self._inline.failure
+        events, inline = self._bare_events(), self._inline
+        if inline is not None and inline.has_ended and not inline.ended_well:
+            raise inline.failure or StreamClosedError(
+                "This stream was cut short, so it has no more events. Call stream_events "
+                "again, with resume_from."
+            )
         return await anext(events)
 
     def _bare_events(self) -> AsyncGenerator[Any, None]:
@@ -300,8 +318,9 @@ def refuse_other_host(runtime: Runtime) -> None:
     host = runtime.check_host()
     if host is not None:
         raise SetupError(
-            f"{host} is running here, and this stream runs on Trio. Use "
-            f"trio_ingest.aio.stream_events(pipeline, ...), which runs on both."
+            f"{host} is running here, and this stream runs on Trio: start it with "
+            f"trio.run(...) in a thread of its own. trio_ingest.aio, which is to run on "
+            f"both, is not in this release yet."
         )
 
 

@@ -29,7 +29,7 @@ from ._run import Run
 TRACEBACK_FRAMES = 20
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Tries:
     """One record on its way: what was tried and what came of it."""
 
