@@ -17,7 +17,7 @@ import attrs
 from ._checkpoints import Cursor
 from ._documents import Document
 from ._errors import SetupError, shortened
-from ._events import PipelineEvent
+from ._events import ENGINE_EVENTS, PipelineEvent
 
 Record = TypeVar("Record")
 FetchItem: TypeAlias = Record | Cursor | PipelineEvent
@@ -148,6 +148,19 @@ def check_params(plan: AdapterPlan, params: Mapping[str, Any]) -> None:
         ) from error
     except ValueError:
         return  # a callable without a signature: only the call can tell
+
+
+def refuse_engine_event(event: PipelineEvent) -> None:
+    """Refuse an adapter's event of a class that only the engine may emit.
+
+    Raises:
+        SetupError: naming the class.
+    """
+    if isinstance(event, ENGINE_EVENTS):
+        raise SetupError(
+            f"An adapter yielded a {type(event).__name__}, which only the engine may emit. "
+            f"Derive a class of your own from PipelineEvent."
+        )
 
 
 def takes_cursor(plan: AdapterPlan) -> bool:

@@ -44,14 +44,14 @@ class Channel:
         "_asking",
         "_burst",
         "_consumer",
-        "_fuse",
+        "_fast_left",
         "_producers",
         "_promised",
         "_runtime",
         "_size",
         "closed",
         "failure",
-        "handed_over",
+        "in_hand",
         "limit",
         "queue",
     )
@@ -61,14 +61,14 @@ class Channel:
         self._size = size
         self.closed = False
         self.failure: BaseException | None = None
-        self.handed_over = False
+        self.in_hand = False
         self._runtime = runtime
         self._consumer = runtime.parking()
         self._producers: deque[Parking] = deque()
         self._promised = 0
         self._asking = False
         self._burst = BURST
-        self._fuse = 0
+        self._fast_left = 0
         self._set_limit()
 
     def acknowledged(self, sequence: int) -> int:
@@ -76,7 +76,7 @@ class Channel:
 
         The one in the consumer's hands is not, until it asks for the next.
         """
-        return sequence - len(self.queue) - self.handed_over
+        return sequence - len(self.queue) - self.in_hand
 
     async def room(self) -> None:
         """Wait until an event fits; then put one, or forgo, before awaiting again."""
@@ -127,6 +127,7 @@ class Channel:
         if self._consumer.occupied:
             self._consumer.wake()
 
+    @ki_protected
     async def get(self) -> PipelineEvent:
         """The next event. If cancelled, nothing is lost.
 
@@ -135,9 +136,9 @@ class Channel:
             StreamBusyError: when another task is waiting here.
             BaseException: the failure that ended the stream, as itself.
         """
-        fuse = self._fuse
-        if fuse and self.queue:
-            self._fuse = fuse - 1
+        fast_left = self._fast_left
+        if fast_left and self.queue:
+            self._fast_left = fast_left - 1
             event = self.queue.popleft()
             if self._producers:
                 self._grant()
@@ -152,7 +153,8 @@ class Channel:
                 "stream has one consumer: iterate it in one task and pass the events on."
             )
         queue = self.queue
-        self._asking, self.handed_over = True, False
+        # With no fast way left, nobody can pass while this waits or after it is cancelled.
+        self._asking, self.in_hand, self._fast_left = True, False, 0
         try:
             if queue or self.closed:
                 await self._runtime.cancellation_point()
@@ -165,7 +167,7 @@ class Channel:
                     raise self.failure
         finally:
             self._asking = False
-        self._fuse, self.handed_over = self._burst - 1, True
+        self._fast_left, self.in_hand = self._burst - 1, True
         event = queue.popleft()
         if self._producers:
             self._grant()

@@ -80,7 +80,10 @@ class Crew(Lane):
     async def finish(self) -> None:
         """Wait until everything fetched has been emitted, then dismiss the workers."""
         while not self._window.is_empty:
-            await self._fetcher.wait()
+            # Usually the workers emit; but not if the one that did has failed.
+            await self._emit_ready(self.meter)
+            if not self._window.is_empty:
+                await self._fetcher.wait()
         self.dismiss()
 
     def dismiss(self) -> None:
@@ -129,7 +132,7 @@ class Crew(Lane):
                 tries.outcome = work.attempt(tries.record)
                 tries.seconds = clock() - began
                 if tries.outcome.__class__ is not Document:
-                    await self.settle(tries, meter)
+                    await self.finish_tries(tries, meter)
                     desk.slice_end = clock() + SLICE_SECONDS  # others ran while it waited
             meter.turn(run, clock(), "idle")
             self._window.finish(place, tries)

@@ -19,7 +19,7 @@ from ._errors import EngineBug, StreamClosedError, add_note, described
 from ._lane import Desk, Lane, Meter, close_fetch, close_within_grace, open_early, open_fetch
 from ._options import Policy, RunOptions
 from ._run import Run
-from ._runtime import Nursery, Runtime
+from ._runtime import Nursery, Runtime, ki_protected
 from ._setup import RunSetup, estimate_totals, failure_of, where
 from ._solo import Solo
 from ._work import Work
@@ -30,9 +30,27 @@ _TICK_SECONDS = 0.25
 _DUE_SECONDS = 0.75
 
 _CANCELLED = (
-    "The stream was cancelled from outside while its consumer was shielded, so no further "
-    "event will come. Leave the block."
+    "The stream was cancelled before its end, so no further event will come. Leave the block."
 )
+
+# A Ctrl-C between a fact's number and the event's place in the channel would leave a gap,
+# or a checkpoint that claims what nobody received.
+for _fact in (
+    Run.started,
+    Run.completed,
+    Run.failed,
+    Run.skipped,
+    Run.retrying,
+    Run.passed_over,
+    Run.own_event,
+    Run.state_changed,
+    Run.progress,
+    Work.start,
+    Work.end,
+    Work.retrying,
+    Desk.progress,
+):
+    ki_protected(_fact)
 
 
 class Engine:
@@ -62,7 +80,7 @@ class Engine:
             open_early(plan, works[0])
         self._failures: dict[int, Exception] = {}
         self._fatal: BaseException | None = None
-        self._inner: Nursery | None = None
+        self._nursery: Nursery | None = None
         self.cleanup_errors: list[Exception] = []
 
     # -- what a stream may ask for ---------------------------------------------------
@@ -104,15 +122,15 @@ class Engine:
 
     async def _all_adapters(self) -> None:
         runtime, setup = self._runtime, self._setup
-        async with runtime.open_nursery() as outer:
-            outer.start_soon(self._guard, self._tick)
-            outer.start_soon(self._guard, self._estimate)
-            async with runtime.open_nursery() as inner:
-                self._inner = inner
+        async with runtime.open_nursery() as helpers:
+            helpers.start_soon(self._in_band, self._tick)
+            helpers.start_soon(self._in_band, self._estimate)
+            async with runtime.open_nursery() as adapters:
+                self._nursery = adapters
                 for index, plan in enumerate(setup.plans):
                     works = self._works[index]
-                    inner.start_soon(self._guard, self._adapter, index, plan, works)
-            outer.cancel_scope.cancel()
+                    adapters.start_soon(self._in_band, self._adapter, index, plan, works)
+            helpers.cancel_scope.cancel()
         if self._fatal is None:
             with self.desk.metered() as meter:
                 await self.desk.room(meter)
@@ -134,7 +152,7 @@ class Engine:
     async def _estimate(self) -> None:
         self.run.estimated_total = await estimate_totals(self._setup, self.run)
 
-    async def _guard(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+    async def _in_band(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Let nothing but a cancellation leave a task: the rest ends the stream in band."""
         try:
             await task(*args)
@@ -142,9 +160,11 @@ class Engine:
             rest = self.without_cancelled(error)
             if rest is None:
                 raise
+            if isinstance(rest, Exception):
+                self._keep_if_unheard(rest)
             self._fatal = self._fatal or rest
-            if self._inner is not None:
-                self._inner.cancel_scope.cancel()
+            if self._nursery is not None:
+                self._nursery.cancel_scope.cancel()
 
     async def _adapter(self, index: int, plan: AdapterPlan, works: Sequence[Work]) -> None:
         desk = self.desk
@@ -201,9 +221,9 @@ class Engine:
         desk.lanes.append(lane)
         try:
             if isinstance(lane, Crew):
-                if self._inner is None:
+                if self._nursery is None:
                     raise EngineBug("Workers need a nursery before the first adapter runs.")
-                lane.start_workers(self._inner, self._guard)
+                lane.start_workers(self._nursery, self._in_band)
             await self._fetch_all(plan, lane)
         except Exception as error:
             add_note(error, where(lane.adapter_run))
@@ -219,13 +239,18 @@ class Engine:
         error: Exception | None = None
         items = open_fetch(plan, lane.work)
         try:
-            if hasattr(items, "__aenter__"):
-                async with items as records:
-                    exhausted = await self._move(lane, aiter(records))
-            else:
-                exhausted = await self._move(lane, items)
+            with lane.drain_scope as scope:
+                lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
+                if hasattr(items, "__anext__"):
+                    await self._move(lane, items)
+                else:
+                    async with items as records:
+                        await self._move(lane, aiter(records))
+            exhausted = not scope.cancelled_caught and not desk.draining
         except Exception as failure:
             error = failure
+            # It may have failed with room in its hands.
+            desk.channel.forgo()
         finally:
             lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
             closing = await self._close_error(items, plan)  # noqa: ASYNC102 -- it shields
@@ -240,11 +265,9 @@ class Engine:
             raise error
         lane.adapter_run.finished = exhausted
 
-    async def _move(self, lane: Lane, records: AsyncIterator[Any]) -> bool:
-        """Move what a fetch gives, unless a drain stops it; returns whether that was all."""
-        with lane.scope as scope:
+    async def _move(self, lane: Lane, records: AsyncIterator[Any]) -> None:
+        with lane.checked_scope:
             await lane.move(records)
-        return not scope.cancelled_caught and not self.desk.draining
 
     async def _close_error(self, items: Any, plan: AdapterPlan) -> Exception | None:
         """Close what ``fetch`` gave; what that raises must not hide a cancellation."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from ._adapters import AdapterPlan
 from ._documents import Document
@@ -44,28 +43,21 @@ class Inline:
         for plan, works in zip(setup.plans, self._works, strict=True):
             open_early(plan, works[0])
         self.failure: Exception | None = None
+        self.was_left = False
         self.ended_well = False
-        self.events: Any = self._all_adapters()
-        self._left = False
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the last event was followed by the end or by the failure."""
-        return self.events.ag_frame is None and not self._left
+    async def events(self) -> AsyncGenerator[PipelineEvent, None]:
+        """The events, once; whoever iterates this must be the only one to hold it.
 
-    @property
-    def acknowledged(self) -> int:
-        """How many events the consumer has acknowledged."""
-        # Known only to the generator itself: is it at a yield, or past one?
-        asked = self.events.ag_running or self.has_ended
-        return self.run.sequence if asked else max(0, self.run.sequence - 1)
-
-    async def _all_adapters(self) -> AsyncGenerator[PipelineEvent, None]:
-        setup, run, runtime, wall = self._setup, self.run, self._runtime, self._wall
+        A reference from here would make a cycle of it, and then an abandoned stream
+        would be closed, and warned of, when the garbage collector comes by.
+        """
+        setup, run, wall = self._setup, self.run, self._wall
         failures: list[Exception] = []
-        run.estimated_total = await estimate_totals(setup, run)
-        self._book_fetch()
+        unclosed = list(range(len(setup.plans)))
         try:
+            run.estimated_total = await estimate_totals(setup, run)
+            self._book_fetch()
             for index, plan in enumerate(setup.plans):
                 yield run.state_changed(plan.source, "running", wall())
                 self._book_consumer()
@@ -76,12 +68,19 @@ class Inline:
                             if not work.adapter_run.finished:
                                 async with aclosing(self._adapter_run(plan, work)) as events:
                                     async for event in events:
-                                        yield event
+                                        try:
+                                            yield event
+                                        except GeneratorExit:
+                                            self.was_left = True
+                                            raise
                     finally:
-                        await self._close_adapter(plan)  # noqa: ASYNC102 -- it shields
+                        unclosed.remove(index)
+                        await self._close_adapter(index)  # noqa: ASYNC102 -- it shields
                 except EngineBug:
                     raise
                 except Exception as error:
+                    if self.was_left:
+                        raise  # nobody is there any more who could be told by an event
                     failure = error
                     failures.append(error)
                 if failure is None:
@@ -91,17 +90,23 @@ class Inline:
                 self._book_consumer()
             yield run.progress(self._clock(), wall(), 0, checkpoint=True)
         except GeneratorExit:
-            self._left = True  # with an event in hand that is not acknowledged
+            self.was_left = True  # with an event in hand that is not acknowledged
             raise
-        await runtime.cancellation_point()
+        finally:
+            for index in unclosed:
+                await self._close_adapter(index)  # noqa: ASYNC102 -- it shields
+        await self._runtime.cancellation_point()
         self.failure = failure_of(failures)
         self.ended_well = self.failure is None
         if self.failure is not None:
             raise self.failure
 
-    async def _close_adapter(self, plan: AdapterPlan) -> None:
+    async def _close_adapter(self, index: int) -> None:
+        plan, work = self._setup.plans[index], self._works[index][0]
+        grace = self._setup.policy.cleanup_grace_seconds
+        if work.opened is not None:
+            await close_fetch(work.opened, plan, self._runtime, grace)
         if plan.aclose is not None:
-            grace = self._setup.policy.cleanup_grace_seconds
             what = f"aclose of {plan.source!r}"
             await close_within_grace(plan.aclose, self._runtime, grace, what)
             self._book_fetch()
@@ -126,7 +131,7 @@ class Inline:
         runtime = self._runtime
         mark = self._mark
         items = open_fetch(plan, work)
-        if hasattr(items, "__aenter__"):
+        if not hasattr(items, "__anext__"):
             raise SetupError(
                 f"fetch of the adapter {plan.source!r} gives a block to enter, which the bare "
                 f"form must not hold open across a yield. Use `async with "
@@ -154,16 +159,16 @@ class Inline:
                         )
                     else:
                         tries = Tries(number, doc_id, record, outcome, mark - now)
-                        async with aclosing(work.settle(tries)) as delays:
-                            async for delay in delays:
-                                run.parse_seconds += clock() - mark
-                                mark = clock()
-                                yield work.retrying(tries, delay)
-                                run.consumer_seconds += clock() - mark
-                                mark = clock()
-                                await runtime.sleep(delay)
-                                run.throttle_seconds += clock() - mark
-                                mark = clock()
+                        while (delay := await work.finish_attempt(tries)) is not None:
+                            run.parse_seconds += clock() - mark
+                            mark = clock()
+                            yield work.retrying(tries, delay)
+                            run.consumer_seconds += clock() - mark
+                            mark = clock()
+                            await runtime.sleep(delay)
+                            run.throttle_seconds += clock() - mark
+                            mark = clock()
+                            work.try_again(tries)
                         run.parse_seconds += clock() - mark
                         mark = clock()
                         yield work.end(tries)

@@ -6,7 +6,7 @@ import inspect
 import math
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Literal, TypeAlias
 
@@ -115,7 +115,10 @@ class Lane:
         self.work = work
         self.meter = meter
         self.adapter_run = work.adapter_run
-        self.scope: Scope = desk.runtime.cancel_scope()
+        # What a drain cancels; and inside it one that is never cancelled, so that its
+        # deadline tells of scopes that an adapter has left open.
+        self.drain_scope: Scope = desk.runtime.cancel_scope()
+        self.checked_scope: Scope = desk.runtime.cancel_scope()
         self._nurseries_before = 0
 
     async def move(self, items: AsyncIterator[Any]) -> None:
@@ -130,7 +133,7 @@ class Lane:
     def stop_fetching(self) -> None:
         """Interrupt the fetch if it is waiting; what is in flight goes on."""
         if self.meter.phase == "fetch_seconds":
-            self.scope.cancel()
+            self.drain_scope.cancel()
 
     # -- waiting ---------------------------------------------------------------
 
@@ -140,20 +143,24 @@ class Lane:
 
     async def give_way(self, meter: Meter) -> None:
         """Let the consumer take what there is, if it wants to, before a slow parse."""
+        desk = self.desk
         await self.upkeep(meter)
-        if self.desk.channel.queue:
+        if desk.channel.queue:
             # The consumer was woken into the same batch as this task, and Trio shuffles
-            # a batch: only now has it certainly had its turn.
-            await self.desk.runtime.cancellation_point()
+            # a batch: only after another has it certainly had its turn.
+            before = meter.turn(desk.run, desk.clock(), "consumer_seconds")
+            await desk.runtime.cancellation_point()
+            meter.turn(desk.run, desk.clock(), before)
+        now = desk.clock()
+        if now >= desk.slice_end:  # several tasks may come back from here together
+            desk.slice_end = now + SLICE_SECONDS
 
     async def upkeep(self, meter: Meter) -> None:
         """Let others run, settle what was acknowledged, and emit progress if due."""
         desk, run, channel = self.desk, self.desk.run, self.desk.channel
         before = meter.turn(run, desk.clock(), "consumer_seconds")
         await desk.runtime.cancellation_point()
-        now = desk.clock()
-        desk.slice_end = now + SLICE_SECONDS
-        meter.turn(run, now, before)
+        meter.turn(run, desk.clock(), before)
         run.settle(channel.acknowledged(run.sequence))
         if run.progress_is_due():
             if len(channel.queue) >= channel.limit:
@@ -182,23 +189,28 @@ class Lane:
         desk, source = self.desk, self.plan.source
         desk.channel.put(desk.run.state_changed(source, state, desk.wall(), reason))
 
-    async def settle(self, tries: Tries, meter: Meter) -> None:
+    async def finish_tries(self, tries: Tries, meter: Meter) -> None:
         """Bring a record to its final outcome, announcing each retry."""
         desk, work = self.desk, self.work
-        async with aclosing(work.settle(tries)) as delays:
-            async for delay in delays:
-                await self.room(meter)
-                desk.channel.put(work.retrying(tries, delay))
-                before = meter.turn(desk.run, desk.clock(), "throttle_seconds")
-                await desk.runtime.sleep(delay)
-                meter.turn(desk.run, desk.clock(), before)
+        while (delay := await work.finish_attempt(tries)) is not None:
+            await self.room(meter)
+            desk.channel.put(work.retrying(tries, delay))
+            before = meter.turn(desk.run, desk.clock(), "throttle_seconds")
+            await desk.runtime.sleep(delay)
+            meter.turn(desk.run, desk.clock(), before)
+            work.try_again(tries)
 
     # -- the adapter's iterator ----------------------------------------------------
 
     async def check_scopes(self, items: AsyncIterator[Any]) -> None:
         """Refuse an adapter that has yielded inside a deadline or a nursery."""
-        runtime, source = self.desk.runtime, self.plan.source
-        await refuse_open_scopes(items, source, runtime, self.scope, self._nurseries_before)
+        await refuse_open_scopes(
+            items,
+            self.plan.source,
+            self.desk.runtime,
+            self.checked_scope,
+            self._nurseries_before,
+        )
 
 
 async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -> Any:
@@ -209,9 +221,16 @@ async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -
         SetupError: when a scope was left open.
     """
     nurseries = runtime.open_nurseries()
-    with runtime.cancel_scope() as scope:
-        item = await anext(items)
-        await refuse_open_scopes(items, source, runtime, scope, nurseries)
+    got_it = False
+    try:
+        with runtime.cancel_scope() as scope:
+            item = await anext(items)
+            await refuse_open_scopes(items, source, runtime, scope, nurseries)
+            got_it = True
+    except RuntimeError as error:
+        if got_it:  # so it came of leaving our scope with one still open inside
+            raise _yields_in_scope(source) from error
+        raise
     return item
 
 
@@ -238,7 +257,11 @@ async def refuse_open_scopes(
     except BaseExceptionGroup as group:  # a nursery wraps the GeneratorExit
         if group.split(GeneratorExit)[1] is not None:
             raise
-    raise SetupError(
+    raise _yields_in_scope(source)
+
+
+def _yields_in_scope(source: str) -> SetupError:
+    return SetupError(
         f"The adapter {source!r} yields inside a cancel scope or a nursery, which would "
         f"cancel or outlive the wrong code (PEP 789). Close the scope before each yield, "
         f"or decorate fetch with trio.as_safe_channel."

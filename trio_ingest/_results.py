@@ -12,6 +12,7 @@ import attrs
 from ._checkpoints import Checkpoint
 from ._documents import Document
 from ._events import DocumentCompleted, DocumentFailed, PipelineEvent
+from ._runtime import ki_protected
 from ._stream import EventStream, StreamStatistics
 
 # Past this many, holding every document is likely to be a mistake.
@@ -49,10 +50,12 @@ class DocumentStream:
     def __init__(self, events: EventStream[Document]) -> None:
         self._events = events
 
+    @ki_protected
     async def __aenter__(self) -> Self:
         await self._events.__aenter__()
         return self
 
+    @ki_protected
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,

@@ -30,7 +30,6 @@ from ._checkpoints import Checkpoint, snapshot_of
 from ._documents import Document
 from ._errors import EngineBug, SetupError, shortened
 from ._events import (
-    ENGINE_EVENTS,
     AdapterState,
     AdapterStateChange,
     BatchProgress,
@@ -284,16 +283,7 @@ class Run:
         adapter_run.acknowledged.place_cursor(adapter_run.next_record, value)
 
     def own_event(self, event: PipelineEvent, timestamp: float) -> PipelineEvent:
-        """An adapter's own event takes its place in the stream, as a stamped copy.
-
-        Raises:
-            SetupError: when it is one of the engine's own classes.
-        """
-        if isinstance(event, ENGINE_EVENTS):
-            raise SetupError(
-                f"An adapter yielded a {type(event).__name__}, which only the engine may "
-                f"emit. Derive a class of your own from PipelineEvent."
-            )
+        """An adapter's own event takes its place in the stream, as a stamped copy."""
         stamped = copy.copy(event)
         object.__setattr__(stamped, "timestamp", timestamp)
         object.__setattr__(stamped, "pipeline_id", self.pipeline_id)

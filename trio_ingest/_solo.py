@@ -55,7 +55,7 @@ class Solo(Lane):
                     put(completed(adapter_run, number, outcome, end - now, 0, wall()))
                 else:
                     tries = Tries(number, doc_id, record, outcome, end - now)
-                    await self.settle(tries, meter)
+                    await self.finish_tries(tries, meter)
                     await self.room(meter)
                     put(work.end(tries))
             elif doc_id is not None:

@@ -87,10 +87,13 @@ class EventStream(Generic[Shown_co]):
         self._shaping = shaping
         self._engine: Engine | None = None
         self._inline: Inline | None = None
+        self._inline_events: Any = None
         self._bare: AsyncGenerator[Any, None] | None = None
         self._nursery_manager: Any = None
         self._closed = False
-        self._get: Callable[[], Awaitable[Any]] = self._get_bare
+        # Only the channel's is ever kept here: a method of this object would make a cycle
+        # of it, and an abandoned bare stream would be closed late.
+        self._get: Callable[[], Awaitable[Any]] | None = None
 
     # -- the async with form -------------------------------------------------------
 
@@ -106,7 +109,8 @@ class EventStream(Generic[Shown_co]):
         manager = self._runtime.open_nursery()
         nursery = await manager.__aenter__()
         self._engine, self._nursery_manager, self._nursery = engine, manager, nursery
-        self._get = engine.channel.get if self._shaping is None else self._get_shaped
+        if self._shaping is None:
+            self._get = engine.channel.get
         nursery.start_soon(engine.work)
         return self
 
@@ -121,7 +125,7 @@ class EventStream(Generic[Shown_co]):
         if engine is None or self._closed:
             raise StreamClosedError("This stream is not open, so it cannot be closed.")
         self._closed = True
-        self._get = self._get_closed
+        self._get = None
         self._nursery.cancel_scope.cancel()
         cancelled: BaseException | None = None
         try:
@@ -162,7 +166,6 @@ class EventStream(Generic[Shown_co]):
         if self._engine is not None:
             raise SetupError("Leave the `async with` block of this stream: that closes it.")
         self._closed = True
-        self._get = self._get_closed
         if self._bare is not None:
             await self._bare.aclose()
 
@@ -171,7 +174,7 @@ class EventStream(Generic[Shown_co]):
     def __aiter__(self) -> AsyncIterator[Shown_co]:
         if self._engine is not None or (self._closed and self._inline is None):
             return self
-        if self._inline is not None and self._inline.has_ended:
+        if self._inline is not None and self._bare_has_ended:
             raise self._inline.failure or StreamClosedError(
                 "This stream has been iterated to its end, and a stream is one run. Call "
                 "stream_events again for another."
@@ -188,26 +191,25 @@ class EventStream(Generic[Shown_co]):
             Exception: a dead adapter's failure, after the last event; of several, an
                 ``ExceptionGroup`` in adapter order.
         """
-        return self._get()
+        return self._get_otherwise() if self._get is None else self._get()
 
-    async def _get_shaped(self) -> Any:
+    async def _get_otherwise(self) -> Any:
         engine, shaping = self._engine, self._shaping
-        if engine is None or shaping is None:
-            return await self._get_closed()
+        if self._closed:
+            raise StreamClosedError(
+                "This stream has been left, so it has no more events. Iterate inside the "
+                "`async with`, or call stream_events again."
+            )
+        if engine is None:
+            return await self._get_bare()
         while True:
             event = await engine.channel.get()
-            if shaping.passes(event):
-                return shaping.shaped(event)
-
-    async def _get_closed(self) -> Any:
-        raise StreamClosedError(
-            "The block of this stream has been left, so it has no more events. Iterate "
-            "inside the `async with`."
-        )
+            if shaping is None or shaping.passes(event):
+                return event if shaping is None else shaping.shaped(event)
 
     async def _get_bare(self) -> Any:
         events, inline = self._bare_events(), self._inline
-        if inline is not None and inline.has_ended and not inline.ended_well:
+        if inline is not None and self._bare_has_ended and not inline.ended_well:
             raise inline.failure or StreamClosedError(
                 "This stream was cut short, so it has no more events. Call stream_events "
                 "again, with resume_from."
@@ -223,7 +225,7 @@ class EventStream(Generic[Shown_co]):
                 )
             refuse_other_host(self._runtime)
             self._inline = Inline(self._setup, self._runtime)
-            events = self._inline.events
+            self._inline_events = events = self._inline.events()
             self._bare = events if self._shaping is None else _shaped(events, self._shaping)
         return self._bare
 
@@ -289,7 +291,15 @@ class EventStream(Generic[Shown_co]):
         run, _ = self._run_and_depth("checkpoint")
         if self._engine is not None:
             return run.checkpoint(self._engine.channel.acknowledged(run.sequence))
-        return run.checkpoint(self._inline.acknowledged if self._inline else 0)
+        # Known only to the generator itself: is it at a yield, or past one?
+        asked = self._inline_events.ag_running or self._bare_has_ended
+        return run.checkpoint(run.sequence if asked else max(0, run.sequence - 1))
+
+    @property
+    def _bare_has_ended(self) -> bool:
+        """Whether the last event was followed by the end, or by the failure."""
+        inline, events = self._inline, self._inline_events
+        return inline is not None and events.ag_frame is None and not inline.was_left
 
     def _open_engine(self, what: str) -> Engine:
         if self._closed:

@@ -1,21 +1,21 @@
 """One record to its end: named, parsed, judged, tried again.
 
 The first attempt at a record with a plain ``parse`` is a plain call, because it is
-nearly every record's whole story. Whatever else can happen goes through ``settle``.
+nearly every record's whole story. Whatever else can happen goes through ``finish_attempt``.
 """
 
 from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 from typing import Any
 
 import attrs
 
 from ._adapter_run import AdapterRun, Failure, Skip
-from ._adapters import AdapterPlan
+from ._adapters import AdapterPlan, refuse_engine_event
 from ._checkpoints import Cursor
 from ._documents import Document
 from ._errors import add_note, described, shortened
@@ -102,6 +102,7 @@ class Work:
                 self.run.cursor_yielded(self.adapter_run, item.value)
                 return None
             if isinstance(item, PipelineEvent):
+                refuse_engine_event(item)
                 return item
             self._known_class = item.__class__
         adapter_run = self.adapter_run
@@ -128,34 +129,29 @@ class Work:
             return result
         return result if inspect.isawaitable(result) else self._judged(result)
 
-    async def settle(self, tries: Tries) -> AsyncGenerator[float, None]:
-        """Bring ``tries`` to its final outcome; yields the delay before each retry.
+    async def finish_attempt(self, tries: Tries) -> float | None:
+        """Bring an attempt to its outcome; returns the delay before the next, or None.
 
-        Whoever iterates this announces the retry and waits: only they know how.
+        Whoever calls this announces the retry, waits, and calls ``try_again``.
         """
-        clock = self.clock
-        while True:
-            if inspect.isawaitable(tries.outcome):
-                began = clock()
-                tries.outcome = await self._awaited(tries.outcome)
-                tries.seconds += clock() - began
-            outcome = tries.outcome
-            if not isinstance(outcome, Failure) or not outcome.is_retryable:
-                return
-            delay = delay_before(
-                tries.retry_count + 1,
-                self._retry,
-                self._seed,
-                self.adapter_run.source,
-                tries.number,
-            )
-            if delay is None:
-                return
-            tries.retry_count += 1
-            yield delay
-            began = clock()
-            tries.outcome = self.attempt(tries.record)
-            tries.seconds += clock() - began
+        if inspect.isawaitable(tries.outcome):
+            began = self.clock()
+            tries.outcome = await self._awaited(tries.outcome)
+            tries.seconds += self.clock() - began
+        outcome = tries.outcome
+        if not isinstance(outcome, Failure) or not outcome.is_retryable:
+            return None
+        source, retry_count = self.adapter_run.source, tries.retry_count + 1
+        delay = delay_before(retry_count, self._retry, self._seed, source, tries.number)
+        if delay is not None:
+            tries.retry_count = retry_count
+        return delay
+
+    def try_again(self, tries: Tries) -> None:
+        """Make the next attempt."""
+        began = self.clock()
+        tries.outcome = self.attempt(tries.record)
+        tries.seconds += self.clock() - began
 
     def start(self, tries: Tries) -> PipelineEvent:
         """The event that starts a record."""
@@ -201,9 +197,6 @@ class Work:
 
     def failure(self, error: Exception) -> Failure:
         """The fact that ``error`` ended an attempt."""
-        if error.__traceback__ is not None:
-            # Our own frame would keep the engine alive as long as the event.
-            error.with_traceback(error.__traceback__.tb_next)
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ != "builtins":
@@ -212,6 +205,9 @@ class Work:
         if error.__traceback__ is not None:
             with suppress(Exception):  # an exception may be made so as to defy formatting
                 text = "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES))
+            # Frames would keep everything in them alive as long as the event; and an
+            # exception object that is raised again and again would collect them.
+            error.with_traceback(None)
         try:
             is_retryable = bool(self._plan.is_retryable(error))
         except Exception as judgement:  # a judge that fails has not said yes
