@@ -41,9 +41,8 @@ class AdapterRun:
 
     __slots__ = (
         "acknowledged",
-        "cursor",
+        "done_before",
         "finished",
-        "first_record",
         "metadata",
         "next_record",
         "open",
@@ -69,10 +68,12 @@ class AdapterRun:
         self.parameters_key = parameters_key
         self.metadata: Mapping[str, Any] = {"adapter": source, "parameters": parameters}
         self.acknowledged = watermark or Watermark()
-        self.first_record = self.next_record = first_record
+        self.next_record = first_record
         # Records below this may have ended in an earlier run.
         ended = self.acknowledged.ended
         self.resumed_until = ended[-1][1] if ended else self.acknowledged.low
+        # For the ETA: what was done before this run began is no part of its pace.
+        self.done_before = self.acknowledged.low + sum(b - a for a, b in ended)
         self.finished = finished
         self.open: set[int] = set()
         self.unacknowledged: deque[tuple[int, int]] = deque()

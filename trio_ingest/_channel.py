@@ -29,6 +29,11 @@ from ._runtime import Parking, Runtime, ki_protected
 # half of it; at 1,000 a cancelled consumer would go on for a visible time.
 BURST = 100
 
+BUSY = (
+    "Another task is already waiting for the next event of this stream. A stream has one "
+    "consumer: iterate it in one task and pass the events on."
+)
+
 
 class Channel:
     """One consumer, any number of producers.
@@ -148,10 +153,7 @@ class Channel:
     @ki_protected
     async def _get_slowly(self) -> PipelineEvent:
         if self._asking:
-            raise StreamBusyError(
-                "Another task is already waiting for the next event of this stream. A "
-                "stream has one consumer: iterate it in one task and pass the events on."
-            )
+            raise StreamBusyError(BUSY)
         queue = self.queue
         # With no fast way left, nobody can pass while this waits or after it is cancelled.
         self._asking, self.in_hand, self._fast_left = True, False, 0

@@ -42,6 +42,12 @@ class Inline:
         ]
         for plan, works in zip(setup.plans, self._works, strict=True):
             open_early(plan, works[0])
+            if works[0].opened is not None and not hasattr(works[0].opened, "__anext__"):
+                raise SetupError(
+                    f"fetch of the adapter {plan.source!r} gives a block to enter, which the "
+                    f"bare form must not hold open across a yield. Use `async with "
+                    f"pipeline.stream_events() as events:`."
+                )
         self.failure: Exception | None = None
         self.was_left = False
         self.ended_well = False
@@ -131,12 +137,6 @@ class Inline:
         runtime = self._runtime
         mark = self._mark
         items = open_fetch(plan, work)
-        if not hasattr(items, "__anext__"):
-            raise SetupError(
-                f"fetch of the adapter {plan.source!r} gives a block to enter, which the bare "
-                f"form must not hold open across a yield. Use `async with "
-                f"pipeline.stream_events() as events:`."
-            )
         try:
             record = await first_item(items, plan.source, runtime)
             fetch_next = items.__anext__

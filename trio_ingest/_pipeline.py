@@ -162,9 +162,10 @@ class IngestionPipeline:
         ``RuntimeWarning`` says so; ``stream_events`` needs a few hundred objects.
         """
         clock = self._policy.clock
+        stream = self._stream(TRIO, None, options)
         collector = Collector([plan.source for plan in self._plans], clock())
         try:
-            async with self._stream(TRIO, None, options) as events:
+            async with stream as events:
                 async for event in events:
                     collector.take(event)
         except Exception as error:

@@ -34,7 +34,7 @@ class Pace:
         while len(marks) > 2 and now - marks[1][0] >= WINDOW_SECONDS:
             marks.popleft()
 
-    def eta_seconds(self, total: int | None, offset: int = 0) -> float | None:
+    def eta_seconds(self, total: int | None, done_before: int = 0) -> float | None:
         """Time left at the rate of the last 30 seconds, or None rather than a guess.
 
         None when the total is unknown or was exceeded, when less than half a second
@@ -42,11 +42,11 @@ class Pace:
 
         Args:
             total: how many records are expected in all.
-            offset: how many had ended before this run began.
+            done_before: how many had ended before this run began.
         """
         (first_time, first_ended), (last_time, last_ended) = self._marks[0], self._marks[-1]
         elapsed, ended = last_time - first_time, last_ended - first_ended
         if total is None or elapsed < LEAST_SECONDS or ended <= 0:
             return None
-        left = total - offset - last_ended
+        left = total - done_before - last_ended
         return left * elapsed / ended if left >= 0 else None

@@ -67,6 +67,7 @@ class Run:
         "_ended_at_checkpoint",
         "_ended_at_progress",
         "_pace",
+        "_resumed_count",
         "_states",
         "adapter_runs",
         "buffer_size",
@@ -106,7 +107,7 @@ class Run:
         self.estimated_total = estimated_total
         self.sequence = 0
         self.completed_count = self.failed_count = self.skipped_count = 0
-        self.retried_count = 0
+        self.retried_count = self._resumed_count = 0
         self.fetch_seconds = self.parse_seconds = 0.0
         self.consumer_seconds = self.throttle_seconds = 0.0
         self._states: dict[str, AdapterState] = {}
@@ -236,9 +237,12 @@ class Run:
             record_number,
         )
 
-    def passed_over(self, adapter_run: AdapterRun, record_number: int) -> None:
+    def passed_over(
+        self, adapter_run: AdapterRun, record_number: int, *, resumed: bool = False
+    ) -> None:
         """A record is known, before any work, to be done already: no event."""
         self.skipped_count += 1
+        self._resumed_count += resumed
         self.quiet -= 1
         # It was acknowledged in an earlier run, so it needs to wait for nothing.
         adapter_run.acknowledged.end(record_number)
@@ -331,8 +335,8 @@ class Run:
             self._ended_at_checkpoint = ended
         self._ended_at_progress = ended
         self.progress_at = now
-        self._pace.mark(now, ended)
-        offset = sum(adapter_run.first_record for adapter_run in self.adapter_runs)
+        self._pace.mark(now, ended - self._resumed_count)
+        done_before = sum(adapter_run.done_before for adapter_run in self.adapter_runs)
         return build_progress(
             timestamp,
             self.pipeline_id,
@@ -341,7 +345,7 @@ class Run:
             self.failed_count,
             self.in_flight,
             self.estimated_total,
-            self._pace.eta_seconds(self.estimated_total, offset),
+            self._pace.eta_seconds(self.estimated_total, done_before),
             self.skipped_count,
             queue_depth,
             self.buffer_size,

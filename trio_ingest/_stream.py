@@ -8,9 +8,10 @@ from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
+from ._channel import BUSY
 from ._checkpoints import Checkpoint
 from ._engine import Engine
-from ._errors import SetupError, StreamClosedError, add_note, described
+from ._errors import SetupError, StreamBusyError, StreamClosedError, add_note, described
 from ._events import PipelineEvent
 from ._inline import Inline
 from ._run import Run
@@ -172,9 +173,9 @@ class EventStream(Generic[Shown_co]):
     # -- iteration ---------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Shown_co]:
-        if self._engine is not None or (self._closed and self._inline is None):
+        if self._engine is not None or self._closed:
             return self
-        if self._inline is not None and self._bare_has_ended:
+        if self._inline is not None and self._bare_is_over:
             raise self._inline.failure or StreamClosedError(
                 "This stream has been iterated to its end, and a stream is one run. Call "
                 "stream_events again for another."
@@ -209,7 +210,9 @@ class EventStream(Generic[Shown_co]):
 
     async def _get_bare(self) -> Any:
         events, inline = self._bare_events(), self._inline
-        if inline is not None and self._bare_has_ended and not inline.ended_well:
+        if self._inline_events.ag_running:
+            raise StreamBusyError(BUSY)
+        if inline is not None and self._bare_is_over and not inline.ended_well:
             raise inline.failure or StreamClosedError(
                 "This stream was cut short, so it has no more events. Call stream_events "
                 "again, with resume_from."
@@ -294,6 +297,12 @@ class EventStream(Generic[Shown_co]):
         # Known only to the generator itself: is it at a yield, or past one?
         asked = self._inline_events.ag_running or self._bare_has_ended
         return run.checkpoint(run.sequence if asked else max(0, run.sequence - 1))
+
+    @property
+    def _bare_is_over(self) -> bool:
+        """Whether nothing more can come in the bare form, for whatever reason."""
+        events: Any = self._bare
+        return events is not None and events.ag_frame is None
 
     @property
     def _bare_has_ended(self) -> bool:

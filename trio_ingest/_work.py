@@ -109,7 +109,7 @@ class Work:
         self.number = number = adapter_run.next_record
         adapter_run.next_record = number + 1
         if number < adapter_run.resumed_until and adapter_run.acknowledged.has_ended(number):
-            self.run.passed_over(adapter_run, number)
+            self.run.passed_over(adapter_run, number, resumed=True)
             return None
         if self._identify is None:
             return f"{adapter_run.source}#{number}"
