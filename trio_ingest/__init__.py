@@ -42,6 +42,7 @@ from ._events import (
     DocumentRetrying,
     DocumentSkipped,
     DocumentStarted,
+    EngineEvent,
     PipelineEvent,
 )
 from ._options import RetryPolicy
@@ -68,6 +69,7 @@ __all__ = [
     "DocumentStarted",
     "DocumentStream",
     "EngineBug",
+    "EngineEvent",
     "EstimatesTotal",
     "EventStream",
     "FetchItem",

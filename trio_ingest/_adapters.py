@@ -97,9 +97,12 @@ class AdapterPlan:
     parse: Callable[[Any], Any]
     identify: Callable[[Any], Any] | None
     estimate_total: Callable[..., Any] | None
-    is_retryable: Callable[[Exception], bool]
+    is_retryable: Callable[[Exception], Any] | None
     aclose: Callable[[], Awaitable[Any]] | None
     stable_order: bool
+    # Named in the signature, or taken by a `**`; only the first is a promise.
+    offers_cursor: bool
+    takes_cursor: bool
 
 
 def plan_of(adapter: object) -> AdapterPlan:
@@ -120,16 +123,20 @@ def plan_of(adapter: object) -> AdapterPlan:
             f"An adapter needs a `source`, a string that names it in events; "
             f"{kind} has {shortened(source)}."
         )
-    is_retryable = _callable(adapter, "is_retryable", kind) or _is_transient
+    is_retryable = _plain(adapter, "is_retryable", kind)
+    fetch = _checked_fetch(adapter, kind)
+    offers_cursor, takes_cursor = _cursor_of(fetch)
     return AdapterPlan(
         source=source,
-        fetch=_checked_fetch(adapter, kind),
+        fetch=fetch,
         parse=_required(adapter, "parse", kind, "that makes a Document of a record"),
-        identify=_callable(adapter, "identify", kind),
+        identify=_plain(adapter, "identify", kind),
         estimate_total=_callable(adapter, "estimate_total", kind),
         is_retryable=is_retryable,
         aclose=_callable(adapter, "aclose", kind),
         stable_order=bool(getattr(adapter, "stable_order", False)),
+        offers_cursor=offers_cursor,
+        takes_cursor=takes_cursor,
     )
 
 
@@ -163,13 +170,14 @@ def refuse_engine_event(event: PipelineEvent) -> None:
         )
 
 
-def takes_cursor(plan: AdapterPlan) -> bool:
-    """Whether ``fetch`` has a parameter ``cursor``, and so can go on from one."""
+def _cursor_of(fetch: Callable[..., Any]) -> tuple[bool, bool]:
+    """Whether ``fetch`` names a parameter ``cursor``, and whether it would take one."""
     try:
-        parameters = inspect.signature(plan.fetch).parameters.values()
+        parameters = inspect.signature(fetch).parameters.values()
     except ValueError:
-        return True  # a callable without a signature: only the call can tell
-    return any(p.name == "cursor" or p.kind is p.VAR_KEYWORD for p in parameters)
+        return False, True  # a callable without a signature: only the call can tell
+    named = any(p.name == "cursor" for p in parameters)
+    return named, named or any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _checked_fetch(adapter: object, kind: str) -> Callable[..., AsyncIterator[Any]]:
@@ -201,5 +209,11 @@ def _callable(adapter: object, name: str, kind: str) -> Callable[..., Any] | Non
     return found
 
 
-def _is_transient(error: Exception) -> bool:
-    return isinstance(error, OSError | TimeoutError)
+def _plain(adapter: object, name: str, kind: str) -> Callable[..., Any] | None:
+    found = _callable(adapter, name, kind)
+    if inspect.iscoroutinefunction(found):
+        raise SetupError(
+            f"{kind}.{name} must be a plain method: it is called for each record, and "
+            f"nobody awaits it. Write it as `def {name}`."
+        )
+    return found

@@ -29,11 +29,6 @@ from ._runtime import Parking, Runtime, ki_protected
 # half of it; at 1,000 a cancelled consumer would go on for a visible time.
 BURST = 100
 
-BUSY = (
-    "Another task is already waiting for the next event of this stream. A stream has one "
-    "consumer: iterate it in one task and pass the events on."
-)
-
 
 class Channel:
     """One consumer, any number of producers.
@@ -55,6 +50,7 @@ class Channel:
         "_runtime",
         "_size",
         "closed",
+        "end_was_seen",
         "failure",
         "in_hand",
         "limit",
@@ -64,7 +60,7 @@ class Channel:
     def __init__(self, size: int, runtime: Runtime) -> None:
         self.queue: deque[PipelineEvent] = deque()
         self._size = size
-        self.closed = False
+        self.closed = self.end_was_seen = False
         self.failure: BaseException | None = None
         self.in_hand = False
         self._runtime = runtime
@@ -153,7 +149,7 @@ class Channel:
     @ki_protected
     async def _get_slowly(self) -> PipelineEvent:
         if self._asking:
-            raise StreamBusyError(BUSY)
+            raise busy()
         queue = self.queue
         # With no fast way left, nobody can pass while this waits or after it is cancelled.
         self._asking, self.in_hand, self._fast_left = True, False, 0
@@ -164,6 +160,7 @@ class Channel:
                 if not self.closed:
                     await self._consumer.wait()
                 elif self.failure is None:
+                    self.end_was_seen = True
                     raise StopAsyncIteration
                 else:
                     raise self.failure
@@ -188,3 +185,11 @@ class Channel:
         # A producer that finds fewer events than this may put without asking for room.
         asked = self._producers or self._burst <= 1
         self.limit = 0 if asked else self._size - self._promised
+
+
+def busy() -> StreamBusyError:
+    """What the second of two tasks is told that wait for one stream."""
+    return StreamBusyError(
+        "Another task is already waiting for the next event of this stream. A stream has one "
+        "consumer: iterate it in one task and pass the events on."
+    )

@@ -15,8 +15,8 @@ from typing import Any
 from ._adapters import AdapterPlan
 from ._channel import Channel
 from ._crew import Crew
-from ._errors import EngineBug, StreamClosedError, add_note, described
-from ._lane import Desk, Lane, Meter, close_fetch, close_within_grace, open_early, open_fetch
+from ._errors import EngineBug, StreamClosedError, add_note, described, joined
+from ._lane import Desk, Lane, Meter, close_adapter, close_fetch, open_early, open_fetch
 from ._options import Policy, RunOptions
 from ._run import Run
 from ._runtime import Nursery, Runtime, ki_protected
@@ -74,7 +74,7 @@ class Engine:
             mode=runtime.value("running"),
         )
         self._works = [
-            setup.works(self.run, index, clock) for index in range(len(setup.plans))
+            setup.works(self.run, index, runtime) for index in range(len(setup.plans))
         ]
         for plan, works in zip(setup.plans, self._works, strict=True):
             open_early(plan, works[0])
@@ -190,6 +190,7 @@ class Engine:
     async def _adapter_runs(self, plan: AdapterPlan, lanes: Sequence[Lane]) -> None:
         """One run after another, and then the adapter's own ``aclose``, by any road."""
         desk, first = self.desk, lanes[0]
+        error: Exception | None = None
         try:
             await first.change_state("running")
             for lane in lanes:
@@ -197,18 +198,17 @@ class Engine:
                     break
                 if not lane.adapter_run.finished:
                     await self._adapter_run(plan, lane)
+        except Exception as failure:
+            error = failure
         finally:
-            if first.work.opened is not None:
-                await self._close_error(first.work.opened, plan)  # noqa: ASYNC102 -- it shields
-            if plan.aclose is not None:
-                before = first.meter.turn(self.run, desk.clock(), "fetch_seconds")
-                await close_within_grace(  # noqa: ASYNC102 -- it shields, for the grace
-                    plan.aclose,
-                    self._runtime,
-                    desk.grace_seconds,
-                    f"aclose of {plan.source!r}",
-                )
-                first.meter.turn(self.run, desk.clock(), before)
+            before = first.meter.turn(self.run, desk.clock(), "fetch_seconds")
+            closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
+                close_adapter(plan, first.work, self._runtime, desk.grace_seconds)
+            )
+            first.meter.turn(self.run, desk.clock(), before)
+        error = joined(error, closing)
+        if error is not None:
+            raise error
 
     def _lane(self, plan: AdapterPlan, work: Work, meter: Meter) -> Lane:
         workers, ordered = self._policy.workers, self._policy.ordered
@@ -253,14 +253,16 @@ class Engine:
             desk.channel.forgo()
         finally:
             lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
-            closing = await self._close_error(items, plan)  # noqa: ASYNC102 -- it shields
+            closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
+                close_fetch(items, plan, self._runtime, desk.grace_seconds)
+            )
             lane.meter.turn(self.run, desk.clock(), "idle")
         if desk.draining:
             await lane.change_state("draining")
         if isinstance(lane, Crew):
             # Also after a failed fetch: what is in flight is not to blame.
             await lane.finish()
-        error = error or closing
+        error = joined(error, closing)
         if error is not None:
             raise error
         lane.adapter_run.finished = exhausted
@@ -269,10 +271,10 @@ class Engine:
         with lane.checked_scope:
             await lane.move(records)
 
-    async def _close_error(self, items: Any, plan: AdapterPlan) -> Exception | None:
-        """Close what ``fetch`` gave; what that raises must not hide a cancellation."""
+    async def _closing_error(self, closing: Awaitable[None]) -> Exception | None:
+        """Close something; what that raises must not hide a cancellation or a failure."""
         try:
-            await close_fetch(items, plan, self._runtime, self.desk.grace_seconds)
+            await closing
         except Exception as error:
             self._keep_if_unheard(error)
             return error

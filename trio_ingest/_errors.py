@@ -60,6 +60,14 @@ def described(error: BaseException) -> str:
 
 
 def add_note(error: BaseException, note: str) -> None:
-    """Add a note, unless the exception is one that cannot be changed."""
+    """Add a note once, unless the exception is one that cannot be changed."""
     with suppress(Exception):
-        error.add_note(note)
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+
+
+def joined(error: Exception | None, closing: Exception | None) -> Exception | None:
+    """What is to be raised of a failure and of what closing raised after it."""
+    if error is not None and closing is not None:
+        add_note(error, f"Besides, closing the adapter failed: {described(closing)}")
+    return error or closing

@@ -202,6 +202,17 @@ class AdapterStateChange(PipelineEvent):
     reason: str | None
 
 
+EngineEvent: TypeAlias = (
+    DocumentStarted
+    | DocumentCompleted
+    | DocumentFailed
+    | DocumentSkipped
+    | DocumentRetrying
+    | BatchProgress
+    | AdapterStateChange
+)
+"""The events that the engine itself emits; an adapter's own come beside them."""
+
 ENGINE_EVENTS: tuple[type[PipelineEvent], ...] = (
     DocumentStarted,
     DocumentCompleted,

@@ -12,9 +12,9 @@ from contextlib import aclosing
 
 from ._adapters import AdapterPlan
 from ._documents import Document
-from ._errors import EngineBug, SetupError, add_note, described
+from ._errors import EngineBug, SetupError, add_note, described, joined
 from ._events import PipelineEvent
-from ._lane import close_fetch, close_within_grace, first_item, open_early, open_fetch
+from ._lane import close_adapter, close_fetch, first_item, open_early, open_fetch
 from ._run import Run
 from ._runtime import Runtime
 from ._setup import RunSetup, estimate_totals, failure_of, where
@@ -38,7 +38,7 @@ class Inline:
         self._mark = self._clock()
         self.run: Run = setup.begin(self._mark)
         self._works = [
-            setup.works(self.run, index, self._clock) for index in range(len(setup.plans))
+            setup.works(self.run, index, runtime) for index in range(len(setup.plans))
         ]
         for plan, works in zip(setup.plans, self._works, strict=True):
             open_early(plan, works[0])
@@ -69,26 +69,25 @@ class Inline:
                 self._book_consumer()
                 failure: Exception | None = None
                 try:
-                    try:
-                        for work in self._works[index]:
-                            if not work.adapter_run.finished:
-                                async with aclosing(self._adapter_run(plan, work)) as events:
-                                    async for event in events:
-                                        try:
-                                            yield event
-                                        except GeneratorExit:
-                                            self.was_left = True
-                                            raise
-                    finally:
-                        unclosed.remove(index)
-                        await self._close_adapter(index)  # noqa: ASYNC102 -- it shields
+                    for work in self._works[index]:
+                        if not work.adapter_run.finished:
+                            async with aclosing(self._adapter_run(plan, work)) as events:
+                                async for event in events:
+                                    try:
+                                        yield event
+                                    except GeneratorExit:
+                                        self.was_left = True
+                                        raise
                 except EngineBug:
                     raise
                 except Exception as error:
                     if self.was_left:
                         raise  # nobody is there any more who could be told by an event
                     failure = error
-                    failures.append(error)
+                unclosed.remove(index)
+                failure = joined(failure, await self._closing_error(index))
+                if failure is not None:
+                    failures.append(failure)
                 if failure is None:
                     yield run.state_changed(plan.source, "finished", wall())
                 else:
@@ -99,23 +98,25 @@ class Inline:
             self.was_left = True  # with an event in hand that is not acknowledged
             raise
         finally:
-            for index in unclosed:
-                await self._close_adapter(index)  # noqa: ASYNC102 -- it shields
+            closing = [await self._closing_error(i) for i in unclosed]  # noqa: ASYNC102
+            if any(closing):
+                raise next(error for error in closing if error is not None)
         await self._runtime.cancellation_point()
         self.failure = failure_of(failures)
         self.ended_well = self.failure is None
         if self.failure is not None:
             raise self.failure
 
-    async def _close_adapter(self, index: int) -> None:
+    async def _closing_error(self, index: int) -> Exception | None:
         plan, work = self._setup.plans[index], self._works[index][0]
-        grace = self._setup.policy.cleanup_grace_seconds
-        if work.opened is not None:
-            await close_fetch(work.opened, plan, self._runtime, grace)
-        if plan.aclose is not None:
-            what = f"aclose of {plan.source!r}"
-            await close_within_grace(plan.aclose, self._runtime, grace, what)
+        try:
+            grace = self._setup.policy.cleanup_grace_seconds
+            await close_adapter(plan, work, self._runtime, grace)
+        except Exception as error:
+            return error
+        finally:
             self._book_fetch()
+        return None
 
     def _book_fetch(self) -> None:
         now = self._clock()

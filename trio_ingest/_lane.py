@@ -14,7 +14,7 @@ import attrs
 
 from ._adapters import AdapterPlan
 from ._channel import Channel
-from ._errors import EngineBug, SetupError
+from ._errors import EngineBug, SetupError, add_note
 from ._events import AdapterState, PipelineEvent
 from ._run import Run
 from ._runtime import Runtime, Scope, Value
@@ -330,7 +330,9 @@ async def close_within_grace(
 ) -> None:
     """Await a cleanup that no outer cancellation can interrupt, for so many seconds."""
     with runtime.grace(seconds) as scope:
-        await close()
+        closing = close()
+        if inspect.isawaitable(closing):  # a plain aclose has done its work already
+            await closing
     if scope.cancelled_caught:
         warnings.warn(
             f"{what} took longer to close than cleanup_grace_seconds={seconds:g} allows, "
@@ -347,3 +349,20 @@ async def close_fetch(
     close = getattr(items, "aclose", None)
     if close is not None:
         await close_within_grace(close, runtime, seconds, f"fetch of {plan.source!r}")
+
+
+async def close_adapter(
+    plan: AdapterPlan, first: Work, runtime: Runtime, seconds: float
+) -> None:
+    """Close the adapter itself, and what an early call of its ``fetch`` gave for nothing."""
+    if first.opened is not None:
+        opened, first.opened = first.opened, None
+        await close_fetch(opened, plan, runtime, seconds)
+    if plan.aclose is not None:
+        try:
+            await close_within_grace(
+                plan.aclose, runtime, seconds, f"aclose of {plan.source!r}"
+            )
+        except Exception as error:
+            add_note(error, f"In aclose of the adapter {plan.source!r}.")
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -137,6 +138,20 @@ class RunOptions:
                 f"completed_ids must support `in`, like a set or a ledger; "
                 f"got {shortened(self.completed_ids)}."
             )
+        contains = getattr(type(self.completed_ids), "__contains__", None)
+        if inspect.iscoroutinefunction(contains):
+            raise SetupError(
+                "completed_ids has an async __contains__, which `in` cannot await, so every "
+                "document would count as completed. Load the ids into a set."
+            )
+        if isinstance(self.completed_ids, set | frozenset | list | tuple | dict):
+            for doc_id in self.completed_ids:
+                if not isinstance(doc_id, str):
+                    raise SetupError(
+                        f"completed_ids holds {shortened(doc_id)}, and document ids are "
+                        f"strings, so it would match nothing. Convert them with str."
+                    )
+                break  # a look at one is enough to see the mistake
         if self.resume_from is not None and not isinstance(self.resume_from, Checkpoint):
             raise SetupError(
                 f"resume_from must be a Checkpoint; got {shortened(self.resume_from)}. "

@@ -25,3 +25,15 @@ def delay_before(
     ceiling = min(policy.max_seconds, policy.base_seconds * 2.0 ** min(retry_count - 1, 64))
     draw = random.Random(f"{seed}:{source}:{record_number}:{retry_count}")  # noqa: S311
     return draw.uniform(0.0, ceiling)
+
+
+def is_transient(error: BaseException, timeout: type[BaseException]) -> bool:
+    """Whether another attempt could help, for adapters that do not say.
+
+    Args:
+        error: what ``parse`` raised; a group, as a nursery makes it, when all in it are.
+        timeout: what the async library's own timeouts raise.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_transient(leaf, timeout) for leaf in error.exceptions)
+    return isinstance(error, OSError | TimeoutError | timeout)

@@ -59,6 +59,8 @@ class Runtime(Protocol):
 
     @property
     def cancelled(self) -> type[BaseException]: ...
+    @property
+    def timeout(self) -> type[BaseException]: ...
     def clock(self) -> Callable[[], float]: ...
     def open_nursery(self) -> AbstractAsyncContextManager[Nursery]: ...
     def cancel_scope(self) -> Scope: ...
@@ -71,6 +73,7 @@ class Runtime(Protocol):
     def open_deadline(self, inside: Any = None) -> float: ...
     def open_nurseries(self) -> int: ...
     def check_host(self) -> str | None: ...
+    def is_running(self) -> bool: ...
 
 
 class TrioParking:
@@ -102,6 +105,7 @@ class TrioRuntime:
     """The seam, filled with Trio."""
 
     cancelled = trio.Cancelled
+    timeout = trio.TooSlowError
 
     def clock(self) -> Callable[[], float]:
         """The current run's clock: seconds, monotonic; bound once, since it is read often."""
@@ -160,6 +164,10 @@ class TrioRuntime:
         except RuntimeError:
             return None
         return "asyncio"
+
+    def is_running(self) -> bool:
+        """Whether a run of this library is under way here."""
+        return trio.lowlevel.in_trio_run()
 
 
 TRIO = TrioRuntime()

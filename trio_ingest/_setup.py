@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import math
 import random
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 
 from ._adapter_run import AdapterRun
-from ._adapters import AdapterPlan, check_params, takes_cursor
+from ._adapters import AdapterPlan, check_params
 from ._checkpoints import CHECKPOINT_VERSION, Checkpoint, Position, canonical_parameters
 from ._errors import CheckpointError, SetupError, described
 from ._options import Policy, RunOptions
 from ._run import Run
+from ._runtime import Runtime
 from ._watermark import Watermark
 from ._work import Work
 
@@ -54,21 +56,21 @@ class RunSetup:
             estimated_total=options.estimated_total,
         )
 
-    def works(self, run: Run, index: int, clock: Callable[[], float]) -> list[Work]:
+    def works(self, run: Run, index: int, runtime: Runtime) -> list[Work]:
         """The work of each adapter run of one adapter."""
         size = len(self.options.params)
-        retry = self.policy.retry
-        seed = random.random() if retry.seed is None else retry.seed  # noqa: S311
+        seed = self.policy.retry.seed
+        if seed is None:
+            seed = random.getrandbits(64)
         return [
             Work(
                 run,
                 adapter_run,
                 self.plans[index],
-                completed_ids=self.options.completed_ids,
-                retry=retry,
-                seed=seed,
-                wall=self.policy.clock,
-                clock=clock,
+                self.policy,
+                self.options.completed_ids,
+                seed,
+                runtime,
             )
             for adapter_run in run.adapter_runs[index * size : (index + 1) * size]
         ]
@@ -127,7 +129,7 @@ def _begin(
             plan.source, params, key, watermark, first_record=watermark.low, finished=True
         )
     if position.cursor_record is not None:
-        if not takes_cursor(plan):
+        if not plan.takes_cursor:
             raise CheckpointError(
                 f"The checkpoint has a cursor for the adapter {plan.source!r}, whose fetch "
                 f"takes none. Write `async def fetch(self, *, cursor=None, ...)`."
@@ -142,7 +144,7 @@ def _begin(
         )
     if plan.stable_order:
         return AdapterRun(plan.source, params, key, watermark)
-    if takes_cursor(plan):
+    if plan.offers_cursor:
         # It was stopped before its first cursor, and so begins again.
         return AdapterRun(plan.source, params, key)
     if options.completed_ids is None and (position.watermark or position.ended):
@@ -191,9 +193,9 @@ async def estimate_totals(setup: RunSetup, run: Run) -> int | None:
                     stacklevel=1,
                 )
                 return None
-            if type(estimate) is not int or estimate < 0:
+            if not isinstance(estimate, int | float) or not 0 <= estimate < math.inf:
                 return None
-            total += estimate
+            total += round(estimate)
     return total
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
-from ._channel import BUSY
+from ._channel import busy
 from ._checkpoints import Checkpoint
 from ._engine import Engine
-from ._errors import SetupError, StreamBusyError, StreamClosedError, add_note, described
+from ._errors import (
+    SetupError,
+    StreamClosedError,
+    add_note,
+    described,
+    shortened,
+)
 from ._events import PipelineEvent
 from ._inline import Inline
 from ._run import Run
@@ -59,6 +66,15 @@ class Shaping:
     event_filter: Callable[[PipelineEvent], bool] | None
     event_transformer: Callable[[PipelineEvent], Any] | None
 
+    def __attrs_post_init__(self) -> None:
+        for name in ("event_filter", "event_transformer"):
+            given = getattr(self, name)
+            if given is not None and (not callable(given) or iscoroutinefunction(given)):
+                raise SetupError(
+                    f"{name} must be a plain function of one event, which nobody has to "
+                    f"await; got {shortened(given)}."
+                )
+
     def passes(self, event: PipelineEvent) -> bool:
         return self.event_filter is None or self.event_filter(event)
 
@@ -100,7 +116,7 @@ class EventStream(Generic[Shown_co]):
 
     @ki_protected
     async def __aenter__(self) -> Self:
-        refuse_other_host(self._runtime)
+        refuse_other_host(self._runtime, entering=True)
         if self._engine is not None or self._inline is not None or self._closed:
             raise StreamClosedError(
                 "This stream was entered or iterated before, and a stream is one run. "
@@ -173,13 +189,13 @@ class EventStream(Generic[Shown_co]):
     # -- iteration ---------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Shown_co]:
+        if self._engine is not None and self._engine.channel.end_was_seen:
+            raise StreamClosedError(_AT_ITS_END)
         if self._engine is not None or self._closed:
             return self
         if self._inline is not None and self._bare_is_over:
-            raise self._inline.failure or StreamClosedError(
-                "This stream has been iterated to its end, and a stream is one run. Call "
-                "stream_events again for another."
-            )
+            over = _AT_ITS_END if self._inline.ended_well else _CUT_SHORT
+            raise self._inline.failure or StreamClosedError(over)
         return self._bare_events()
 
     def __anext__(self) -> Awaitable[Shown_co]:
@@ -205,18 +221,19 @@ class EventStream(Generic[Shown_co]):
             return await self._get_bare()
         while True:
             event = await engine.channel.get()
-            if shaping is None or shaping.passes(event):
-                return event if shaping is None else shaping.shaped(event)
+            try:
+                if shaping is None or shaping.passes(event):
+                    return event if shaping is None else shaping.shaped(event)
+            except StopAsyncIteration as error:
+                # Raised as itself it would look like the end.
+                raise RuntimeError("a filter or transformer raised it") from error
 
     async def _get_bare(self) -> Any:
         events, inline = self._bare_events(), self._inline
         if self._inline_events.ag_running:
-            raise StreamBusyError(BUSY)
+            raise busy()
         if inline is not None and self._bare_is_over and not inline.ended_well:
-            raise inline.failure or StreamClosedError(
-                "This stream was cut short, so it has no more events. Call stream_events "
-                "again, with resume_from."
-            )
+            raise inline.failure or StreamClosedError(_CUT_SHORT)
         return await anext(events)
 
     def _bare_events(self) -> AsyncGenerator[Any, None]:
@@ -226,7 +243,7 @@ class EventStream(Generic[Shown_co]):
                     f"The bare form works on one record at a time, and this pipeline has "
                     f"workers={self._setup.policy.workers}. {_USE_BLOCK}"
                 )
-            refuse_other_host(self._runtime)
+            refuse_other_host(self._runtime, entering=True)
             self._inline = Inline(self._setup, self._runtime)
             self._inline_events = events = self._inline.events()
             self._bare = events if self._shaping is None else _shaped(events, self._shaping)
@@ -316,7 +333,9 @@ class EventStream(Generic[Shown_co]):
                 f"The block of this stream has been left, so {what}() comes too late."
             )
         if self._engine is None:
-            raise SetupError(f"The bare form has no {what}(). {_USE_BLOCK}")
+            form = "This stream was not entered" if self._inline is None else "The bare form"
+            verb = ", so it cannot" if self._inline is None else " cannot"
+            raise SetupError(f"{form}{verb} {what}. {_USE_BLOCK}")
         return self._engine
 
     def _run_and_depth(self, what: str) -> tuple[Run, int]:
@@ -328,8 +347,8 @@ class EventStream(Generic[Shown_co]):
         raise SetupError(f"This stream has not begun, so it has no {what}() yet. {_USE_BLOCK}")
 
 
-def refuse_other_host(runtime: Runtime) -> None:
-    """Refuse to run inside an async library that is not the runtime's.
+def refuse_other_host(runtime: Runtime, *, entering: bool = False) -> None:
+    """Refuse to run inside an async library that is not the runtime's, or in none.
 
     Raises:
         SetupError: naming what to use there.
@@ -341,8 +360,21 @@ def refuse_other_host(runtime: Runtime) -> None:
             f"trio.run(...) in a thread of its own. trio_ingest.aio, which is to run on "
             f"both, is not in this release yet."
         )
+    if entering and not runtime.is_running():
+        raise SetupError(
+            "No Trio run is under way here, and a stream needs one. Put this into an async "
+            "function and start that with trio.run(...)."
+        )
 
 
+_AT_ITS_END = (
+    "This stream has been iterated to its end, and a stream is one run. Call stream_events "
+    "again for another."
+)
+_CUT_SHORT = (
+    "This stream was cut short, so it has no more events. Call stream_events again, with "
+    "resume_from."
+)
 _USE_BLOCK = (
     "Write `async with pipeline.stream_events() as events:` and iterate `events` inside."
 )

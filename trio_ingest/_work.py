@@ -18,11 +18,12 @@ from ._adapter_run import AdapterRun, Failure, Skip
 from ._adapters import AdapterPlan, refuse_engine_event
 from ._checkpoints import Cursor
 from ._documents import Document
-from ._errors import add_note, described, shortened
+from ._errors import SetupError, add_note, described, shortened
 from ._events import PipelineEvent
-from ._options import RetryPolicy
-from ._retry import delay_before
+from ._options import Policy
+from ._retry import delay_before, is_transient
 from ._run import Run
+from ._runtime import Runtime
 
 # Frames kept of a failed parse's traceback. A RecursionError has a thousand, and ten
 # thousand failed documents would hold gigabytes of text.
@@ -53,6 +54,7 @@ class Work:
         "_plan",
         "_retry",
         "_seed",
+        "_timeout",
         "_wall",
         "adapter_run",
         "clock",
@@ -66,12 +68,10 @@ class Work:
         run: Run,
         adapter_run: AdapterRun,
         plan: AdapterPlan,
-        *,
+        policy: Policy,
         completed_ids: Container[str] | None,
-        retry: RetryPolicy,
         seed: object,
-        wall: Callable[[], float],
-        clock: Callable[[], float],
+        runtime: Runtime,
     ) -> None:
         self.run = run
         self.adapter_run = adapter_run
@@ -79,10 +79,11 @@ class Work:
         self._parse = plan.parse
         self._identify = plan.identify
         self._completed = completed_ids
-        self._retry = retry
+        self._retry = policy.retry
         self._seed = seed
-        self._wall = wall
-        self.clock = clock
+        self._timeout = runtime.timeout
+        self._wall = policy.clock
+        self.clock = runtime.clock()
         self._known_class: type | None = None
         self.number = -1
         self.opened: Any = None
@@ -99,6 +100,12 @@ class Work:
         """
         if item.__class__ is not self._known_class:
             if isinstance(item, Cursor):
+                if not self._plan.takes_cursor:
+                    raise SetupError(
+                        f"The adapter {self._plan.source!r} yielded a Cursor, and its fetch "
+                        f"could not be resumed from one: it has no parameter `cursor`. Write "
+                        f"`async def fetch(self, *, cursor=None, ...)`."
+                    )
                 self.run.cursor_yielded(self.adapter_run, item.value)
                 return None
             if isinstance(item, PipelineEvent):
@@ -209,7 +216,10 @@ class Work:
             # exception object that is raised again and again would collect them.
             error.with_traceback(None)
         try:
-            is_retryable = bool(self._plan.is_retryable(error))
+            judge = self._plan.is_retryable
+            is_retryable = bool(
+                is_transient(error, self._timeout) if judge is None else judge(error)
+            )
         except Exception as judgement:  # a judge that fails has not said yes
             add_note(error, f"is_retryable failed on this error: {described(judgement)}")
             is_retryable = False
