@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -44,7 +44,7 @@ async def run_eagerly(
     for plan in plans:
         async with AsyncExitStack() as stack:
             if plan.aclose is not None:
-                stack.push_async_callback(plan.aclose)
+                stack.push_async_callback(_close, plan.aclose)
             for params in options.params:
                 await _run_adapter(plan, params, options, documents, errors)
     return PipelineResult(
@@ -78,6 +78,12 @@ async def _run_adapter(
             except Exception as error:
                 errors.append(_failed(plan, number, record, error))
             number += 1
+
+
+async def _close(close: Callable[[], Any]) -> None:
+    closing = close()
+    if inspect.isawaitable(closing):
+        await closing
 
 
 async def _parsed(plan: AdapterPlan, record: Any) -> Document:

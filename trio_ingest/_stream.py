@@ -281,6 +281,8 @@ class EventStream(Generic[Shown_co]):
     def statistics(self) -> StreamStatistics:
         """The numbers of this moment.
 
+        In the bare form, the time of the step under way is counted when it ends.
+
         Raises:
             SetupError: before the stream was entered or iterated.
         """

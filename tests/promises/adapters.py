@@ -7,8 +7,15 @@ from contextlib import aclosing
 from typing import Any
 
 import attrs
+import pytest
+import trio
 
 from trio_ingest import Document, IngestionPipeline, PipelineEvent
+
+# The bare form, one worker, and several.
+FORMS = pytest.mark.parametrize(
+    ("bare", "workers"), [(True, 1), (False, 1), (False, 3)], ids=["bare", "one", "three"]
+)
 
 
 class Plain:
@@ -55,6 +62,8 @@ async def see(pipeline: IngestionPipeline, *, bare: bool = False, **options: Any
             async with stream:
                 async for event in stream:
                     seen.events.append(event)
+    except trio.Cancelled:
+        raise
     except BaseException as error:
         seen.failure = error
     return seen

@@ -7,6 +7,7 @@ the form that the case says, and gives everything that could be seen from outsid
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ import hypothesis.strategies as st
 import trio
 import trio.testing
 
+from tests.promises.checks import Key, RecordKey, canonical
 from trio_ingest import (
     Checkpoint,
     Cursor,
@@ -25,6 +27,15 @@ from trio_ingest import (
 from trio_ingest.testing import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
 
 T = TypeVar("T")
+
+
+def records_of(script: Sequence[Any]) -> list[int]:
+    """The places in a script where a record is yielded: its numbers are 0, 1, 2…"""
+    return [
+        index
+        for index, step in enumerate(script)
+        if not isinstance(step, Pause | Crash | Cursor | PipelineEvent)
+    ]
 
 
 def run(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -62,6 +73,13 @@ class PartsAdapter(ScriptedAdapter):
                 yield item
 
 
+class NamingAdapter(PartsAdapter):
+    """The same, and it knows each record's id before parsing it."""
+
+    def identify(self, record: Any) -> str:
+        return str(record.index)
+
+
 @attrs.frozen(kw_only=True)
 class Case:
     """One pipeline, one run and one consumer, as data."""
@@ -77,13 +95,54 @@ class Case:
     checkpoint_interval: int = 1000
     consumer_delays: Sequence[float] = (0,)
     stable_order: bool = True
+    # Ids that are known as done, and whether the adapters know a record's id beforehand.
+    done: AbstractSet[str] | None = None
+    names: bool = False
     resume_from: Checkpoint | None = None
 
     def adapters(self) -> list[PartsAdapter]:
+        kind = NamingAdapter if self.names else PartsAdapter
         return [
-            PartsAdapter(script, source=f"source{i}", stable_order=self.stable_order)
+            kind(script, source=f"source{i}", stable_order=self.stable_order)
             for i, script in enumerate(self.scripts)
         ]
+
+    def stories(self) -> dict[RecordKey, list[str]]:
+        """What must happen to each record that is not passed over, when all goes well."""
+        return {
+            (f"source{i}", canonical({"part": part}), number): self._story(
+                index, script[index]
+            )
+            for i, script in enumerate(self.scripts)
+            for part in range(self.parts)
+            for number, index in enumerate(records_of(script))
+            if not self._passes_over(index)
+        }
+
+    def passed_over(self) -> dict[Key, set[int]]:
+        """The record numbers that are known as done before any work."""
+        return {
+            (f"source{i}", canonical({"part": part})): {
+                number
+                for number, index in enumerate(records_of(script))
+                if self._passes_over(index)
+            }
+            for i, script in enumerate(self.scripts)
+            for part in range(self.parts)
+        }
+
+    def _passes_over(self, index: int) -> bool:
+        return self.names and self.done is not None and str(index) in self.done
+
+    def _story(self, index: int, step: Any) -> list[str]:
+        if isinstance(step, Fail):
+            return ["Started", "Failed"]
+        failures = step.times if isinstance(step, FailTimes) else 0
+        retries = ["Retrying"] * min(failures, self.attempts - 1)
+        if failures >= self.attempts:
+            return ["Started", *retries, "Failed"]
+        skipped = self.done is not None and str(index) in self.done
+        return ["Started", *retries, "Skipped" if skipped else "Completed"]
 
     def pipeline(self, adapters: Sequence[ScriptedAdapter]) -> IngestionPipeline:
         return IngestionPipeline(
@@ -101,6 +160,7 @@ class Case:
             "buffer_size": self.buffer_size,
             "progress_interval": self.progress_interval,
             "checkpoint_interval": self.checkpoint_interval,
+            "completed_ids": self.done,
             "resume_from": self.resume_from,
         }
 
@@ -114,7 +174,6 @@ class Played:
     failure: BaseException | None = None
     # ``held[n]``: taken while the consumer had event n in its hands; one more at the end.
     held: list[Checkpoint] = attrs.field(factory=list)
-    # The same, just after the consumer had asked for an event and before it got one.
     elapsed: float = 0.0
 
 
@@ -196,4 +255,6 @@ def cases(draw: st.DrawFn, *, bare: bool | None = None, crash: bool = True) -> C
         progress_interval=draw(st.sampled_from([1, 2, 5, 100])),
         checkpoint_interval=draw(st.sampled_from([1, 2, 3, 7, 1000])),
         consumer_delays=draw(st.sampled_from([(0,), (0, 0, 2), (1,)])),
+        done=draw(st.none() | st.sets(st.sampled_from("012345"))),
+        names=draw(st.booleans()),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any
 
-import attrs
 import pytest
+import trio
 
-from tests.promises.adapters import Plain, Seen, see
+from tests.promises.adapters import FORMS, Plain, Seen, see
 from tests.promises.checks import (
     check_checkpoints,
     check_counts,
@@ -18,91 +18,24 @@ from tests.promises.checks import (
     check_states,
     documents_of,
 )
+from tests.promises.hostile import (
+    BAD,
+    AttrsFrozen,
+    Frozen,
+    Nameless,
+    Unspeakable,
+    WithBadRecord,
+    raiser,
+    too_deep,
+)
 from tests.promises.scripts import run
 from trio_ingest import (
     AdapterStateChange,
-    Document,
     DocumentFailed,
     IngestionPipeline,
     RetryPolicy,
+    SetupError,
 )
-
-FORMS = pytest.mark.parametrize(
-    ("bare", "workers"), [(True, 1), (False, 1), (False, 3)], ids=["bare", "one", "three"]
-)
-
-
-class Unspeakable(Exception):
-    """Cannot be put into words."""
-
-    def __str__(self) -> str:
-        raise ValueError("no words")
-
-    __repr__ = __str__
-
-
-@dataclass(frozen=True)
-class Frozen(Exception):
-    """Refuses every assignment, also those of the interpreter's own attributes."""
-
-    code: int = 1
-
-
-@attrs.frozen
-class AttrsFrozen(Exception):
-    code: int = 1
-
-
-class Nameless:
-    def __repr__(self) -> str:
-        raise ValueError("no words")
-
-
-def too_deep() -> None:
-    too_deep()
-
-
-class WithBadRecord(Plain):
-    """Record 1 of 4 goes wrong, in ``parse`` or after awaiting something in it."""
-
-    def __init__(self, wrong: Callable[[], Any], *, awaits: bool = False) -> None:
-        super().__init__(count=4)
-        self.wrong = wrong
-        self.awaits = awaits
-
-    def parse(self, record: Any) -> Any:
-        return self._awaited(record) if self.awaits else self._result(record)
-
-    async def _awaited(self, record: Any) -> Any:
-        return self._result(record)
-
-    def _result(self, record: Any) -> Any:
-        return self.wrong() if record == 1 else super().parse(record)
-
-
-def raiser(error: BaseException) -> Callable[[], Any]:
-    def wrong() -> Any:
-        raise error
-
-    return wrong
-
-
-BAD: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
-    "ValueError": (raiser(ValueError("bad")), ValueError),
-    "RecursionError": (too_deep, RecursionError),
-    "MemoryError": (raiser(MemoryError()), MemoryError),
-    "StopIteration": (raiser(StopIteration()), StopIteration),
-    "StopAsyncIteration": (raiser(StopAsyncIteration()), StopAsyncIteration),
-    "group": (raiser(ExceptionGroup("two", [ValueError(), KeyError()])), ExceptionGroup),
-    "unspeakable": (raiser(Unspeakable()), Unspeakable),
-    "frozen dataclass": (raiser(Frozen()), Frozen),
-    "frozen attrs class": (raiser(AttrsFrozen()), AttrsFrozen),
-    "None": (lambda: None, TypeError),
-    "a dict": (lambda: {"doc_id": "1"}, TypeError),
-    "nameless result": (Nameless, TypeError),
-    "number as id": (lambda: Document(1, "plain", ""), TypeError),  # type: ignore[arg-type]
-    "nameless id": (lambda: Document(Nameless(), "plain", ""), TypeError),  # type: ignore[arg-type]
-}
 
 
 def check(seen: Seen) -> None:
@@ -206,14 +139,16 @@ def test_completed_ids_that_raise_fail_the_document(bare: bool, workers: int) ->
 
 
 class Dying(Plain):
-    """Dies after its first record."""
+    """Dies after its first record, and may take its time."""
 
-    def __init__(self, error: Exception, source: str = "dying") -> None:
+    def __init__(self, error: Exception, source: str = "dying", seconds: float = 0) -> None:
         super().__init__(source)
         self.error = error
+        self.seconds = seconds
 
     async def fetch(self) -> AsyncIterator[Any]:
         yield 0
+        await trio.sleep(self.seconds)
         raise self.error
 
 
@@ -259,8 +194,9 @@ def test_dead_adapters_failure_says_where_it_died(bare: bool, workers: int) -> N
 def test_several_dead_adapters_leave_as_one_group_in_adapter_order(
     bare: bool, workers: int
 ) -> None:
-    errors = [OSError("slow"), ValueError("quick"), KeyError("last")]
-    adapters = [Dying(error, f"source{i}") for i, error in enumerate(errors)]
+    errors = [OSError("slow"), ValueError("quick"), KeyError("slower")]
+    seconds = [5, 1, 9]
+    adapters = [Dying(e, f"source{i}", seconds[i]) for i, e in enumerate(errors)]
     seen = run(lambda: see(IngestionPipeline(*adapters, Plain(), workers=workers), bare=bare))
     check(seen)
     assert isinstance(seen.failure, ExceptionGroup)
@@ -283,3 +219,165 @@ def test_aclose_that_raises_never_looks_like_success(
         -1
     ] == "failed"
     assert seen.failure is not None
+
+
+# -- setup mistakes -----------------------------------------------------------------------
+
+
+class PlainGenerator(Plain):
+    def fetch(self) -> Any:
+        yield 0
+
+
+class Coroutine(Plain):
+    async def fetch(self) -> Any:
+        return [0]
+
+
+class NoParse:
+    source = "no parse"
+    fetch = Plain.fetch
+
+
+class NoSource(Plain):
+    def __init__(self) -> None:
+        super().__init__(source="")
+
+
+class ParseIsText(Plain):
+    parse = "text"  # type: ignore[assignment]
+
+
+WRONG_PIPELINES: dict[str, tuple[Callable[[], Any], str]] = {
+    "no adapter": (IngestionPipeline, "at least one adapter"),
+    "a class": (lambda: IngestionPipeline(Plain), "pass an instance of it, Plain(...)"),
+    "sync generator": (lambda: IngestionPipeline(PlainGenerator()), "async def fetch"),
+    "coroutine": (lambda: IngestionPipeline(Coroutine()), "`yield` each record"),
+    "no parse": (lambda: IngestionPipeline(NoParse()), "needs a method `parse`"),  # type: ignore[arg-type]
+    "parse is text": (lambda: IngestionPipeline(ParseIsText()), "must be a method"),
+    "no source": (lambda: IngestionPipeline(NoSource()), "needs a `source`"),
+    "same sources": (lambda: IngestionPipeline(Plain(), Plain()), "share the source 'plain'"),
+    "workers=0": (lambda: IngestionPipeline(Plain(), workers=0), "of at least 1; got 0"),
+    "workers=True": (lambda: IngestionPipeline(Plain(), workers=True), "got True"),
+    "workers=1.5": (lambda: IngestionPipeline(Plain(), workers=1.5), "got 1.5"),  # type: ignore[arg-type]
+    "grace": (lambda: IngestionPipeline(Plain(), cleanup_grace_seconds=-1), "got -1"),
+    "retry": (lambda: IngestionPipeline(Plain(), retry=3), "RetryPolicy(attempts=3)"),  # type: ignore[arg-type]
+    "attempts": (lambda: RetryPolicy(attempts=0), "of at least 1; got 0"),
+}
+
+WRONG_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "params that do not fit": (
+        {"params": [{"since": 1}]},
+        "unexpected keyword argument 'since'",
+    ),
+    "empty params": ({"params": []}, "nothing would run"),
+    "params is a mapping": ({"params": {"since": 1}}, "must be a list"),
+    "params of strings": ({"params": ["since"]}, "must be a mapping"),
+    "equal params": ({"params": [{}, {}]}, "Two of params are equal"),
+    "cursor in params": ({"params": [{"cursor": 1}]}, "must not name `cursor`"),
+    "nameless params": ({"params": [{"since": object()}]}, "since"),
+    "unknown option": ({"buffer": 5}, "buffer"),
+    "buffer_size=0": ({"buffer_size": 0}, "of at least 1; got 0"),
+    "progress_interval=0": ({"progress_interval": 0}, "of at least 1; got 0"),
+    "checkpoint_interval=0": ({"checkpoint_interval": 0}, "of at least 1; got 0"),
+    "estimated_total=-1": ({"estimated_total": -1}, "of at least 0; got -1"),
+    "completed_ids is text": ({"completed_ids": "abc"}, "must support `in`"),
+    "completed_ids is a number": ({"completed_ids": 5}, "must support `in`"),
+    "resume_from is a dict": ({"resume_from": {"version": 1}}, "Checkpoint.from_dict"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PIPELINES)
+def test_wrong_pipeline_is_refused_when_it_is_made(name: str) -> None:
+    make, says = WRONG_PIPELINES[name]
+    with pytest.raises(SetupError) as caught:
+        make()
+    assert says in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("call", ["stream_events", "iter_results"])
+@pytest.mark.parametrize("name", WRONG_OPTIONS)
+def test_wrong_option_is_refused_before_the_first_event(name: str, call: str) -> None:
+    options, says = WRONG_OPTIONS[name]
+    adapter = Plain()
+
+    async def main() -> None:
+        with pytest.raises(SetupError) as caught:
+            getattr(IngestionPipeline(adapter), call)(**options)
+        assert says in str(caught.value)
+
+    run(main)
+    assert adapter.fetched == 0
+
+
+def test_bare_form_with_several_workers_is_refused_and_told_the_right_spelling() -> None:
+    adapter = Plain()
+
+    async def main() -> None:
+        stream = IngestionPipeline(adapter, workers=2).stream_events()
+        with pytest.raises(SetupError, match=r"async with pipeline\.stream_events"):
+            async for _ in stream:
+                pass
+        with pytest.raises(SetupError, match="workers=2"):
+            await anext(IngestionPipeline(adapter, workers=2).stream_events())
+
+    run(main)
+    assert adapter.fetched == 0
+
+
+def test_stream_asked_for_from_asyncio_names_what_to_use_there() -> None:
+    async def main() -> None:
+        with pytest.raises(SetupError, match=r"trio_ingest\.aio"):
+            IngestionPipeline(Plain()).stream_events()
+        with pytest.raises(SetupError, match=r"trio_ingest\.aio"):
+            await IngestionPipeline(Plain()).run_async()
+
+    asyncio.run(main())
+
+
+def test_stream_made_outside_and_entered_from_asyncio_is_refused_too() -> None:
+    block = IngestionPipeline(Plain()).stream_events()
+    bare = IngestionPipeline(Plain()).stream_events()
+
+    async def main() -> None:
+        with pytest.raises(SetupError, match="asyncio is running here"):
+            async with block:
+                pass
+        with pytest.raises(SetupError, match="asyncio is running here"):
+            await anext(bare)
+
+    asyncio.run(main())
+
+
+@FORMS
+@pytest.mark.parametrize(
+    "result", [[0, 1], None, iter("ab")], ids=["list", "None", "iterator"]
+)
+def test_fetch_that_gives_no_async_iterator_is_refused_before_any_event(
+    result: Any, bare: bool, workers: int
+) -> None:
+    class Eager(Plain):
+        def fetch(self) -> Any:
+            return result
+
+    good = Plain()
+    pipeline = IngestionPipeline(good, Eager("eager"), workers=workers)
+    seen = run(lambda: see(pipeline, bare=bare))
+    assert type(seen.failure) is SetupError
+    assert f"it gave a {type(result).__name__}" in str(seen.failure)
+    assert (seen.events, good.fetched) == ([], 0)
+
+
+@FORMS
+def test_fetch_that_raises_when_it_is_called_never_looks_like_success(
+    bare: bool, workers: int
+) -> None:
+    class Unready(Plain):
+        def fetch(self) -> Any:
+            raise OSError("not ready")
+
+    seen = run(lambda: see(IngestionPipeline(Unready(), workers=workers), bare=bare))
+    check(seen)
+    assert isinstance(seen.failure, OSError)
+    assert documents_of(seen.events) == []

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import hypothesis.strategies as st
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
+from hypothesis import given
 
-from trio_ingest import IngestionPipeline, RetryPolicy
+from tests.promises.adapters import Plain
+from tests.promises.checks import check_numbering, check_shape, documents_of
+from tests.promises.scripts import Case, cases, run
+from tests.promises.tidy import CancelAt, Tidy, consume, nothing_left, run_cancelled_at
+from trio_ingest import (
+    DocumentCompleted,
+    DocumentFailed,
+    EventStream,
+    IngestionPipeline,
+    PipelineEvent,
+    RetryPolicy,
+    StreamClosedError,
+)
 from trio_ingest.testing import (
     Crash,
     Fail,
@@ -17,7 +36,11 @@ from trio_ingest.testing import (
     cancel_everywhere,
 )
 
+WORKERS = pytest.mark.parametrize("workers", [1, 3])
 SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c", Crash()]
+
+
+# -- at every point ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("buffer_size", [1, 3])
@@ -25,23 +48,327 @@ SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c", Crash()]
 def test_cancelled_at_every_point_leaves_nothing_behind(
     buffer_size: int, workers: int, ordered: bool
 ) -> None:
-    async def consume() -> None:
-        adapters = [ScriptedAdapter(SCRIPT, source="one"), ScriptedAdapter("xy", source="two")]
+    async def attempt() -> None:
+        adapters = [Tidy(SCRIPT, source="one"), Tidy("xy", source="two")]
         pipeline = IngestionPipeline(
             *adapters, workers=workers, ordered=ordered, retry=RetryPolicy(attempts=2, seed=1)
         )
-        tasks = trio.lowlevel.current_statistics().tasks_living
-        try:
-            async with pipeline.stream_events(buffer_size=buffer_size) as events:
-                async for _ in events:
-                    pass
-        except RuntimeError as error:
-            assert str(error) == "scripted crash"
-        finally:
-            assert trio.lowlevel.current_statistics().tasks_living == tasks
-            for adapter in adapters:
-                assert adapter.opened == adapter.closed
+        with nothing_left(adapters):
+            try:
+                await consume(pipeline.stream_events(buffer_size=buffer_size))
+            except RuntimeError as error:
+                if str(error) != "scripted crash":
+                    raise
 
-    report = cancel_everywhere(consume)
+    report = cancel_everywhere(attempt)
     assert report.points > 20
     assert report.points_slow > report.points
+
+
+def test_cancelled_at_every_point_between_several_params_leaves_nothing_behind() -> None:
+    class Parts(Tidy):
+        async def fetch(self, *, part: int) -> AsyncIterator[Any]:
+            self.opened += 1
+            try:
+                yield "ab"
+                await trio.sleep(part)
+            finally:
+                self.closed += 1
+
+        def parse(self, record: Any) -> Any:
+            return Plain("script").parse(record)
+
+    async def attempt() -> None:
+        adapter = Parts([])
+        with nothing_left([adapter]):
+            params = [{"part": 1}, {"part": 2}]
+            await consume(IngestionPipeline(adapter).stream_events(params=params))
+
+    assert cancel_everywhere(attempt).points > 10
+
+
+@given(cases(bare=False), st.integers(0, 120))
+def test_random_run_cancelled_at_a_random_point_leaves_nothing_behind(
+    case: Case, step: int
+) -> None:
+    async def attempt() -> None:
+        adapters = [Tidy(script, source=f"s{i}") for i, script in enumerate(case.scripts)]
+        pipeline = case.pipeline(adapters)
+        with nothing_left(adapters):
+            stream = pipeline.stream_events(**(case.options() | {"params": [{}]}))
+            with suppress(RuntimeError, ExceptionGroup):  # the script's own crashes
+                await consume(stream, *case.consumer_delays)
+
+    run_cancelled_at(step, attempt)
+
+
+@given(cases(bare=False), st.sampled_from([0, 0.25, 0.5, 1, 2.25, 3, 5, 8]))
+def test_random_run_left_at_a_deadline_told_only_the_truth(case: Case, seconds: float) -> None:
+    adapters = [Tidy(script, source=f"s{i}") for i, script in enumerate(case.scripts)]
+    received: list[PipelineEvent] = []
+
+    async def main() -> None:
+        stream = case.pipeline(adapters).stream_events(**(case.options() | {"params": [{}]}))
+        # The script's own crashes are none of this test's business.
+        crashes = suppress(RuntimeError, ExceptionGroup)
+        with nothing_left(adapters), trio.move_on_after(seconds), crashes:
+            async with stream as events:
+                async for event in events:
+                    received.append(event)
+                    await trio.sleep(0.25)
+
+    run(main)
+    check_numbering(received)
+    check_shape(received, whole=False)
+
+
+# -- by every road -------------------------------------------------------------------------
+
+
+class Left(Exception):
+    """The consumer's own."""
+
+
+async def by_its_end(events: EventStream[Any], after: int) -> None:
+    while (await anext(events)).sequence != after:
+        pass
+
+
+async def by_exception(events: EventStream[Any], after: int) -> None:
+    async for event in events:
+        if event.sequence == after:
+            raise Left
+
+
+async def by_inner_cancel(events: EventStream[Any], after: int) -> None:
+    with trio.CancelScope() as scope:
+        async for event in events:
+            if event.sequence == after:
+                scope.cancel()
+
+
+async def without_asking(events: EventStream[Any], after: int) -> None:
+    await trio.sleep(after)
+
+
+@pytest.mark.parametrize(("workers", "ordered"), [(1, True), (3, True), (3, False)])
+@pytest.mark.parametrize("road", [by_its_end, by_exception, by_inner_cancel, without_asking])
+@pytest.mark.parametrize("buffer_size", [1, 100])
+def test_leaving_after_any_event_leaves_nothing_behind(
+    buffer_size: int, road: Callable[..., Awaitable[None]], workers: int, ordered: bool
+) -> None:
+    async def main(after: int) -> None:
+        adapters = [Tidy([*"abc", SlowParse(9), *"def"], source=s) for s in "xy"]
+        pipeline = IngestionPipeline(*adapters, workers=workers, ordered=ordered)
+        with nothing_left(adapters):
+            async with pipeline.stream_events(buffer_size=buffer_size) as events:
+                await road(events, after)
+
+    for after in range(20):
+        if road is by_exception:
+            with pytest.raises(Left):
+                run(main, after)
+        else:
+            run(main, after)
+
+
+@WORKERS
+def test_cancelled_document_is_not_a_failed_one(workers: int) -> None:
+    tidied = []
+
+    class Careful(Plain):
+        async def parse(self, record: Any) -> Any:
+            try:
+                await trio.sleep_forever()
+            finally:
+                tidied.append(record)
+
+    received: list[PipelineEvent] = []
+
+    async def main() -> None:
+        with trio.move_on_after(5):
+            async with IngestionPipeline(Careful(), workers=workers).stream_events() as events:
+                async for event in events:
+                    received.append(event)  # noqa: PERF401 -- each at once
+        assert len(tidied) == workers
+
+    run(main)
+    assert not any(isinstance(e, DocumentFailed) for e in received)
+
+
+# -- the grace -----------------------------------------------------------------------------
+
+
+class Lingering(Plain):
+    """Needs time to close: in ``fetch``, suspended at a yield, and in ``aclose``."""
+
+    def __init__(self, in_fetch: float, in_aclose: float) -> None:
+        super().__init__("lingering", count=1000)
+        self.in_fetch = in_fetch
+        self.in_aclose = in_aclose
+        self.done: list[str] = []
+
+    async def fetch(self) -> AsyncIterator[Any]:
+        try:
+            for number in range(self.count):
+                yield number
+        finally:
+            await trio.sleep(self.in_fetch)  # noqa: ASYNC102 -- the grace shields it
+            self.done.append("fetch")
+
+    async def aclose(self) -> None:
+        await trio.sleep(self.in_aclose)
+        self.done.append("aclose")
+
+
+async def leave(pipeline: IngestionPipeline, *, by_deadline: bool) -> float:
+    """Leave in the middle, the adapter being at a yield; returns how long that took."""
+    with trio.CancelScope() as scope:
+        async with pipeline.stream_events(buffer_size=1) as events:
+            async for event in events:
+                if isinstance(event, DocumentCompleted):
+                    await trio.sleep(1)  # the engine is waiting for room now
+                    began = trio.current_time()
+                    if by_deadline:
+                        scope.cancel()
+                        await trio.lowlevel.checkpoint()
+                    break
+    return trio.current_time() - began
+
+
+@WORKERS
+@pytest.mark.parametrize("by_deadline", [False, True], ids=["break", "cancelled"])
+def test_cleanup_within_the_grace_is_waited_for(by_deadline: bool, workers: int) -> None:
+    adapter = Lingering(4, 4)
+    pipeline = IngestionPipeline(adapter, workers=workers, cleanup_grace_seconds=5)
+    took = run(lambda: leave(pipeline, by_deadline=by_deadline))
+    assert adapter.done == ["fetch", "aclose"]
+    assert took == pytest.approx(8)
+
+
+@WORKERS
+@pytest.mark.parametrize("by_deadline", [False, True], ids=["break", "cancelled"])
+@pytest.mark.parametrize(
+    ("in_fetch", "in_aclose", "done", "what"),
+    [
+        (100, 1, ["aclose"], "fetch of 'lingering'"),
+        (1, 100, ["fetch"], "aclose of 'lingering'"),
+    ],
+    ids=["fetch", "aclose"],
+)
+def test_cleanup_past_the_grace_is_cut_short_and_named(
+    in_fetch: float,
+    in_aclose: float,
+    done: list[str],
+    what: str,
+    by_deadline: bool,
+    workers: int,
+) -> None:
+    adapter = Lingering(in_fetch, in_aclose)
+    pipeline = IngestionPipeline(adapter, workers=workers, cleanup_grace_seconds=5)
+    with pytest.warns(RuntimeWarning, match=f"{what} took longer .* cleanup_grace_seconds=5"):
+        took = run(lambda: leave(pipeline, by_deadline=by_deadline))
+    assert adapter.done == done
+    assert took == pytest.approx(6)
+
+
+@WORKERS
+def test_cleanup_that_a_cancellation_inside_fetch_reaches_can_shield_itself(
+    workers: int,
+) -> None:
+    done = []
+
+    class Waiting(Plain):
+        async def fetch(self) -> AsyncIterator[Any]:
+            yield 0
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.move_on_after(3, shield=True):
+                    await trio.sleep(2)
+                    done.append(trio.current_time())
+
+    async def main() -> None:
+        with trio.move_on_after(5):
+            await consume(IngestionPipeline(Waiting(), workers=workers).stream_events())
+
+    run(main)
+    assert done == [pytest.approx(7)]
+
+
+# -- asking, and being cancelled while asking -----------------------------------------------
+
+
+@WORKERS
+@pytest.mark.parametrize("seconds", [0.001, 0.3, 1, 1.5, 7])
+def test_timeout_around_asking_loses_nothing(seconds: float, workers: int) -> None:
+    script = [Pause(1), "a", SlowParse(2), "b", Pause(3), Fail(), "c"]
+    received: list[PipelineEvent] = []
+
+    async def main() -> None:
+        pipeline = IngestionPipeline(ScriptedAdapter(script), workers=workers)
+        async with pipeline.stream_events(buffer_size=2) as events:
+            while True:
+                with trio.move_on_after(seconds):
+                    try:
+                        received.append(await anext(events))
+                    except StopAsyncIteration:
+                        return
+                await trio.sleep(0.1)
+
+    run(main)
+    check_numbering(received)
+    check_shape(received)
+    assert documents_of(received) == ["1", "2", "3", "6"]
+
+
+@WORKERS
+@pytest.mark.parametrize("buffer_size", [1, 3])
+def test_asking_that_is_cancelled_at_any_step_loses_nothing(
+    buffer_size: int, workers: int
+) -> None:
+    caught = 0
+
+    async def main(cancel: CancelAt) -> list[PipelineEvent]:
+        nonlocal caught
+        received = []
+        pipeline = IngestionPipeline(ScriptedAdapter(SCRIPT[:-1]), workers=workers)
+        stream = pipeline.stream_events(buffer_size=buffer_size)
+        with trio.fail_after(1e6):
+            async with stream as events:
+                while True:
+                    with trio.CancelScope() as cancel.scope:
+                        try:
+                            received.append(await anext(events))
+                        except StopAsyncIteration:
+                            return received
+                    caught += cancel.scope.cancelled_caught
+
+    for step in range(80):
+        cancel = CancelAt(step)
+        clock = trio.testing.MockClock(autojump_threshold=0)
+        received = trio.run(main, cancel, clock=clock, instruments=[cancel])
+        check_numbering(received)
+        check_shape(received)
+    assert caught > 10
+
+
+@WORKERS
+def test_shielded_consumer_does_not_hang_when_cancelled_from_outside(workers: int) -> None:
+    adapters = [Tidy([*"abc", Pause(1000), *"def"])]
+    received: list[PipelineEvent] = []
+
+    async def main() -> None:
+        with trio.CancelScope() as outer, nothing_left(adapters):
+            async with IngestionPipeline(*adapters, workers=workers).stream_events() as events:
+                with trio.CancelScope(shield=True):
+                    with pytest.raises(StreamClosedError, match="was cancelled"):
+                        async for event in events:
+                            received.append(event)
+                            outer.cancel()
+                    with pytest.raises(StreamClosedError):
+                        await anext(events)
+        assert trio.current_time() < 10
+
+    run(main)
+    check_numbering(received)

@@ -107,6 +107,6 @@ def test_failing_cleanup_leaves_as_itself_when_cancelled_from_outside(workers: i
 @WORKERS
 def test_group_that_the_body_raises_stays_that_group(workers: int) -> None:
     error = ExceptionGroup("the user's own", [ValueError()])
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.RaisesGroup(ValueError) as caught:
         run(consume, Endless(), workers, error)
     assert caught.value is error

@@ -8,28 +8,24 @@ from typing import Any
 import pytest
 import trio
 
-from tests.promises.adapters import Plain, see
+from tests.promises.adapters import FORMS, Plain, see
 from tests.promises.checks import documents_of, names_of
 from tests.promises.scripts import run
 from trio_ingest import IngestionPipeline, SetupError
-
-FORMS = pytest.mark.parametrize(
-    ("bare", "workers"), [(True, 1), (False, 1), (False, 3)], ids=["bare", "one", "three"]
-)
 
 
 class InDeadline(Plain):
     async def fetch(self) -> AsyncIterator[Any]:
         with trio.fail_after(10):
             for number in range(3):
-                yield number  # noqa: ASYNC119 -- what must not be done is what is tested
+                yield number  # noqa: ASYNC101 -- what must not be done is what is tested
 
 
 class InNursery(Plain):
     async def fetch(self) -> AsyncIterator[Any]:
         async with trio.open_nursery():
             for number in range(3):
-                yield number  # noqa: ASYNC119
+                yield number  # noqa: ASYNC101
 
 
 class InChannel(Plain):
@@ -38,7 +34,7 @@ class InChannel(Plain):
             send, receive = trio.open_memory_channel[int](0)
             nursery.start_soon(self.feed, send)
             async for number in receive:
-                yield number  # noqa: ASYNC119
+                yield number  # noqa: ASYNC101
 
     async def feed(self, send: trio.MemorySendChannel[int]) -> None:
         async with send:
@@ -79,6 +75,7 @@ def test_scopes_that_are_closed_before_each_yield_are_fine(bare: bool, workers: 
                     await trio.sleep(1)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(trio.sleep, 1)
+                    nursery.start_soon(trio.sleep, 2)
                 yield number
 
     seen = run(lambda: see(IngestionPipeline(Careful(), workers=workers), bare=bare))
@@ -103,8 +100,8 @@ def test_outer_deadline_that_its_owner_moves_is_not_the_adapters(
                 await trio.sleep(3)
                 scope.deadline = 1000 - step if sooner else 1000 + step
 
-        async with trio.open_nursery() as nursery:
-            with trio.CancelScope(deadline=1000) as scope:
+        with trio.move_on_after(1000) as scope:
+            async with trio.open_nursery() as nursery:
                 nursery.start_soon(move, scope)
                 seen = await see(IngestionPipeline(Slow(), workers=workers), bare=bare)
         assert seen.failure is None

@@ -110,7 +110,7 @@ def _run(fn: Callable[[], Awaitable[object]], point: int | None, where: str) -> 
     async def watched() -> None:
         with trio.move_on_after(_HANG_SECONDS) as deadline:
             await main()
-        if deadline.cancelled_caught:
+        if deadline.cancel_called:
             raise TimeoutError("the run hangs")
 
     clock = trio.testing.MockClock(autojump_threshold=0)

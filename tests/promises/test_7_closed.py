@@ -1,0 +1,86 @@
+"""Promise 7, for whoever holds the stream: one asks at a time, and nobody after the block."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.promises.adapters import Plain
+from tests.promises.checks import check_numbering, documents_of
+from tests.promises.scripts import run
+from trio_ingest import (
+    EventStream,
+    IngestionPipeline,
+    PipelineEvent,
+    StreamBusyError,
+    StreamClosedError,
+)
+from trio_ingest.testing import Pause, ScriptedAdapter
+
+WORKERS = pytest.mark.parametrize("workers", [1, 3])
+
+
+@WORKERS
+def test_second_task_that_asks_is_refused_and_the_first_goes_on(workers: int) -> None:
+    received: list[PipelineEvent] = []
+
+    async def main() -> None:
+        adapter = ScriptedAdapter([Pause(5), "a"])
+        async with (
+            IngestionPipeline(adapter, workers=workers).stream_events() as events,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(first, events)
+            await trio.sleep(1)
+            for _ in range(3):
+                with pytest.raises(StreamBusyError, match="one consumer"):
+                    await anext(events)
+
+    async def first(events: EventStream[PipelineEvent]) -> None:
+        received.extend([event async for event in events])
+
+    run(main)
+    check_numbering(received)
+    assert documents_of(received) == ["1"]
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["at its end", "early"])
+def test_stream_is_closed_after_its_block(ended: bool) -> None:
+    async def main() -> None:
+        stream = IngestionPipeline(Plain()).stream_events()
+        async with stream as events:
+            async for _ in events:
+                if not ended:
+                    break
+        with pytest.raises(StreamClosedError):
+            await anext(stream)
+        with pytest.raises(StreamClosedError):
+            async for _ in stream:
+                pass
+        with pytest.raises(StreamClosedError, match="one run"):
+            async with stream:
+                pass
+        for late in (stream.drain, stream.pause, stream.resume):
+            with pytest.raises(StreamClosedError, match="too late"):
+                late()
+
+    run(main)
+
+
+def test_stream_cannot_be_entered_twice_or_after_it_was_iterated() -> None:
+    async def main() -> None:
+        stream = IngestionPipeline(Plain()).stream_events()
+        async with stream as events:
+            await anext(events)
+            with pytest.raises(StreamClosedError, match="one run"):
+                async with stream:
+                    pass
+            await anext(events)
+        bare = IngestionPipeline(Plain()).stream_events()
+        async for _ in bare:
+            pass
+        with pytest.raises(StreamClosedError, match="one run"):
+            async with bare:
+                pass
+
+    run(main)
