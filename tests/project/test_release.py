@@ -106,7 +106,9 @@ def test_no_file_names_a_place_on_somebodys_machine(folder: str) -> None:
 
 
 def test_every_promise_has_a_mutant() -> None:
-    promises = {path.name for path in (ROOT / "tests" / "promises").glob("test_[0-9]*.py")}
+    # The first part of the name: a promise may be tested in several files.
+    names = [path.name for path in (ROOT / "tests" / "promises").glob("test_[0-9]*.py")]
+    promises = {"_".join(name.split("_")[:2]) for name in names}
     patches = (ROOT / "tests" / "mutants").glob("*.patch")
     heads = "".join(path.read_text("utf-8").partition("\n--- ")[0] for path in patches)
     assert [name for name in sorted(promises) if name not in heads] == []
