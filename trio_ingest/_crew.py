@@ -136,6 +136,7 @@ class Crew(Lane):
                     desk.slice_end = clock() + SLICE_SECONDS  # others ran while it waited
             meter.turn(run, clock(), "idle")
             self._window.finish(place, tries)
+            del tries  # or the record would live on while this worker waits for another
             await self._emit_ready(meter)
             if run.quiet <= 0:
                 await self.upkeep(meter)

@@ -123,6 +123,8 @@ class Run:
         self, adapter_run: AdapterRun, record_number: int, doc_id: str, timestamp: float
     ) -> DocumentStarted:
         """Work on a record is about to begin."""
+        if record_number in adapter_run.open:
+            raise EngineBug(f"Record {record_number} was started twice. Please report this.")
         sequence = self.sequence
         self.sequence = sequence + 1
         adapter_run.open.add(record_number)

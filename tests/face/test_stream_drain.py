@@ -206,8 +206,9 @@ async def test_drain_at_any_moment_of_the_beginning_is_heeded(
     assert trio.current_time() < 1
 
 
+@WORKERS
 async def test_record_that_comes_out_of_a_drained_fetch_is_not_started(
-    autojump_clock: trio.abc.Clock,
+    autojump_clock: trio.abc.Clock, workers: int
 ) -> None:
     class Stubborn(Plain):
         async def fetch(self) -> AsyncIterator[Any]:
@@ -219,7 +220,8 @@ async def test_record_that_comes_out_of_a_drained_fetch_is_not_started(
                 raise
 
     events = await drained(
-        IngestionPipeline(Stubborn()).stream_events(), lambda event: number(event, 0)
+        IngestionPipeline(Stubborn(), workers=workers).stream_events(),
+        lambda event: number(event, 0),
     )
     assert documents_of(events) == ["0"]
     assert isinstance(events[-1], BatchProgress)

@@ -251,6 +251,14 @@ async def test_room_of_a_producer_that_is_cancelled_goes_to_the_next(promised: b
     assert served in ([2], [1, 2])
 
 
+async def test_fast_way_is_open_again_when_nobody_waits_any_more() -> None:
+    channel = filled(3, 3)
+    assert channel.limit == 3
+    with trio.move_on_after(0):
+        await channel.room()
+    assert channel.limit == 3
+
+
 async def test_room_that_is_forgone_goes_to_the_next() -> None:
     channel, served = filled(1, 1), []
 

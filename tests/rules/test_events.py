@@ -222,3 +222,13 @@ def test_adapters_own_event_class_inherits_what_makes_it_an_event() -> None:
     assert not isinstance(page, ENGINE_EVENTS)
     with pytest.raises(AttributeError):
         page.number = 4  # type: ignore[misc]
+
+
+@EVERY
+def test_engine_fills_a_twin_that_neither_guards_nor_slows_a_field(
+    kind: type[PipelineEvent],
+) -> None:
+    # Setting and deleting share one slot of a type, and the slower of the two decides.
+    twin = BUILDERS[kind].__kwdefaults__["_twin"]
+    assert twin.__setattr__ is object.__setattr__
+    assert twin.__delattr__ is object.__delattr__

@@ -27,7 +27,7 @@ class Steps(trio.abc.Instrument):
 
 @pytest.mark.parametrize(
     ("workers", "ordered", "per_document"),
-    [(1, True, 0.1), (3, True, 4), (3, False, 4)],
+    [(1, True, 0.1), (3, True, 1.5), (3, False, 1.5)],
     ids=["one", "ordered", "unordered"],
 )
 def test_steps_for_each_document_are_few(

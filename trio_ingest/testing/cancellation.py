@@ -56,6 +56,10 @@ def cancel_everywhere(
     after a block that was cancelled, in a ``finally``. Time is virtual. Each task step is
     taken as a point, so that a cancellation also falls on tasks that are waiting.
 
+    A function that can never be cancelled, because something in it shields itself without
+    a limit or swallows ``Cancelled`` for ever, makes this hang as well; one that shields
+    itself too long is reported.
+
     Args:
         fn: an async function; run many times.
         limit: the most points that are tried; more are an error, never left out.
