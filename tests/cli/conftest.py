@@ -23,7 +23,7 @@ def environment() -> dict[str, str]:
     root = str(Path(__file__).parents[2])
     # The child has a folder of its own, so it must be told where the package is.
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+    return os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "error", "TERM": "xterm"}
 
 
 @pytest.fixture

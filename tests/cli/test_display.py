@@ -35,7 +35,10 @@ def test_a_log_has_a_line_every_ten_seconds() -> None:
     ]
 
 
-def test_a_terminal_has_one_line_that_moves_and_is_wiped_at_the_end() -> None:
+def test_a_terminal_has_one_line_that_moves_and_is_wiped_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     screen, clock = Terminal(), Clock()
     display = Display(screen, clock)
     for line in ("a longer line", "too early", "short"):
@@ -47,8 +50,18 @@ def test_a_terminal_has_one_line_that_moves_and_is_wiped_at_the_end() -> None:
     assert screen.getvalue() == "\rtoo early\rlast     \r    \rDone.\n"
 
 
+def test_a_dumb_terminal_is_written_to_as_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    screen, clock = Terminal(), Clock()
+    display = Display(screen, clock)
+    clock.seconds += 10
+    display.progress(lambda: "a line")
+    assert screen.getvalue() == "a line\n"
+
+
 def test_a_line_wider_than_the_terminal_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("TERM", "xterm")
     screen, clock = Terminal(), Clock()
     display = Display(screen, clock)
     clock.seconds += 1

@@ -1,5 +1,6 @@
 """What cannot work is said in a sentence, with exit status 2, or 1 when it had begun."""
 
+import io
 import os
 import resource
 import sqlite3
@@ -11,6 +12,12 @@ from subprocess import CompletedProcess
 from typing import TypeAlias
 
 import pytest
+
+from trio_ingest.adapters import JsonLinesAdapter
+from trio_ingest.cli import main
+from trio_ingest.cli._display import Display
+from trio_ingest.cli._ingest import Job, run_job
+from trio_ingest.cli._report import Report
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
 
@@ -26,6 +33,10 @@ def _articles(tmp_path: Path) -> None:
     ("words", "why"),
     [
         (("run", "jsonl:missing.jsonl", *RUN[2:]), "'missing.jsonl' does not exist"),
+        (("run", f"jsonl:{'x' * 300}", *RUN[2:]), "cannot be reached: File name too long"),
+        ((*RUN[:3], "sqlite::memory:"), "':memory:' means no file to SQLite"),
+        ((*RUN[:3], "sqlite:file:x.db?mode=memory"), "means no file to SQLite"),
+        ((*RUN[:3], "sqlite:./articles.jsonl"), "are the same file"),
         (("run", "jsonl:.", *RUN[2:]), "'.' is a directory"),
         (
             ("run", "articles.jsonl", *RUN[2:]),
@@ -64,7 +75,9 @@ def test_a_closed_standard_input_is_explained(cli: RunCli) -> None:
     [
         ("sqlite:folder", "folder cannot be opened: it is a directory"),
         ("sqlite:missing/documents.db", "missing does not exist"),
-        ("sqlite:articles.jsonl", "articles.jsonl cannot be opened: it is a file, but not a"),
+        ("sqlite:notes.txt", "notes.txt cannot be opened: it is a file, but not a"),
+        (f"sqlite:{'x' * 300}", "File name too long"),
+        ("sqlite:loop/documents.db", "cannot be opened: Too many levels of symbolic links"),
         ("sqlite:foreign.db", "foreign.db has a table 'documents' of another shape"),
     ],
 )
@@ -72,7 +85,8 @@ def test_a_sink_that_cannot_work_is_explained(
     cli: RunCli, tmp_path: Path, sink: str, why: str
 ) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1}\n' * 100)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "notes.txt").write_bytes(b"Dear diary, " * 100)
     connection = sqlite3.connect(tmp_path / "foreign.db")
     connection.execute("CREATE TABLE documents (id INTEGER PRIMARY KEY, body)")
     connection.close()
@@ -99,6 +113,70 @@ def test_a_sink_that_fails_ends_the_run_and_keeps_what_was_committed(
     connection.close()
     assert 0 < count < 20_000
     assert f"The run failed: {count:,} documents, 0 failed" in said
+
+
+def test_a_source_that_is_a_loop_of_links_is_explained(cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    finished = cli("run", "jsonl:loop", *RUN[2:])
+    assert finished.returncode == 2
+    assert b"'loop' cannot be reached: Too many levels of symbolic links" in finished.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_an_answer_that_cannot_be_written_is_explained(cli: RunCli, word: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        finished = cli(word, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert finished.returncode == 1
+    assert finished.stderr == (
+        b"Error: the answer cannot be written: No space left on device.\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_the_exit_status_holds_when_the_reason_cannot_be_written(cli: RunCli) -> None:
+    with Path("/dev/full").open("wb") as full:
+        finished = cli("run", "jsonl:missing", *RUN[2:], capture_output=False, stderr=full)
+    assert finished.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
+        (MemoryError(), 1, "Error: the memory is used up.\n"),
+        (KeyError("x"), 1, "Internal error: KeyError: 'x'. Please report it"),
+    ],
+)
+def test_no_error_is_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+    said: str,
+) -> None:
+    def fail(_arguments: object) -> int:
+        raise error
+
+    monkeypatch.delenv("TRIO_INGEST_DEBUG", raising=False)
+    monkeypatch.setattr("trio_ingest.cli._command_line", fail)
+    assert main([]) == status
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_a_machine_at_its_limit_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("trio.run", fail)
+    job = Job(JsonLinesAdapter("articles.jsonl"), "documents.db", 1, 100)
+    screen = io.StringIO()
+    assert run_job(job, Report("documents.db", Display(screen))) == 1
+    assert screen.getvalue().startswith("Error: ")
+    assert "They are in" not in screen.getvalue()
 
 
 WITHOUT_CLICK = """

@@ -56,6 +56,15 @@ def test_a_second_run_replaces_the_documents(cli: RunCli, tmp_path: Path) -> Non
     assert rows_of(tmp_path) == [("a",), ("b",)]
 
 
+def test_replaced_documents_are_counted(cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(lines("a", "b", "a", "c", "a"))
+    finished = cli("run", "jsonl:articles.jsonl", *TO_DATABASE)
+    assert finished.stderr.startswith(
+        b"Done: 5 documents (2 of them replaced an earlier one with the same id), 0 failed"
+    )
+    assert rows_of(tmp_path) == [("a",), ("b",), ("c",)]
+
+
 def test_an_empty_source_says_0_documents(cli: RunCli, tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").touch()
     finished = cli("run", "jsonl:empty.jsonl", *TO_DATABASE)
@@ -146,15 +155,17 @@ def test_the_first_20_failures_are_named_and_the_rest_counted(
 def test_a_document_that_the_sink_rejects_counts_as_failed(
     cli: RunCli, tmp_path: Path
 ) -> None:
-    (tmp_path / "articles.jsonl").write_bytes(
-        lines("a") + b'{"id": "b", "x": 1e999}\n' + lines("c")
+    (tmp_path / "articles.jsonl").write_bytes(lines("a", "b", "c"))
+    connection = sqlite3.connect(tmp_path / "documents.db")
+    connection.execute(
+        "CREATE TABLE documents (doc_id TEXT PRIMARY KEY, source, "
+        "content CHECK (content != 'text b'), raw, metadata)"
     )
+    connection.close()
     finished = cli("run", "jsonl:articles.jsonl", *TO_DATABASE)
     assert finished.returncode == 3
     assert b"Done: 2 documents, 1 failed" in finished.stderr
-    assert (
-        b"articles.jsonl, document 'b': its raw or its metadata has no JSON" in finished.stderr
-    )
+    assert b"articles.jsonl, document 'b': CHECK constraint failed" in finished.stderr
     assert rows_of(tmp_path) == [("a",), ("c",)]
 
 

@@ -103,6 +103,27 @@ async def test_durations_come_from_the_loops_clock(
     assert {e.timestamp for e in seen.events} == {0.0}
 
 
+@FORMS
+async def test_duration_is_that_of_all_attempts_and_of_no_wait_between_them(
+    autojump_clock: trio.testing.MockClock, bare: bool, workers: int
+) -> None:
+    class Late(Plain):
+        tries = 0
+
+        def parse(self, record: Any) -> Document:
+            self.tries += 1
+            autojump_clock.jump(2)  # work, in a plain function
+            if self.tries < 3:
+                raise OSError
+            return Document(str(record), self.source, "")
+
+    retry = RetryPolicy(attempts=3, base_seconds=100, max_seconds=100, seed=1)
+    pipeline = IngestionPipeline(Late(count=1), retry=retry, workers=workers)
+    seen = await see(pipeline, bare=bare)
+    (completed,) = [e for e in seen.events if isinstance(e, DocumentCompleted)]
+    assert completed.duration == pytest.approx(6)
+
+
 async def test_started_document_names_its_adapter_and_its_params() -> None:
     class Parts(Plain):
         async def fetch(self, *, part: int) -> AsyncIterator[Any]:

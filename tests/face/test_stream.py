@@ -247,6 +247,17 @@ async def test_checkpoint_does_not_change_the_run() -> None:
     assert await events(ask=True) == await events(ask=False)
 
 
+async def test_progress_by_time_carries_a_checkpoint_when_something_has_ended(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with stream_of(Pause(2), 1, Pause(3), 2, Pause(2)) as stream:
+        minted = [e.checkpoint async for e in stream if isinstance(e, BatchProgress)]
+    points = [None if point is None else watermark(point) for point in minted]
+    assert points[-1] == 2
+    assert [point for point in points if point is not None] == [1, 2, 2]
+    assert points.count(None) >= 6
+
+
 # -- statistics ------------------------------------------------------------------------
 
 

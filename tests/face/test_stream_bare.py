@@ -247,14 +247,34 @@ async def test_bare_break_leaves_closing_to_the_collector_which_says_so() -> Non
     assert adapter.opened == adapter.closed
 
 
-async def test_failure_to_close_reaches_whoever_closes() -> None:
-    class Bad(Plain):
-        async def aclose(self) -> None:
+class BadClose(Plain):
+    async def aclose(self) -> None:
+        raise OSError("cannot close")
+
+
+class BadFetch(Plain):
+    async def fetch(self) -> AsyncIterator[Any]:
+        try:
+            for number in range(self.count):
+                yield number
+        finally:
             raise OSError("cannot close")
 
-    stream = IngestionPipeline(Bad(count=10)).stream_events()
+
+@pytest.mark.parametrize("kind", [BadClose, BadFetch])
+async def test_failure_to_close_reaches_whoever_closes(kind: type[Plain]) -> None:
+    stream = IngestionPipeline(kind(count=10)).stream_events()
     async for event in stream:
         if isinstance(event, DocumentCompleted):
             break
     with pytest.raises(OSError, match="cannot close"):
         await stream.aclose()
+
+
+async def test_book_of_a_bare_run_keeps_nothing_of_what_was_acknowledged() -> None:
+    stream, most = IngestionPipeline(Plain(count=5_000)).stream_events(), 0
+    async for _ in stream:
+        inline = stream._inline
+        assert inline is not None
+        most = max(most, *(len(r.unacknowledged) for r in inline.run.adapter_runs))
+    assert 0 < most <= 100

@@ -138,10 +138,10 @@ async def test_paused_stream_can_be_drained(
     autojump_clock: trio.abc.Clock, workers: int
 ) -> None:
     events: list[PipelineEvent] = []
-    async with IngestionPipeline(ScriptedAdapter(range(50)), workers=workers).stream_events(
-        buffer_size=2
-    ) as stream:
+    pipeline = IngestionPipeline(ScriptedAdapter(range(50)), workers=workers)
+    async with pipeline.stream_events(buffer_size=2) as stream:
         async for event in stream:
+            assert trio.current_time() < 100
             events.append(event)
             if isinstance(event, DocumentCompleted) and trio.current_time() == 0:
                 stream.pause()

@@ -148,6 +148,8 @@ async def test_others_can_read_while_the_sink_is_open(tmp_path: Path) -> None:
         ("", "path is empty"),
         ("folder", "it is a directory"),
         ("missing/documents.db", "missing does not exist"),
+        ("x" * 300, "File name too long"),
+        ("a\0b", "is none that a file can have"),
         ("text.txt", "not a SQLite database"),
         ("foreign.db", "of another shape: id PRIMARY KEY, body"),
         ("keyless.db", "of another shape: doc_id, source, content, raw, metadata"),
@@ -170,6 +172,18 @@ async def test_a_path_that_cannot_work_is_a_setup_error(
     assert why in str(caught.value)
     assert owner_threads() == []
     assert (tmp_path / "foreign.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:x.db?mode=memory"])
+async def test_a_name_is_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with SqliteSink(name) as sink:
+        await sink.write([document("a")])
+        await sink.write([document("a"), document("b"), document("b")])
+        assert sink.replaced == 2
+    assert len(rows_of(tmp_path / name)) == 2
 
 
 def made(path: Path, statement: str) -> None:

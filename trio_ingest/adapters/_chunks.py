@@ -69,6 +69,11 @@ class ChunkReader:
             # A failed read names no file of its own accord.
             raise OSError(error.errno, error.strerror, self._name) from error
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether a gzip member has just ended, its checksum right."""
+        return self._gunzip is not None and self._gunzip.between_members
+
     def close(self) -> None:
         """Close the file; standard input stays open, it is not ours."""
         if self._file is not None:

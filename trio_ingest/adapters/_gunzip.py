@@ -27,7 +27,8 @@ class Gunzip:
         self._piece_bytes = piece_bytes
         self._member = zlib.decompressobj(_GZIP_FRAMING)
         self._waiting = b""
-        self._between_members = False
+        # A member has ended, and its checksum was right.
+        self.between_members = False
 
     @property
     def hungry(self) -> bool:
@@ -41,17 +42,17 @@ class Gunzip:
             zlib.error: the data is not gzip, or is damaged.
         """
         data = self._waiting + data
-        if self._between_members:
+        if self.between_members:
             # Tape blocks and some writers pad a finished member with zeros.
             data = data.lstrip(b"\0")
             if not data:
                 self._waiting = b""
                 return b""
             self._member = zlib.decompressobj(_GZIP_FRAMING)
-            self._between_members = False
+            self.between_members = False
         plain = self._member.decompress(data, self._piece_bytes)
         if self._member.eof:
-            self._between_members = True
+            self.between_members = True
             self._waiting = self._member.unused_data
         else:
             self._waiting = self._member.unconsumed_tail
@@ -63,5 +64,5 @@ class Gunzip:
         Raises:
             EOFError: they ended in the middle of a member.
         """
-        if not self._between_members:
+        if not self.between_members:
             raise EOFError("the gzip data ends early")

@@ -25,7 +25,7 @@ class BadLineError(IngestError, ValueError):
 
 
 class BadFileError(IngestError, ValueError):
-    """A file cannot be read any further: truncated or damaged gzip, or not UTF-8 at all.
+    """A file cannot be read any further: truncated or damaged gzip, or UTF-16 or 32.
 
     Args:
         path: the file, as the adapter was given it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import zlib
 from collections.abc import AsyncGenerator
 from typing import Any, Final, NamedTuple, NoReturn
@@ -16,7 +17,13 @@ from ._lines import LineSplitter
 from .errors import BadFileError, BadLineError
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+# In this order: a mark of UTF-16 begins one of UTF-32.
+_FOREIGN_MARKS: Final = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 
 
 class LineRecord(NamedTuple):
@@ -36,7 +43,8 @@ class JsonLinesAdapter:
 
     Args:
         path: the file; ``-`` is standard input. It is opened when a run starts.
-        id_field: the field that becomes ``doc_id``. A number becomes a string;
+        id_field: the field that becomes ``doc_id``. A number becomes a string,
+            as it is written: ``1.50`` and ``1.5`` are two ids;
             a line where it is missing, empty or anything else is a failed document.
         content_field: the field that becomes ``content``. Missing and null are
             the empty string; anything else but a string is a failed document.
@@ -86,14 +94,15 @@ class JsonLinesAdapter:
 
         Raises:
             OSError: the file cannot be opened or read.
-            BadFileError: its gzip data is damaged or ends early, or it is UTF-16.
+            BadFileError: its gzip data is damaged or ends early, or it is UTF-16 or 32.
 
-        By then every whole line before a truncation has been yielded; before
-        other damage to gzip data, all but those of the chunk that it is in.
+        By then every whole line before a truncation has been yielded. Other damage
+        to gzip data may show only where its member ends, whose checksum tells: by
+        then wrong lines may have been yielded too. The message says since which.
         """
         reader = ChunkReader(self._path, self._name)
         splitter = LineSplitter()
-        line_number = 0
+        line_number = verified = 0
         try:
             while True:
                 chunk = await reader.read()
@@ -104,6 +113,8 @@ class JsonLinesAdapter:
                     line_number += 1
                     if data and not data.isspace():
                         yield LineRecord(line_number, data)
+                if reader.is_verified:
+                    verified = line_number
                 if not chunk:
                     return
         except EOFError as error:
@@ -113,11 +124,7 @@ class JsonLinesAdapter:
                 "or unpack what is there and read that.",
             ) from error
         except zlib.error as error:
-            raise self._bad_file(
-                line_number,
-                f"the gzip data is damaged, or is no gzip data ({error}). "
-                f"If the file is plain text, take the .gz off its name.",
-            ) from error
+            raise self._damaged(line_number, verified, error) from error
         finally:
             reader.close()
 
@@ -131,7 +138,7 @@ class JsonLinesAdapter:
         fields = self._fields(record, text)
         if "\\ud" in text or "\\uD" in text:
             self._refuse_lone_surrogates(record, fields)
-        doc_id = self._doc_id(record, fields)
+        doc_id = self._doc_id(record, text, fields)
         content = fields.pop(self._content_field, None)
         if content is None:
             content = ""
@@ -143,13 +150,33 @@ class JsonLinesAdapter:
             )
         return Document(doc_id, self.source, content, text, fields)
 
-    def _without_mark(self, first_line: bytes) -> bytes:
-        if first_line.startswith(_UTF_16_MARKS):
-            raise self._bad_file(
-                0,
-                "the file is UTF-16, and JSON Lines is UTF-8. "
-                "Convert it first: iconv -f UTF-16 -t UTF-8.",
+    def _damaged(self, line_number: int, verified: int, error: zlib.error) -> BadFileError:
+        if line_number == 0:
+            reason = (
+                f"the gzip data is damaged, or is no gzip data ({error}). Fetch the file "
+                f"again; if it is plain text, take the .gz off its name."
             )
+        elif line_number == verified:
+            reason = (
+                f"the gzip data is damaged ({error}). The documents before are good; "
+                f"fetch the file again for the others."
+            )
+        else:
+            reason = (
+                f"the gzip data is damaged ({error}). It shows only at the end of a gzip "
+                f"member, so the documents since line {verified + 1} may be wrong: "
+                f"delete them, then fetch the file again."
+            )
+        return self._bad_file(line_number, reason)
+
+    def _without_mark(self, first_line: bytes) -> bytes:
+        for mark, encoding in _FOREIGN_MARKS.items():
+            if first_line.startswith(mark):
+                raise self._bad_file(
+                    0,
+                    f"the file is {encoding}, and JSON Lines is UTF-8. "
+                    f"Convert it first: iconv -f {encoding} -t UTF-8.",
+                )
         return first_line.removeprefix(_BYTE_ORDER_MARK)
 
     def _text(self, record: LineRecord) -> str:
@@ -171,24 +198,31 @@ class JsonLinesAdapter:
             ) from error
         except RecursionError as error:
             raise self._bad(record, "the line nests values too deeply.") from error
+        except _RefusedNumber as error:
+            raise self._bad(record, f"the line {error}.") from error
         except ValueError as error:
-            # A number of thousands of digits, or NaN and its like.
-            raise self._bad(record, f"the line is not valid JSON: {error}.") from error
+            most = sys.get_int_max_str_digits()
+            raise self._bad(
+                record, f"the line holds a number with more than {most:,} digits."
+            ) from error
         if type(fields) is not dict:
             raise self._bad(
                 record, f"the line must hold a JSON object, not {_described(fields)}."
             )
         return fields
 
-    def _doc_id(self, record: LineRecord, fields: dict[str, Any]) -> str:
+    def _doc_id(self, record: LineRecord, text: str, fields: dict[str, Any]) -> str:
         name = self._id_field
         if name not in fields:
             raise self._bad(record, f"the field {_shortened(name)}, the id, is missing.")
         value = fields.pop(name)
         if type(value) is str and value:
             return value
-        if type(value) is int or (type(value) is float and math.isfinite(value)):
+        if type(value) is int:
             return str(value)
+        if type(value) is float:
+            # Two ids that differ only past the precision of a float are two.
+            return str(_LITERALS.decode(text)[name])
         raise self._bad(
             record,
             f"the field {_shortened(name)}, the id, must be a string that is not empty, "
@@ -219,11 +253,24 @@ def _text_of(path: str) -> str:
     return path.encode(errors="backslashreplace").decode()
 
 
+class _RefusedNumber(ValueError):
+    """A number that the decoder could take and we do not."""
+
+
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
+    raise _RefusedNumber(f"is not valid JSON: {name} is not a JSON value")
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(literal: str) -> float:
+    value = float(literal)
+    if math.isinf(value):
+        raise _RefusedNumber(f"holds {_shortened(literal)}, a number beyond all floats")
+    return value
+
+
+# Called for floats alone: lines without any cost nothing.
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_LITERALS: Final = json.JSONDecoder(parse_float=str)
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
 

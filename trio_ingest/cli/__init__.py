@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,12 +26,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0 all done; 1 the run failed; 2 usage, configuration or
         a missing file; 3 finished, but documents failed; 130 interrupted.
+
+    Nothing but ``SystemExit`` is raised, unless the environment has
+    ``TRIO_INGEST_DEBUG``: then an internal error is, with its traceback.
     """
     try:
         return _command_line(arguments)
     except MissingExtraError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - click, which would, is missing
+        _tell(f"Error: {error}")
         return 2
+    except KeyboardInterrupt:
+        _tell("Interrupted.")
+        return 130
+    except MemoryError:
+        _tell("Error: the memory is used up.")
+        return 1
+    except Exception as error:
+        if os.environ.get("TRIO_INGEST_DEBUG"):
+            raise
+        _tell(
+            f"Internal error: {type(error).__name__}: {str(error)[:200]}. Please report it, "
+            f"with what TRIO_INGEST_DEBUG=1 shows."
+        )
+        return 1
+
+
+def _tell(sentence: str) -> None:
+    # Not by click, which may be what is missing.
+    with contextlib.suppress(OSError, ValueError):
+        print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - see above
 
 
 def _command_line(arguments: Sequence[str] | None) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
+from typing import IO, Any
 
 import click
 
 from trio_ingest import __version__
 
-from ._ends import End, adapter_for, sink_end, source_end
+from ._ends import End, adapter_for, check_apart, sink_end, source_end
 from ._ingest import ExitStatus, Job, run_job
 from ._report import Report
 
@@ -18,12 +21,38 @@ def invoke(arguments: Sequence[str] | None) -> int:
     try:
         status = command.main(arguments, prog_name="trio-ingest", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
+    except OSError as error:
+        # Help or the version, where nothing more can be written.
+        _leave_alone("stdout")
+        _show(click.ClickException(f"the answer cannot be written: {error.strerror}."))
+        return ExitStatus.RUN_FAILED
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        _show(_Interrupted("Interrupted."))
         return ExitStatus.INTERRUPTED
     return int(status or ExitStatus.DONE)
+
+
+class _Interrupted(click.ClickException):
+    """An end that is no mistake: shown without the word Error."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write it to standard error."""
+        click.echo(self.message, file=file, err=True)
+
+
+def _leave_alone(name: str) -> None:
+    # What could not be written waits in the stream, and would fail once more when
+    # the interpreter ends: with a message of its own, and another exit status.
+    setattr(sys, name, io.StringIO())
+
+
+def _show(error: click.ClickException) -> None:
+    try:
+        error.show()
+    except OSError:
+        _leave_alone("stderr")
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click calls it so
@@ -104,6 +133,7 @@ def run(
     Exit status: 0 all done; 1 the run failed; 2 usage, configuration or a missing
     file; 3 finished, but documents failed; 130 interrupted.
     """
+    check_apart(source, sink)
     adapter = adapter_for(source, id_field, content_field)
     report = Report(sink.path)
     job = Job(adapter, sink.path, workers, buffer_size)

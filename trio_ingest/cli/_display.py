@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import time
@@ -28,7 +29,12 @@ class Display:
         self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._moving = self._stream is not None and self._stream.isatty()
+        # A dumb terminal cannot go back to the start of its line.
+        self._moving = (
+            self._stream is not None
+            and self._stream.isatty()
+            and os.environ.get("TERM") != "dumb"
+        )
         self._interval_seconds = _TERMINAL_SECONDS if self._moving else _LOG_SECONDS
         self._clock = clock
         self._shown_at = clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,8 +36,27 @@ def source_end(_context: click.Context, _parameter: click.Parameter, text: str) 
 
 
 def sink_end(_context: click.Context, _parameter: click.Parameter, text: str) -> End:
-    """What SINK means; refused when it is spelled wrong."""
-    return _split(text, _SINKS)
+    """What SINK means; refused when it is spelled wrong, or is no file."""
+    end = _split(text, _SINKS)
+    if end.path == ":memory:" or end.path.startswith("file:"):
+        raise click.BadParameter(
+            f"{_shortened(end.path)} means no file to SQLite, or other than it says; "
+            f"give a path, with ./ before it if a file is really called so."
+        )
+    return end
+
+
+def check_apart(source: End, sink: End) -> None:
+    """Refuse to write to the file that is read."""
+    try:
+        is_same = Path(source.path).samefile(sink.path)
+    except (OSError, ValueError):
+        # One of them does not exist yet, or is explained elsewhere.
+        return
+    if is_same:
+        raise click.UsageError(
+            f"SOURCE and SINK are the same file, {_shortened(sink.path)}; give two."
+        )
 
 
 def adapter_for(end: End, id_field: str, content_field: str) -> JsonLinesAdapter:
@@ -57,9 +77,16 @@ def _split(text: str, kinds: tuple[str, ...]) -> End:
 
 def _check_readable(path: str) -> None:
     # Not opened to see: a named pipe would lose its writer when we close it.
-    if not Path(path).exists():
-        raise click.BadParameter(f"the file {_shortened(path)} does not exist.")
-    if Path(path).is_dir():
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - Path changes what is raised, by version
+    except FileNotFoundError as error:
+        raise click.BadParameter(f"the file {_shortened(path)} does not exist.") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise click.BadParameter(
+            f"the file {_shortened(path)} cannot be reached: {why}."
+        ) from error
+    if stat.S_ISDIR(mode):
         raise click.BadParameter(f"{_shortened(path)} is a directory; give a file.")
     if not os.access(path, os.R_OK):
         raise click.BadParameter(f"the file {_shortened(path)} may not be read by you.")

@@ -60,6 +60,14 @@ def run_job(job: Job, report: Report) -> ExitStatus:
     except (OSError, BadFileError, SinkError) as error:
         report.run_failed(_explained(error))
         return ExitStatus.RUN_FAILED
+    except MemoryError:
+        report.run_failed("the memory is used up; give fewer workers or a smaller buffer.")
+        return ExitStatus.RUN_FAILED
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        report.run_failed("no thread can be started: the system has too many already.")
+        return ExitStatus.RUN_FAILED
     except KeyboardInterrupt:
         report.interrupted()
         return ExitStatus.INTERRUPTED
@@ -116,7 +124,7 @@ class _Batch:
     def add(self, document: Document) -> bool:
         """Take a document, and say whether it is time to store the batch."""
         self._documents.append(document)
-        self._characters += len(document.content)
+        self._characters += len(document.content) + len(document.raw or "")
         return (
             len(self._documents) >= _BATCH_DOCUMENTS or self._characters >= _BATCH_CHARACTERS
         )
@@ -127,8 +135,9 @@ class _Batch:
     async def store(self) -> None:
         """Put what has come together into the sink."""
         documents, self._documents, self._characters = self._documents, [], 0
+        before = self._sink.replaced
         rejections = await self._sink.write(documents)
-        self._report.stored(len(documents) - len(rejections))
+        self._report.stored(len(documents) - len(rejections), self._sink.replaced - before)
         for rejection in rejections:
             document = rejection.document
             self._report.document_failed(

@@ -34,11 +34,13 @@ class Report:
         self._started_at = clock()
         self._failures: list[str] = []
         self.documents = 0
+        self.replaced = 0
         self.failed = 0
 
-    def stored(self, count: int) -> None:
-        """So many more documents are committed."""
+    def stored(self, count: int, replaced: int = 0) -> None:
+        """So many more documents are committed, some in the place of an earlier one."""
         self.documents += count
+        self.replaced += replaced
 
     def document_failed(self, where_and_why: str) -> None:
         """One more document failed."""
@@ -59,7 +61,7 @@ class Report:
         """The run ended before its source did."""
         self._say_failures()
         self._display.say(f"Error: {why}")
-        self._display.say(f"The run failed: {self._counts()}. They are in {self._place}.")
+        self._display.say(f"The run failed: {self._counts()}.{self._where()}")
 
     def failed_to_start(self, why: str) -> None:
         """The run could not begin."""
@@ -67,13 +69,21 @@ class Report:
 
     def interrupted(self) -> None:
         """Somebody pressed Ctrl-C."""
-        self._display.say(f"Interrupted: {self._counts()}. They are in {self._place}.")
+        self._display.say(f"Interrupted: {self._counts()}.{self._where()}")
+
+    def _where(self) -> str:
+        return f" They are in {self._place}." if self.documents else ""
 
     def _counts(self) -> str:
         seconds = max(self._clock() - self._started_at, 1e-9)
         noun = "document" if self.documents == 1 else "documents"
+        replaced = (
+            f" ({self.replaced:,} of them replaced an earlier one with the same id)"
+            if self.replaced
+            else ""
+        )
         return (
-            f"{self.documents:,} {noun}, {self.failed:,} failed, "
+            f"{self.documents:,} {noun}{replaced}, {self.failed:,} failed, "
             f"{seconds:,.1f} seconds, {self.documents / seconds:,.0f} documents/s"
         )
 

@@ -32,6 +32,8 @@ ON CONFLICT (doc_id) DO UPDATE SET
     metadata = excluded.metadata
 """
 
+LAST_ROW: Final = "SELECT coalesce(max(rowid), 0) FROM documents"
+
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
@@ -68,10 +70,32 @@ def check_shape(connection: sqlite3.Connection, path: str) -> None:
     keys = [column[1] for column in columns if column[5]]
     if columns and (names != tuple(sorted(COLUMNS)) or keys != ["doc_id"]):
         raise SetupError(
-            f"{path} has a table 'documents' of another shape: {_shape_of(columns)}. "
+            f"{shortened(path)} has a table 'documents' of another shape: "
+            f"{_shape_of(columns)}. "
             f"It must be documents(doc_id PRIMARY KEY, source, content, raw, metadata). "
             f"Rename that table, or write to another file."
         )
+
+
+def counts_up(connection: sqlite3.Connection) -> bool:
+    """Whether each new row of ``documents`` has the row id after the last one."""
+    [kind] = [
+        column[2]
+        for column in connection.execute("PRAGMA table_info(documents)")
+        if column[1] == "doc_id"
+    ]
+    try:
+        connection.execute(LAST_ROW).fetchone()
+    except sqlite3.OperationalError:
+        # Made WITHOUT ROWID.
+        return False
+    # Such a key is the row id itself.
+    return str(kind).upper() != "INTEGER"
+
+
+def shortened(path: str) -> str:
+    """``path``, or its end: the end tells more than the start."""
+    return path if len(path) <= 80 else f"…{path[-79:]}"
 
 
 def _shape_of(columns: list[tuple[Any, ...]]) -> str:

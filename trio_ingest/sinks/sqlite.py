@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,7 +13,16 @@ import anyio
 from trio_ingest import Document, SetupError
 
 from ._owner import OwnerThread
-from ._rows import CREATE, UPSERT, Row, check_shape, row_of
+from ._rows import (
+    CREATE,
+    LAST_ROW,
+    UPSERT,
+    Row,
+    check_shape,
+    counts_up,
+    row_of,
+    shortened,
+)
 from .errors import Rejection, SinkError
 
 # What says that a row is at fault, and not the database.
@@ -74,6 +82,16 @@ class SqliteSink:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._owner: OwnerThread | None = None
         self._connection: sqlite3.Connection | None = None
+        self._tells_replaced = False
+        self._replaced = 0
+
+    @property
+    def replaced(self) -> int:
+        """How many of the documents written took the place of an earlier one.
+
+        Always 0 for a table that somebody else made with other row ids than ours.
+        """
+        return self._replaced
 
     async def __aenter__(self) -> Self:
         if self._owner is not None:
@@ -127,8 +145,11 @@ class SqliteSink:
         if not self._path:
             raise SetupError("path is empty; give the file to write to.")
         try:
+            # With a folder before it, a name like ``:memory:`` is a name.
             self._connection = sqlite3.connect(
-                self._path, timeout=self._busy_timeout_seconds, isolation_level=None
+                os.path.join(os.curdir, self._path),  # noqa: PTH118 - Path drops the ``./``
+                timeout=self._busy_timeout_seconds,
+                isolation_level=None,
             )
             # Looked at before anything is changed: it may be somebody else's.
             check_shape(self._connection, self._path)
@@ -138,8 +159,14 @@ class SqliteSink:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute(CREATE)
             self._connection.execute("COMMIT")
+            self._tells_replaced = counts_up(self._connection)
         except sqlite3.Error as error:
             raise self._explained(error, "opened") from error
+        except ValueError as error:
+            raise SetupError(
+                f"The path {shortened(repr(self._path))} is none that a file can have: "
+                f"{error}."
+            ) from error
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -166,6 +193,7 @@ class SqliteSink:
         assert connection is not None
         try:
             connection.execute("BEGIN IMMEDIATE")
+            before = self._last_row(connection)
             try:
                 connection.executemany(UPSERT, [row for _, row in accepted])
                 rejections = []
@@ -173,11 +201,22 @@ class SqliteSink:
                 connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
                 rejections = self._one_by_one(connection, accepted)
+            added = self._last_row(connection) - before
             connection.execute("COMMIT")
+            if self._tells_replaced:
+                self._replaced += len(accepted) - len(rejections) - added
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         return rejections
+
+    def _last_row(self, connection: sqlite3.Connection) -> int:
+        # An insert takes the next row id, an update none: so two looks at the last
+        # one count the inserts, and cost nothing beside a batch.
+        if not self._tells_replaced:
+            return 0
+        [(last,)] = connection.execute(LAST_ROW)
+        return int(last)
 
     def _one_by_one(
         self, connection: sqlite3.Connection, accepted: list[tuple[Document, Row]]
@@ -192,24 +231,31 @@ class SqliteSink:
 
     def _explained(self, error: sqlite3.Error, done: str) -> SetupError | SinkError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        path = shortened(self._path)
         if done == "opened" and code in _MISTAKES_OF_SETUP:
             mistake, remedy = self._mistake(error, code)
-            return SetupError(f"{self._path} cannot be opened: {mistake}. {remedy}.")
+            return SetupError(f"{path} cannot be opened: {mistake}. {remedy}.")
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             return SinkError(
-                f"{self._path} cannot be {done}: another program has held a lock on it for "
+                f"{path} cannot be {done}: another program has held a lock on it for "
                 f"{self._busy_timeout_seconds:g} seconds. End that program, or try later."
             )
-        return SinkError(f"{self._path} cannot be {done}: {error}. What was committed stays.")
+        return SinkError(f"{path} cannot be {done}: {error}. What was committed stays.")
 
     def _mistake(self, error: sqlite3.Error, code: int) -> tuple[str, str]:
-        if Path(self._path).is_dir():
+        if os.path.isdir(self._path):  # noqa: PTH112 - Path.is_dir may raise
             return "it is a directory", "Give a file"
         if code == sqlite3.SQLITE_NOTADB:
             return "it is a file, but not a SQLite database", "Give another path"
-        folder = Path(self._path).absolute().parent
-        if not folder.is_dir():
-            return f"the folder {folder} does not exist", "Make it first"
+        folder = os.path.dirname(self._path) or os.curdir  # noqa: PTH120 - as it was given
+        try:
+            os.stat(folder)  # noqa: PTH116 - the error is what is wanted
+            os.stat(self._path)  # noqa: PTH116 - the error is what is wanted
+        except FileNotFoundError:
+            if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir may raise
+                return f"the folder {shortened(folder)} does not exist", "Make it first"
+        except OSError as problem:
+            return str(problem.strerror), "Give another path"
         return str(error), "Give a file that you may write, in a folder that you may write"
 
 
