@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 import attrs
 import pytest
@@ -16,21 +16,12 @@ from trio_ingest import (
     DocumentRetrying,
     DocumentSkipped,
     DocumentStarted,
+    EngineEvent,
     PipelineEvent,
 )
 
-Event: TypeAlias = (
-    DocumentStarted
-    | DocumentCompleted
-    | DocumentFailed
-    | DocumentSkipped
-    | DocumentRetrying
-    | BatchProgress
-    | AdapterStateChange
-)
-
 STARTED = DocumentStarted(doc_id="a", adapter="feed", parameters={}, record_number=0)
-ONE_OF_EACH: list[Event] = [
+ONE_OF_EACH: list[EngineEvent] = [
     STARTED,
     DocumentCompleted(
         document=Document("a", "feed", "text"),
@@ -79,7 +70,7 @@ ONE_OF_EACH: list[Event] = [
 ]
 
 
-def told(event: Event) -> str:
+def told(event: EngineEvent) -> str:
     """Every event has a case, and the fields have the types that the cases use."""
     match event:
         case DocumentStarted(doc_id=doc_id, adapter=adapter, record_number=number):
@@ -106,7 +97,7 @@ def told(event: Event) -> str:
 
 
 @pytest.mark.parametrize("event", ONE_OF_EACH, ids=lambda event: type(event).__name__)
-def test_a_match_over_the_seven_events_is_exhaustive(event: Event) -> None:
+def test_a_match_over_the_seven_events_is_exhaustive(event: EngineEvent) -> None:
     assert told(event)
 
 
