@@ -43,6 +43,7 @@ class AdapterRun:
         "acknowledged",
         "done_before",
         "finished",
+        "finished_at",
         "metadata",
         "next_record",
         "open",
@@ -51,6 +52,7 @@ class AdapterRun:
         "resumed_until",
         "source",
         "unacknowledged",
+        "waiting_cursors",
     )
 
     def __init__(
@@ -75,8 +77,12 @@ class AdapterRun:
         # For the ETA: what was done before this run began is no part of its pace.
         self.done_before = self.acknowledged.low + sum(b - a for a, b in ended)
         self.finished = finished
+        # How many events the consumer must have acknowledged before `finished` may be
+        # claimed: an adapter's own events may come after its last record.
+        self.finished_at = 0
         self.open: set[int] = set()
         self.unacknowledged: deque[tuple[int, int]] = deque()
+        self.waiting_cursors: deque[tuple[int, int, Any]] = deque()
 
     def position(self, watermark: Watermark) -> Position:
         """This adapter run as a checkpoint holds it, taken as far as ``watermark`` says."""
@@ -99,14 +105,20 @@ def settle(adapter_runs: Sequence[AdapterRun], acknowledged: int) -> None:
             end, popleft = adapter_run.acknowledged.end, waiting.popleft
             while waiting and waiting[0][0] < acknowledged:
                 end(popleft()[1])
+        cursors = adapter_run.waiting_cursors
+        while cursors and cursors[0][0] < acknowledged:
+            _, record_number, value = cursors.popleft()
+            adapter_run.acknowledged.place_cursor(record_number, value)
 
 
-def acknowledged_checkpoint(adapter_runs: Sequence[AdapterRun]) -> Checkpoint:
+def acknowledged_checkpoint(
+    adapter_runs: Sequence[AdapterRun], acknowledged: int
+) -> Checkpoint:
     """Claims what has been settled, and nothing that still waits."""
     positions = []
     for adapter_run in adapter_runs:
         position = adapter_run.position(adapter_run.acknowledged)
-        if adapter_run.unacknowledged:
+        if adapter_run.unacknowledged or acknowledged < adapter_run.finished_at:
             position = attrs.evolve(position, finished=False)
         positions.append(position)
     return Checkpoint(tuple(positions))
@@ -117,9 +129,11 @@ def emitted_checkpoint(adapter_runs: Sequence[AdapterRun]) -> Checkpoint:
     positions = []
     for adapter_run in adapter_runs:
         watermark = adapter_run.acknowledged
-        if adapter_run.unacknowledged:
+        if adapter_run.unacknowledged or adapter_run.waiting_cursors:
             watermark = watermark.copy()
             for _, record_number in adapter_run.unacknowledged:
                 watermark.end(record_number)
+            for _, record_number, value in adapter_run.waiting_cursors:
+                watermark.place_cursor(record_number, value)
         positions.append(adapter_run.position(watermark))
     return Checkpoint(tuple(positions))

@@ -265,7 +265,8 @@ class Engine:
         error = joined(error, closing)
         if error is not None:
             raise error
-        lane.adapter_run.finished = exhausted
+        if exhausted:
+            self.run.exhausted(lane.adapter_run)
 
     async def _move(self, lane: Lane, records: AsyncIterator[Any]) -> None:
         with lane.checked_scope:

@@ -286,7 +286,9 @@ class Run:
                 f"and mappings."
             ) from error
         self.quiet -= 1
-        adapter_run.acknowledged.place_cursor(adapter_run.next_record, value)
+        # It also covers the adapter's own events, so it waits until they are acknowledged.
+        waiting = (self.sequence - 1, adapter_run.next_record, value)
+        adapter_run.waiting_cursors.append(waiting)
 
     def own_event(self, event: PipelineEvent, timestamp: float) -> PipelineEvent:
         """An adapter's own event takes its place in the stream, as a stamped copy."""
@@ -370,7 +372,11 @@ class Run:
     def checkpoint(self, acknowledged: int) -> Checkpoint:
         """Covers exactly what has been acknowledged, now."""
         settle(self.adapter_runs, acknowledged)
-        return acknowledged_checkpoint(self.adapter_runs)
+        return acknowledged_checkpoint(self.adapter_runs, acknowledged)
+
+    def exhausted(self, adapter_run: AdapterRun) -> None:
+        """An adapter run has come to its end, and everything of it was emitted."""
+        adapter_run.finished, adapter_run.finished_at = True, self.sequence
 
     def _next_sequence(self) -> int:
         sequence = self.sequence

@@ -27,6 +27,7 @@ from trio_ingest import (
     DocumentSkipped,
     DocumentStarted,
     IngestionPipeline,
+    PipelineEvent,
     Position,
 )
 from trio_ingest.testing import ScriptedAdapter
@@ -214,7 +215,7 @@ async def test_checkpoint_that_does_not_fit_is_refused_before_the_stream_begins(
     with pytest.raises(CheckpointError, match="another pipeline"):
         pipeline.stream_events(resume_from=at(1, source="other"))
     with pytest.raises(CheckpointError, match="another pipeline"):
-        pipeline.stream_events(params=[{"cursor_": 1}][:0] or [{}], resume_from=Checkpoint(()))
+        pipeline.stream_events(resume_from=Checkpoint(()))
     assert adapter.opened == 0
 
 
@@ -332,3 +333,39 @@ async def test_eta_after_a_resume_is_right_though_another_adapter_run_had_finish
     for event in settled:
         left = began + 120 - event.timestamp
         assert event.eta_seconds == pytest.approx(left, rel=0.15, abs=2), event
+
+
+class Notes(Plain):
+    """Yields nothing but events of its own, with a cursor behind each."""
+
+    async def fetch(self, *, cursor: int = 0) -> AsyncIterator[Any]:
+        for number in range(cursor, self.count):
+            yield Note(number=number)
+            yield Cursor(number + 1)
+
+
+@attrs.frozen(kw_only=True)
+class Note(PipelineEvent):
+    number: int
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_own_events_that_nobody_has_received_are_not_covered_by_a_cursor(
+    workers: int,
+) -> None:
+    pipeline = IngestionPipeline(Notes("notes", 4), workers=workers)
+    received: list[int] = []
+    for most in (0, 1, 2):
+        point = None
+        received.clear()
+        async with pipeline.stream_events() as events:
+            await trio.testing.wait_all_tasks_blocked()
+            async for event in events:
+                if len(received) == most:
+                    break
+                received += [event.number] if isinstance(event, Note) else []
+            point = events.checkpoint()
+        assert not point.positions[0].finished
+        async with pipeline.stream_events(resume_from=point) as events:
+            received += [event.number async for event in events if isinstance(event, Note)]
+        assert sorted(set(received)) == [0, 1, 2, 3]

@@ -60,6 +60,23 @@ async def test_workers_belong_to_each_adapter(
     assert trio.current_time() - began == pytest.approx(2)
 
 
+@ORDERED
+async def test_workers_that_were_idle_all_wake_when_a_page_arrives(
+    autojump_clock: trio.abc.Clock, ordered: bool
+) -> None:
+    class Pages(Slow):
+        async def fetch(self) -> AsyncIterator[Any]:
+            for _ in range(3):
+                await trio.sleep(10)
+                for number in range(4):
+                    yield number
+
+    adapter, began = Pages(), trio.current_time()
+    await see(IngestionPipeline(adapter, workers=4, ordered=ordered))
+    assert adapter.most == 4
+    assert trio.current_time() - began == pytest.approx(31)
+
+
 async def test_out_of_order_a_slow_record_holds_back_no_other(
     autojump_clock: trio.abc.Clock,
 ) -> None:

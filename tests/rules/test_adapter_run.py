@@ -41,7 +41,7 @@ def test_checkpoint_claims_exactly_the_ends_that_were_acknowledged(
     for acknowledged in sorted(acknowledgements):
         settle([run], acknowledged)
         told = {number for at, number in ended if at < acknowledged}
-        assert covered(only(acknowledged_checkpoint([run]))) == told
+        assert covered(only(acknowledged_checkpoint([run], 0))) == told
         assert covered(only(emitted_checkpoint([run]))) == {number for number, _ in ends}
 
 
@@ -53,9 +53,9 @@ def test_minting_changes_nothing(ends: list[tuple[int, int]], acknowledged: int)
         sequence += gap
         run.unacknowledged.append((sequence, number))
     settle([run], acknowledged)
-    waiting, before = list(run.unacknowledged), acknowledged_checkpoint([run])
+    waiting, before = list(run.unacknowledged), acknowledged_checkpoint([run], 0)
     assert emitted_checkpoint([run]) == emitted_checkpoint([run])
-    assert acknowledged_checkpoint([run]) == before
+    assert acknowledged_checkpoint([run], 0) == before
     assert list(run.unacknowledged) == waiting
 
 
@@ -63,9 +63,9 @@ def test_event_with_the_acknowledged_number_itself_is_not_acknowledged() -> None
     run = adapter_run()
     run.unacknowledged.append((5, 0))
     settle([run], 5)
-    assert only(acknowledged_checkpoint([run])).watermark == 0
+    assert only(acknowledged_checkpoint([run], 0)).watermark == 0
     settle([run], 6)
-    assert only(acknowledged_checkpoint([run])).watermark == 1
+    assert only(acknowledged_checkpoint([run], 0)).watermark == 1
 
 
 def test_settling_less_than_before_takes_nothing_back() -> None:
@@ -73,7 +73,7 @@ def test_settling_less_than_before_takes_nothing_back() -> None:
     run.unacknowledged.extend([(1, 0), (3, 1)])
     settle([run], 4)
     settle([run], 0)
-    assert only(acknowledged_checkpoint([run])).watermark == 2
+    assert only(acknowledged_checkpoint([run], 0)).watermark == 2
 
 
 def test_settled_ends_are_forgotten() -> None:
@@ -88,7 +88,7 @@ def test_each_adapter_run_is_settled_by_the_one_sequence() -> None:
     first.unacknowledged.extend([(1, 0), (4, 1)])
     second.unacknowledged.extend([(2, 0), (3, 1)])
     settle([first, second], 3)
-    positions = acknowledged_checkpoint([first, second]).positions
+    positions = acknowledged_checkpoint([first, second], 0).positions
     assert [(p.source, p.watermark) for p in positions] == [("a", 1), ("b", 1)]
 
 
@@ -96,17 +96,17 @@ def test_finished_is_claimed_when_the_last_end_was_acknowledged() -> None:
     run = adapter_run()
     run.unacknowledged.append((7, 0))
     run.finished = True
-    assert not only(acknowledged_checkpoint([run])).finished
+    assert not only(acknowledged_checkpoint([run], 0)).finished
     assert only(emitted_checkpoint([run])).finished
     settle([run], 8)
-    assert only(acknowledged_checkpoint([run])).finished
+    assert only(acknowledged_checkpoint([run], 0)).finished
 
 
 def test_finished_is_not_claimed_while_a_record_is_open() -> None:
     run = adapter_run()
     run.finished = True
     run.open.add(4)
-    assert not only(acknowledged_checkpoint([run])).finished
+    assert not only(acknowledged_checkpoint([run], 0)).finished
     assert not only(emitted_checkpoint([run])).finished
 
 
@@ -114,14 +114,14 @@ def test_cursor_travels_with_the_ends_before_it() -> None:
     run = adapter_run()
     run.acknowledged.place_cursor(1, "one")
     run.unacknowledged.append((3, 0))
-    assert only(acknowledged_checkpoint([run])).cursor_record is None
+    assert only(acknowledged_checkpoint([run], 0)).cursor_record is None
     assert only(emitted_checkpoint([run])).cursor == "one"
     settle([run], 4)
-    assert only(acknowledged_checkpoint([run])).cursor == "one"
+    assert only(acknowledged_checkpoint([run], 0)).cursor == "one"
 
 
 def test_position_is_keyed_by_source_and_params() -> None:
-    position = only(acknowledged_checkpoint([adapter_run("feed")]))
+    position = only(acknowledged_checkpoint([adapter_run("feed")], 0))
     assert (position.source, position.parameters) == ("feed", '{"part":1}')
 
 
@@ -131,3 +131,10 @@ def test_what_ended_in_an_earlier_run_is_known_to_its_last_record() -> None:
     assert adapter_run(watermark=watermark).resumed_until == 9
     assert adapter_run(watermark=Watermark(3)).resumed_until == 3
     assert adapter_run().resumed_until == 0
+
+
+def test_finished_is_not_claimed_before_everything_of_it_was_acknowledged() -> None:
+    run = adapter_run("feed")
+    run.finished, run.finished_at = True, 5  # its last events were not ends of records
+    assert not only(acknowledged_checkpoint([run], 4)).finished
+    assert only(acknowledged_checkpoint([run], 5)).finished
