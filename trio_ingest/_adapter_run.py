@@ -44,13 +44,17 @@ class AdapterRun:
         "done_before",
         "finished",
         "finished_at",
+        "held_cursors",
         "metadata",
         "next_record",
         "open",
+        "own_events_emitted",
+        "own_events_fetched",
         "parameters",
         "parameters_key",
         "resumed_until",
         "source",
+        "stable_order",
         "unacknowledged",
         "waiting_cursors",
     )
@@ -64,6 +68,7 @@ class AdapterRun:
         *,
         first_record: int = 0,
         finished: bool = False,
+        stable_order: bool = False,
     ) -> None:
         self.source = source
         self.parameters = parameters
@@ -77,12 +82,32 @@ class AdapterRun:
         # For the ETA: what was done before this run began is no part of its pace.
         self.done_before = self.acknowledged.low + sum(b - a for a, b in ended)
         self.finished = finished
+        self.stable_order = stable_order
         # How many events the consumer must have acknowledged before `finished` may be
         # claimed: an adapter's own events may come after its last record.
         self.finished_at = 0
         self.open: set[int] = set()
         self.unacknowledged: deque[tuple[int, int]] = deque()
         self.waiting_cursors: deque[tuple[int, int, Any]] = deque()
+        # Cursors behind an event of the adapter's own that waits in the window: they cover
+        # it, so they may not be noted before it has a sequence.
+        self.own_events_fetched = self.own_events_emitted = 0
+        self.held_cursors: deque[tuple[int, int, Any]] = deque()
+
+    def cursor_yielded(self, sequence: int, value: Any) -> None:
+        """Note a cursor that covers all events up to ``sequence``, and own ones that wait."""
+        if self.own_events_fetched == self.own_events_emitted:
+            self.waiting_cursors.append((sequence, self.next_record, value))
+        else:
+            self.held_cursors.append((self.own_events_fetched, self.next_record, value))
+
+    def own_event_emitted(self, sequence: int) -> None:
+        """The oldest own event that waited was emitted with this sequence."""
+        self.own_events_emitted += 1
+        held = self.held_cursors
+        while held and held[0][0] <= self.own_events_emitted:
+            _, record_number, value = held.popleft()
+            self.waiting_cursors.append((sequence, record_number, value))
 
     def position(self, watermark: Watermark) -> Position:
         """This adapter run as a checkpoint holds it, taken as far as ``watermark`` says."""
@@ -94,6 +119,7 @@ class AdapterRun:
             cursor=watermark.cursor,
             cursor_record=watermark.cursor_record,
             finished=self.finished and not self.open,
+            stable_order=self.stable_order,
         )
 
 

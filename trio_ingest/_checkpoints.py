@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
 from ._errors import CheckpointError, SetupError, shortened
 
 CHECKPOINT_VERSION = 1
+
+Range: TypeAlias = tuple[int, int]
 
 # By name, because importing decimal and uuid would cost a tenth of importing all this.
 _NAMED_BY_TEXT = frozenset(
@@ -54,6 +56,7 @@ class Position:
         cursor: the adapter's own position, when ``cursor_record`` is not None.
         cursor_record: the record number at which ``cursor`` continues.
         finished: whether the adapter run came to its end.
+        stable_order: whether the same numbers will name the same records next time.
     """
 
     source: str
@@ -63,6 +66,13 @@ class Position:
     cursor: Any = None
     cursor_record: int | None = None
     finished: bool = False
+    stable_order: bool = False
+
+    def covers(self, record_number: int) -> bool:
+        """Whether this record has ended."""
+        return record_number < self.watermark or any(
+            start <= record_number < stop for start, stop in self.ended
+        )
 
 
 @attrs.frozen
@@ -77,6 +87,62 @@ class Checkpoint:
     positions: tuple[Position, ...]
     version: int = CHECKPOINT_VERSION
 
+    @property
+    def finished(self) -> bool:
+        """Whether every adapter run came to its end."""
+        return all(position.finished for position in self.positions)
+
+    def position(self, source: str, params: Mapping[str, Any]) -> Position | None:
+        """The position of one adapter run; None when the checkpoint knows none of it."""
+        return self._by_key.get((source, canonical_parameters(params)))
+
+    def covers(self, other: Checkpoint) -> bool:
+        """Whether this checkpoint claims everything that the other one claims."""
+        mine = self._by_key
+        for theirs in other.positions:
+            ours = mine.get((theirs.source, theirs.parameters))
+            claimed = _ranges_of(theirs)
+            if ours is None:
+                if claimed or theirs.finished:
+                    return False
+            elif _intersection(_ranges_of(ours), claimed) != claimed:
+                return False
+        return True
+
+    def meet(self, other: Checkpoint) -> Checkpoint:
+        """What both claim: from there, whoever holds either of them misses nothing.
+
+        Positions are those of this checkpoint; one that the other lacks claims nothing.
+
+        Memory: O(ranges of both).
+        """
+        theirs = other._by_key
+        return attrs.evolve(
+            self,
+            positions=tuple(
+                _met(p, theirs.get((p.source, p.parameters))) for p in self.positions
+            ),
+        )
+
+    def join(self, other: Checkpoint) -> Checkpoint:
+        """What either claims, where records keep their numbers; else what ``other`` claims.
+
+        Positions are those of the other checkpoint.
+
+        Memory: O(ranges of both).
+        """
+        mine = self._by_key
+        return attrs.evolve(
+            other,
+            positions=tuple(
+                _joined(p, mine.get((p.source, p.parameters))) for p in other.positions
+            ),
+        )
+
+    @property
+    def _by_key(self) -> dict[tuple[str, str], Position]:
+        return {(p.source, p.parameters): p for p in self.positions}
+
     def to_dict(self) -> dict[str, Any]:
         """The checkpoint as JSON values; ``from_dict`` is its inverse."""
         positions = [
@@ -88,6 +154,7 @@ class Checkpoint:
                 "cursor": p.cursor,
                 "cursor_record": p.cursor_record,
                 "finished": p.finished,
+                "stable_order": p.stable_order,
             }
             for p in self.positions
         ]
@@ -135,9 +202,102 @@ def _position(data: Mapping[str, Any]) -> Position:
         if type(start) is not int or type(stop) is not int or not edge < start < stop:
             raise ValueError(f"the range {start!r}-{stop!r} is out of order")
         edge = stop
+    # A release that did not know of it wrote none.
+    stable_order = data.get("stable_order", False)
+    if type(stable_order) is not bool:
+        raise ValueError(f"stable_order is {stable_order!r}")
     return Position(
-        source, parameters, watermark, ended, data["cursor"], cursor_record, finished
+        source,
+        parameters,
+        watermark,
+        ended,
+        data["cursor"],
+        cursor_record,
+        finished,
+        stable_order,
     )
+
+
+def _met(ours: Position, theirs: Position | None) -> Position:
+    """What both positions claim, resumed from the newest cursor that both have passed."""
+    if theirs is None:
+        return Position(ours.source, ours.parameters, stable_order=ours.stable_order)
+    if not (ours.stable_order and theirs.stable_order):
+        # Numbers say nothing here; the cursors do, and of them the earlier one is safe.
+        return min(ours, theirs, key=lambda p: (p.finished, p.cursor_record or 0, p.watermark))
+    met = _with_ranges(
+        ours,
+        _intersection(_ranges_of(ours), _ranges_of(theirs)),
+        cursor=None,
+        cursor_record=None,
+        finished=ours.finished and theirs.finished,
+    )
+    return _with_cursor(met, ours, theirs)
+
+
+def _joined(ours: Position, theirs: Position | None) -> Position:
+    """What either position claims, with the newest cursor of both."""
+    if theirs is None or not (ours.stable_order and theirs.stable_order):
+        return ours
+    joined = _with_ranges(
+        ours,
+        _union(_ranges_of(ours), _ranges_of(theirs)),
+        finished=ours.finished or theirs.finished,
+    )
+    return _with_cursor(joined, ours, theirs)
+
+
+def _ranges_of(position: Position) -> list[Range]:
+    """Every number that it claims, as sorted ranges."""
+    first = [(0, position.watermark)] if position.watermark else []
+    return [*first, *position.ended]
+
+
+def _with_ranges(position: Position, ranges: list[Range], **changes: Any) -> Position:
+    """As it is, but claiming these numbers."""
+    watermark = 0
+    if ranges and ranges[0][0] == 0:
+        watermark, ranges = ranges[0][1], ranges[1:]
+    return attrs.evolve(position, watermark=watermark, ended=tuple(ranges), **changes)
+
+
+def _with_cursor(position: Position, *others: Position) -> Position:
+    """With the newest of their cursors before which everything has ended."""
+    passed = [
+        (p.cursor_record, place)
+        for place, p in enumerate(others)
+        if p.cursor_record is not None and p.cursor_record <= position.watermark
+    ]
+    if not passed:
+        return attrs.evolve(position, cursor=None, cursor_record=None)
+    newest = others[max(passed)[1]]
+    return attrs.evolve(position, cursor=newest.cursor, cursor_record=newest.cursor_record)
+
+
+def _intersection(ours: list[Range], theirs: list[Range]) -> list[Range]:
+    """The numbers that are in both; each list is sorted and free of overlaps."""
+    found = []
+    i = j = 0
+    while i < len(ours) and j < len(theirs):
+        start, stop = max(ours[i][0], theirs[j][0]), min(ours[i][1], theirs[j][1])
+        if start < stop:
+            found.append((start, stop))
+        if ours[i][1] < theirs[j][1]:
+            i += 1
+        else:
+            j += 1
+    return found
+
+
+def _union(ours: list[Range], theirs: list[Range]) -> list[Range]:
+    """The numbers that are in either, with ranges that touch made one."""
+    found: list[Range] = []
+    for start, stop in sorted([*ours, *theirs]):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], stop))
+        else:
+            found.append((start, stop))
+    return found
 
 
 def snapshot_of(value: Any) -> Any:

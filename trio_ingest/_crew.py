@@ -67,6 +67,7 @@ class Crew(Lane):
             elif isinstance(doc_id, Tries):
                 self._hand_out(doc_id)
             elif doc_id is not None:
+                self.adapter_run.own_events_fetched += 1
                 window.finish(window.take(), doc_id)
                 await self._emit_ready(meter)
             if run.quiet <= 0:
@@ -164,6 +165,7 @@ class Crew(Lane):
                     channel.put(self.work.end(result))
                 else:
                     channel.put(desk.run.own_event(result, desk.wall()))
+                    self.adapter_run.own_event_emitted(desk.run.sequence - 1)
                 self._fetcher.wake()
         finally:
             self._emitting = False

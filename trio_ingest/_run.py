@@ -287,8 +287,7 @@ class Run:
             ) from error
         self.quiet -= 1
         # It also covers the adapter's own events, so it waits until they are acknowledged.
-        waiting = (self.sequence - 1, adapter_run.next_record, value)
-        adapter_run.waiting_cursors.append(waiting)
+        adapter_run.cursor_yielded(self.sequence - 1, value)
 
     def own_event(self, event: PipelineEvent, timestamp: float) -> PipelineEvent:
         """An adapter's own event takes its place in the stream, as a stamped copy."""

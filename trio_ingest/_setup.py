@@ -118,15 +118,22 @@ def _begin(
     position: Position | None,
     options: RunOptions,
 ) -> AdapterRun:
+    stable = plan.stable_order
     if position is None:
-        return AdapterRun(plan.source, params, key)
+        return AdapterRun(plan.source, params, key, stable_order=stable)
     watermark = Watermark(position.watermark)
     for start, stop in position.ended:
         watermark.end_range(start, stop)
     watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
     if position.finished:
         return AdapterRun(
-            plan.source, params, key, watermark, first_record=watermark.low, finished=True
+            plan.source,
+            params,
+            key,
+            watermark,
+            first_record=watermark.low,
+            finished=True,
+            stable_order=stable,
         )
     if position.cursor_record is not None:
         if not plan.takes_cursor:
@@ -140,19 +147,24 @@ def _begin(
             watermark = Watermark(position.cursor_record)
             watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
         return AdapterRun(
-            plan.source, params, key, watermark, first_record=position.cursor_record
+            plan.source,
+            params,
+            key,
+            watermark,
+            first_record=position.cursor_record,
+            stable_order=stable,
         )
     if plan.stable_order:
-        return AdapterRun(plan.source, params, key, watermark)
+        return AdapterRun(plan.source, params, key, watermark, stable_order=stable)
     if plan.offers_cursor:
         # It was stopped before its first cursor, and so begins again.
-        return AdapterRun(plan.source, params, key)
+        return AdapterRun(plan.source, params, key, stable_order=stable)
     if options.completed_ids is None and (position.watermark or position.ended):
         raise CheckpointError(
             f"The adapter {plan.source!r} cannot resume: it yields no Cursor and does not "
             f"declare stable_order. Give it one of these, or pass completed_ids."
         )
-    return AdapterRun(plan.source, params, key)
+    return AdapterRun(plan.source, params, key, stable_order=stable)
 
 
 def _mismatch(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> str:

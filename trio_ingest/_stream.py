@@ -12,13 +12,7 @@ import attrs
 from ._channel import busy
 from ._checkpoints import Checkpoint
 from ._engine import Engine
-from ._errors import (
-    SetupError,
-    StreamClosedError,
-    add_note,
-    described,
-    shortened,
-)
+from ._errors import SetupError, StreamClosedError, add_note, described, shortened
 from ._events import PipelineEvent
 from ._inline import Inline
 from ._run import Run
@@ -112,12 +106,22 @@ class EventStream(Generic[Shown_co]):
         # of it, and an abandoned bare stream would be closed late.
         self._get: Callable[[], Awaitable[Any]] | None = None
 
+    @property
+    def resumed_from(self) -> Checkpoint | None:
+        """The checkpoint that was passed as ``resume_from``."""
+        return self._setup.options.resume_from
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether it has been entered, iterated or closed."""
+        return self._engine is not None or self._inline is not None or self._closed
+
     # -- the async with form -------------------------------------------------------
 
     @ki_protected
     async def __aenter__(self) -> Self:
         refuse_other_host(self._runtime, entering=True)
-        if self._engine is not None or self._inline is not None or self._closed:
+        if self.was_begun:
             raise StreamClosedError(
                 "This stream was entered or iterated before, and a stream is one run. "
                 "Call stream_events again for another."

@@ -30,7 +30,7 @@ from trio_ingest import (
     PipelineEvent,
     Position,
 )
-from trio_ingest.testing import ScriptedAdapter
+from trio_ingest.testing import ScriptedAdapter, SlowParse
 
 
 def at(watermark: int, source: str = "script", **more: Any) -> Checkpoint:
@@ -369,3 +369,18 @@ async def test_own_events_that_nobody_has_received_are_not_covered_by_a_cursor(
         async with pipeline.stream_events(resume_from=point) as events:
             received += [event.number async for event in events if isinstance(event, Note)]
         assert sorted(set(received)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_own_event_that_waits_for_its_turn_is_not_covered_by_the_cursor_behind_it(
+    workers: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    script = [SlowParse(1), Note(number=7), Cursor(1), SlowParse(1), Cursor(3)]
+    pipeline = IngestionPipeline(ScriptedAdapter(script), workers=workers)
+    async with pipeline.stream_events() as events:
+        async for event in events:
+            if isinstance(event, Note):
+                break
+    resumed = pipeline.stream_events(resume_from=events.checkpoint())
+    async with resumed as events:
+        assert [event.number async for event in events if isinstance(event, Note)] == [7]
