@@ -2,36 +2,22 @@
 
 import contextlib
 import gzip
-import io
 import os
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-import trio
-import trio.testing
 
+from tests.rooms.jsonl_files import (
+    documents_of,
+    lines_of,
+    numbered,
+    open_files,
+    read_until_it_fails,
+)
 from trio_ingest import Document, IngestError, SetupError
-from trio_ingest.adapters import BadFileError, BadLineError, JsonLinesAdapter, LineRecord
-
-
-async def lines_of(adapter: JsonLinesAdapter) -> list[LineRecord]:
-    async with contextlib.aclosing(adapter.fetch()) as records:
-        return [record async for record in records]
-
-
-async def documents_of(adapter: JsonLinesAdapter) -> list[Document]:
-    return [adapter.parse(record) for record in await lines_of(adapter)]
-
-
-async def read_until_it_fails(adapter: JsonLinesAdapter) -> tuple[list[LineRecord], Exception]:
-    records = []
-    async with contextlib.aclosing(adapter.fetch()) as fetched:
-        with pytest.raises((OSError, BadFileError)) as caught:
-            async for record in fetched:
-                records.append(record)  # noqa: PERF401 - what came before the failure counts
-    return records, caught.value
+from trio_ingest.adapters import BadLineError, JsonLinesAdapter, LineRecord
 
 
 async def test_a_document_is_id_content_raw_and_the_other_fields(tmp_path: Path) -> None:
@@ -171,94 +157,6 @@ async def test_a_file_can_be_read_by_two_runs(tmp_path: Path) -> None:
     assert await lines_of(adapter) == await lines_of(adapter)
 
 
-def numbered(count: int) -> bytes:
-    # Numbers without a pattern keep gzip from folding everything into one chunk.
-    return b"".join(
-        b'{"id": %d, "x": %d}\n' % (n, pow(3, n, 2**127 - 1)) for n in range(count)
-    )
-
-
-async def test_gzip_is_known_by_name_and_by_its_first_bytes(tmp_path: Path) -> None:
-    packed = gzip.compress(numbered(50_000))
-    for name in ("articles.jsonl.gz", "articles.JSONL.GZ", "articles.jsonl"):
-        path = tmp_path / name
-        path.write_bytes(packed)
-        assert len(await lines_of(JsonLinesAdapter(path))) == 50_000
-
-
-async def test_gzip_of_several_members_and_padding_is_one_file(tmp_path: Path) -> None:
-    path = tmp_path / "members.jsonl.gz"
-    path.write_bytes(
-        gzip.compress(b'{"id": 1}\n{"i')
-        + gzip.compress(b"")
-        + gzip.compress(b'd": 2}\n')
-        + b"\0" * 300_000
-        + gzip.compress(b'{"id": 3}\n')
-        + b"\0" * 512
-    )
-    documents = await documents_of(JsonLinesAdapter(path))
-    assert [document.doc_id for document in documents] == ["1", "2", "3"]
-
-
-async def test_a_gzip_bomb_is_unpacked_piece_by_piece(tmp_path: Path) -> None:
-    path = tmp_path / "bomb.jsonl.gz"
-    line = b" " * 1023 + b"\n"
-    with gzip.open(path, "wb") as packed:
-        for _ in range(64):
-            packed.write(line * 1024)
-        packed.write(b'{"id": 1}\n')
-    [record] = await lines_of(JsonLinesAdapter(path))
-    assert record == LineRecord(65_537, b'{"id": 1}')
-
-
-async def test_truncated_gzip_gives_its_whole_lines_first(tmp_path: Path) -> None:
-    path = tmp_path / "cut.jsonl.gz"
-    whole = gzip.compress(numbered(50_000))
-    path.write_bytes(whole[: len(whole) // 2])
-    records, error = await read_until_it_fails(JsonLinesAdapter(path))
-    assert 20_000 < len(records) < 30_000
-    assert b"\n".join(record.data for record in records) + b"\n" == numbered(len(records))
-    assert str(error).startswith(
-        f"{path}, after line {len(records)}: the gzip data ends early"
-    )
-
-
-async def test_an_empty_file_named_gz_is_truncated(tmp_path: Path) -> None:
-    path = tmp_path / "empty.jsonl.gz"
-    path.write_bytes(b"")
-    records, error = await read_until_it_fails(JsonLinesAdapter(path))
-    assert records == []
-    assert "the gzip data ends early" in str(error)
-
-
-async def test_text_named_gz_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "text.jsonl.gz"
-    path.write_bytes(b'{"id": 1}\n')
-    _, error = await read_until_it_fails(JsonLinesAdapter(path))
-    assert str(error).startswith(f"{path}, line 1: ")
-    assert "take the .gz off its name" in str(error)
-
-
-async def test_damaged_gzip_gives_the_lines_before_the_damage(tmp_path: Path) -> None:
-    path = tmp_path / "damaged.jsonl.gz"
-    data = bytearray(gzip.compress(numbered(50_000)))
-    data[-8] ^= 0xFF
-    path.write_bytes(data)
-    records, error = await read_until_it_fails(JsonLinesAdapter(path))
-    assert len(records) > 10_000
-    assert "the documents since line 1 may be wrong" in str(error)
-
-
-async def test_damaged_gzip_says_which_lines_are_good(tmp_path: Path) -> None:
-    path = tmp_path / "damaged.jsonl.gz"
-    data = bytearray(gzip.compress(numbered(10)) + gzip.compress(numbered(10)))
-    data[-8] ^= 0xFF
-    path.write_bytes(data)
-    _, error = await read_until_it_fails(JsonLinesAdapter(path))
-    assert "after line 10: " in str(error)
-    assert "The documents before are good" in str(error)
-
-
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 async def test_another_encoding_is_named_and_not_a_failure_a_line(
     tmp_path: Path, encoding: str
@@ -309,66 +207,6 @@ async def test_the_file_is_closed_when_the_fetch_is_left(tmp_path: Path) -> None
     async with contextlib.aclosing(JsonLinesAdapter(path).fetch()) as records:
         assert await anext(records) == LineRecord(1, path.read_bytes().splitlines()[0])
         assert open_files() == before + 1
-    assert open_files() == before
-
-
-def open_files() -> int:
-    return len(os.listdir("/dev/fd"))  # noqa: PTH208 - iterdir would hold one open itself
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-async def test_a_pipe_gives_each_line_when_it_comes(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    async with contextlib.aclosing(JsonLinesAdapter(path).fetch()) as records:
-        async with trio.open_nursery() as nursery:
-            arrived: list[LineRecord] = []
-
-            async def take() -> None:
-                arrived.append(await anext(records))
-
-            nursery.start_soon(take)
-            writer = await trio.to_thread.run_sync(lambda: path.open("wb", buffering=0))
-            with writer:
-                writer.write(b'{"id": 1}\n{"id"')
-        assert arrived == [LineRecord(1, b'{"id": 1}')]
-        assert [record async for record in records] == [LineRecord(2, b'{"id"')]
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-async def test_gzip_through_a_pipe_is_unpacked(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    packed = gzip.compress(numbered(20_000))
-    records: list[LineRecord] = []
-
-    async def read() -> None:
-        records.extend(await lines_of(JsonLinesAdapter(path)))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read)
-        # The first byte alone does not tell gzip from text.
-        await trio.to_thread.run_sync(write_in_pieces, path, [packed[:1], packed[1:]])
-    assert len(records) == 20_000
-
-
-def write_in_pieces(path: Path, pieces: list[bytes]) -> None:
-    with path.open("wb", buffering=0) as pipe:
-        for piece in pieces:
-            for written in io.BytesIO(piece):
-                pipe.write(written)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-async def test_a_silent_pipe_can_be_left_at_once(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    before = open_files()
-    with trio.move_on_after(3600) as scope:
-        await lines_of(JsonLinesAdapter(path))
-    assert scope.cancelled_caught
     assert open_files() == before
 
 

@@ -15,7 +15,10 @@ import stat
 import anyio
 import anyio.to_thread
 
+from trio_ingest import CheckpointError
+
 from ._gunzip import MAGIC, Gunzip
+from ._positions import START_AGAIN, FilePosition, Trail, trail_from
 
 STANDARD_INPUT = "-"
 
@@ -25,11 +28,12 @@ CHUNK_BYTES = 256 * 1024
 
 
 class ChunkReader:
-    """Reads one file, or standard input, from its start to its end.
+    """Reads one file, or standard input, to its end.
 
     Args:
         path: the file; ``-`` is standard input.
-        name: what to call it in an ``OSError``.
+        name: what to call it in an error.
+        start: where to begin in a plain file; at its start when None.
 
     Gzip is unpacked on the way: a file named ``.gz`` must hold it, and anything
     else that begins with its two magic bytes is taken for it as well.
@@ -37,9 +41,12 @@ class ChunkReader:
     Memory: O(``CHUNK_BYTES``).
     """
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, start: FilePosition | None = None) -> None:
         self._path = path
         self._name = name
+        self._start = start
+        # Only where bytes can be found again: in a regular file that is not gzip.
+        self._trail: Trail | None = None
         self._file: io.FileIO | None = None
         self._waits = False
         self._gunzip: Gunzip | None = None
@@ -51,6 +58,7 @@ class ChunkReader:
 
         Raises:
             OSError: the file cannot be opened or read; ``filename`` is set.
+            CheckpointError: it is not the file that ``start`` is a place in.
             zlib.error: its gzip data is damaged, or it is not gzip.
             EOFError: its gzip data ends early.
 
@@ -60,14 +68,28 @@ class ChunkReader:
         try:
             if self._file is None:
                 await anyio.to_thread.run_sync(self._open)
-            if not self._waits:
-                return await anyio.to_thread.run_sync(self._chunk)
-            return await self._chunk_of_a_pipe()
+            if self._waits:
+                return await self._chunk_of_a_pipe()
+            chunk = await anyio.to_thread.run_sync(self._chunk)
         except OSError as error:
             if error.filename is not None:
                 raise
             # A failed read names no file of its own accord.
             raise OSError(error.errno, error.strerror, self._name) from error
+        if self._trail is not None:
+            self._trail.follow(chunk)
+        return chunk
+
+    def position(self, unfinished_bytes: int, line: int) -> FilePosition | None:
+        """The place behind the last line feed, when the newest chunk has one.
+
+        None also where no place can be found again: in gzip, pipes and devices.
+
+        Args:
+            unfinished_bytes: how many bytes have come since that line feed.
+            line: how many lines have ended.
+        """
+        return None if self._trail is None else self._trail.position(unfinished_bytes, line)
 
     @property
     def is_verified(self) -> bool:
@@ -90,6 +112,23 @@ class ChunkReader:
                 self._head = None
                 self._gunzip = Gunzip(CHUNK_BYTES)
         self._waits = os.name == "posix" and _may_stay_silent(self._file)
+        is_regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+        if is_regular and self._path != STANDARD_INPUT and self._gunzip is None:
+            self._trail = Trail()
+        if self._start is not None:
+            self._go_to(self._start)
+
+    def _go_to(self, start: FilePosition) -> None:
+        assert self._file is not None
+        if self._trail is None or self._file.read(len(MAGIC)) == MAGIC:
+            raise CheckpointError(
+                f"{self._name}: the checkpoint goes on in the middle of a plain file, and "
+                f"this is none now: gzip, pipes and standard input can only be read from "
+                f"their start. Bring back the file that it was, or {START_AGAIN}"
+            )
+        self._trail = trail_from(self._file, start, self._name)
+        # What the magic bytes would tell is known.
+        self._head = None
 
     async def _chunk_of_a_pipe(self) -> bytes:
         assert self._file is not None
@@ -140,6 +179,7 @@ class ChunkReader:
         self._head = None
         if data.startswith(MAGIC):
             self._gunzip = Gunzip(CHUNK_BYTES)
+            self._trail = None
         return data
 
 

@@ -2,32 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+# Enough to see what a line is about; a report of ten thousand of them stays small.
+START_BYTES: Final = 200
+
+
+class LongLine(NamedTuple):
+    """What is kept of a line that is longer than allowed.
+
+    Args:
+        start: its first bytes, at most 200.
+        length: how many bytes it has, without the line feed.
+    """
+
+    start: bytes
+    length: int
+
+
+Line: TypeAlias = bytes | LongLine
+
 
 class LineSplitter:
     """Cuts a series of chunks at line feeds, without the line feeds.
 
-    Memory: O(one chunk + the line that is not complete yet).
+    Args:
+        most_bytes: of a line with more, only the start and the length are kept.
+
+    Memory: O(one chunk + ``most_bytes``).
     """
 
-    def __init__(self) -> None:
-        self._unfinished: list[bytes] = []
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._pieces: list[bytes] = []
+        self._is_blank = True
+        # How many bytes the line has so far that is not complete yet.
+        self.unfinished_bytes = 0
 
-    def feed(self, chunk: bytes) -> list[bytes]:
+    def feed(self, chunk: bytes) -> Sequence[Line]:
         """The lines that ``chunk`` completes."""
-        if b"\n" not in chunk:
-            # Kept in pieces: joining at each chunk would make a line of a
-            # hundred chunks cost a hundred copies of itself.
-            self._unfinished.append(chunk)
-            return []
-        lines = chunk.split(b"\n")
-        if self._unfinished:
-            lines[0] = b"".join((*self._unfinished, lines[0]))
-        last = lines.pop()
-        self._unfinished = [last] if last else []
+        pieces = chunk.split(b"\n")
+        last = pieces.pop()
+        if not pieces:
+            self._keep(last)
+            return pieces
+        self._keep(pieces[0])
+        lines: list[Line] = [self._take(), *pieces[1:]]
+        if len(chunk) > self._most_bytes:
+            lines[1:] = map(self._within_limit, pieces[1:])
+        self._keep(last)
         return lines
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> Sequence[Line]:
         """The last line, when the file does not end with a line feed."""
-        rest = b"".join(self._unfinished)
-        self._unfinished = []
-        return [rest] if rest else []
+        return [self._take()] if self.unfinished_bytes else []
+
+    def _within_limit(self, line: bytes) -> Line:
+        self._keep(line)
+        return self._take()
+
+    def _keep(self, piece: bytes) -> None:
+        if not piece:
+            return
+        # In pieces: joining at each chunk would make a line of a hundred chunks
+        # cost a hundred copies of itself.
+        self._pieces.append(piece)
+        self.unfinished_bytes += len(piece)
+        if self.unfinished_bytes > self._most_bytes:
+            self._is_blank = self._is_blank and all(map(bytes.isspace, self._pieces))
+            self._pieces = [
+                b"".join(piece[:START_BYTES] for piece in self._pieces)[:START_BYTES]
+            ]
+
+    def _take(self) -> Line:
+        length, line = self.unfinished_bytes, b"".join(self._pieces)
+        is_blank, self._is_blank = self._is_blank, True
+        self._pieces = []
+        self.unfinished_bytes = 0
+        if length <= self._most_bytes:
+            return line
+        # A blank line is none, however long: which lines are records, and so how they
+        # are counted, must not depend on a limit that the next run may change.
+        return b"" if is_blank else LongLine(line, length)

@@ -10,10 +10,11 @@ import zlib
 from collections.abc import AsyncGenerator
 from typing import Any, Final, NamedTuple, NoReturn
 
-from trio_ingest import Document, SetupError
+from trio_ingest import Cursor, Document, SetupError
 
 from ._chunks import STANDARD_INPUT, ChunkReader
-from ._lines import LineSplitter
+from ._lines import Line, LineSplitter, LongLine
+from ._positions import position_of
 from .errors import BadFileError, BadLineError
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -31,11 +32,14 @@ class LineRecord(NamedTuple):
 
     Args:
         line_number: counted from 1.
-        data: its bytes, without the line feed.
+        data: its bytes, without the line feed; the first 200 of a line that is
+            longer than ``max_record_bytes``.
+        full_length: how many bytes such a line has; None for a line that is all here.
     """
 
     line_number: int
     data: bytes
+    full_length: int | None = None
 
 
 class JsonLinesAdapter:
@@ -49,15 +53,22 @@ class JsonLinesAdapter:
         content_field: the field that becomes ``content``. Missing and null are
             the empty string; anything else but a string is a failed document.
         source: how events and documents name this input; the path when None.
+        max_record_bytes: the longest line that is read, without its line feed. A
+            longer one is a failed document and is not held in memory.
 
     The other fields become ``metadata``; ``raw`` is the line as text. When a
     line repeats a field, the last one counts. Blank lines, Windows line ends and
     a UTF-8 byte order mark are passed over.
 
-    Raises:
-        SetupError: ``path`` or a field is empty, or both fields are the same.
+    A plain file is resumed at the line where the checkpoint ends, and may have grown
+    by whole lines since. Gzip, pipes and standard input are read from their start,
+    and what has ended is passed over.
 
-    Memory: O(256 KiB + the longest line).
+    Raises:
+        SetupError: ``path`` or a field is empty, both fields are the same, or
+            ``max_record_bytes`` is no whole number above 0.
+
+    Memory: O(256 KiB + ``max_record_bytes``).
 
     >>> adapter = JsonLinesAdapter("articles.jsonl", content_field="abstract")
     >>> adapter.parse(LineRecord(7, b'{"id": 1, "abstract": "On cats.", "year": 1979}'))
@@ -75,6 +86,7 @@ class JsonLinesAdapter:
         id_field: str = "id",
         content_field: str = "text",
         source: str | None = None,
+        max_record_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._path = os.fspath(path)
         if not self._path:
@@ -84,39 +96,60 @@ class JsonLinesAdapter:
                 f"id_field and content_field must name two different fields; "
                 f"got {_shortened(id_field)} and {_shortened(content_field)}."
             )
+        if type(max_record_bytes) is not int or max_record_bytes < 1:
+            raise SetupError(
+                f"max_record_bytes must be a whole number of at least 1; "
+                f"got {_shortened(max_record_bytes)}."
+            )
+        self._max_record_bytes = max_record_bytes
         self._id_field = id_field
         self._content_field = content_field
         self._name = "standard input" if self._path == STANDARD_INPUT else _text_of(self._path)
         self.source = self._name if source is None else source
 
-    async def fetch(self) -> AsyncGenerator[LineRecord, None]:
-        """Yield a record for each line that is not blank.
+    async def fetch(
+        self, *, cursor: object = None
+    ) -> AsyncGenerator[LineRecord | Cursor, None]:
+        """Yield a record for each line that is not blank, and cursors in a plain file.
+
+        Args:
+            cursor: the value of a cursor, to go on from there; None for the start.
 
         Raises:
             OSError: the file cannot be opened or read.
             BadFileError: its gzip data is damaged or ends early, or it is UTF-16 or 32.
+            CheckpointError: ``cursor`` is no place in this file, or no longer.
 
-        By then every whole line before a truncation has been yielded. Other damage
-        to gzip data may show only where its member ends, whose checksum tells: by
-        then wrong lines may have been yielded too. The message says since which.
+        By a ``BadFileError`` every whole line before a truncation has been yielded.
+        Other damage to gzip data may show only where its member ends, whose checksum
+        tells: by then wrong lines may have been yielded too. The message says since which.
+
+        A cursor comes about once in 256 KiB, behind the last line that is whole by then.
         """
-        reader = ChunkReader(self._path, self._name)
-        splitter = LineSplitter()
-        line_number = verified = 0
+        start = None if cursor is None else position_of(cursor, self._name)
+        line_number = 0 if start is None else start.line
+        verified = 0
+        reader = ChunkReader(self._path, self._name, start)
+        splitter = LineSplitter(self._max_record_bytes)
         try:
             while True:
                 chunk = await reader.read()
                 lines = splitter.feed(chunk) if chunk else splitter.finish()
                 if line_number == 0 and lines:
-                    lines[0] = self._without_mark(lines[0])
-                for data in lines:
+                    lines = [self._unmarked(lines[0]), *lines[1:]]
+                for line in lines:
                     line_number += 1
-                    if data and not data.isspace():
-                        yield LineRecord(line_number, data)
+                    if not isinstance(line, bytes):
+                        yield LineRecord(line_number, line.start, line.length)
+                    elif line and not line.isspace():
+                        yield LineRecord(line_number, line)
                 if reader.is_verified:
                     verified = line_number
                 if not chunk:
                     return
+                position = reader.position(splitter.unfinished_bytes, line_number)
+                if position is not None:
+                    yield Cursor(position._asdict())
         except EOFError as error:
             raise self._bad_file(
                 line_number,
@@ -169,17 +202,28 @@ class JsonLinesAdapter:
             )
         return self._bad_file(line_number, reason)
 
-    def _without_mark(self, first_line: bytes) -> bytes:
+    def _unmarked(self, first_line: Line) -> Line:
+        if isinstance(first_line, LongLine):
+            return first_line._replace(start=self._without_mark(first_line.start))
+        return self._without_mark(first_line)
+
+    def _without_mark(self, first_bytes: bytes) -> bytes:
         for mark, encoding in _FOREIGN_MARKS.items():
-            if first_line.startswith(mark):
+            if first_bytes.startswith(mark):
                 raise self._bad_file(
                     0,
                     f"the file is {encoding}, and JSON Lines is UTF-8. "
                     f"Convert it first: iconv -f {encoding} -t UTF-8.",
                 )
-        return first_line.removeprefix(_BYTE_ORDER_MARK)
+        return first_bytes.removeprefix(_BYTE_ORDER_MARK)
 
     def _text(self, record: LineRecord) -> str:
+        if record.full_length is not None:
+            raise self._bad(
+                record,
+                f"the line is {record.full_length:,} bytes long and was skipped: "
+                f"max_record_bytes is {self._max_record_bytes:,}. Raise it to read the line.",
+            )
         try:
             return record.data.decode().rstrip("\r")
         except UnicodeDecodeError as error:
