@@ -101,11 +101,10 @@ class Checkpoint:
         mine = self._by_key
         for theirs in other.positions:
             ours = mine.get((theirs.source, theirs.parameters))
-            claimed = _ranges_of(theirs)
             if ours is None:
-                if claimed or theirs.finished:
+                if theirs.finished or theirs.watermark or theirs.ended:
                     return False
-            elif _intersection(_ranges_of(ours), claimed) != claimed:
+            elif not _covers(ours, theirs):
                 return False
         return True
 
@@ -218,13 +217,27 @@ def _position(data: Mapping[str, Any]) -> Position:
     )
 
 
+def _covers(ours: Position, theirs: Position) -> bool:
+    """Whether resuming from ``theirs`` passes over nothing that ``ours`` lacks."""
+    if not (ours.stable_order and theirs.stable_order):
+        return _reach(ours) >= _reach(theirs)
+    claimed = _ranges_of(theirs)
+    is_all = _intersection(_ranges_of(ours), claimed) == claimed
+    return is_all and (ours.finished or not theirs.finished)
+
+
+def _reach(position: Position) -> tuple[bool, int, int]:
+    """How far a run came whose numbers will name other records next time."""
+    return position.finished, position.cursor_record or 0, position.watermark
+
+
 def _met(ours: Position, theirs: Position | None) -> Position:
     """What both positions claim, resumed from the newest cursor that both have passed."""
     if theirs is None:
         return Position(ours.source, ours.parameters, stable_order=ours.stable_order)
     if not (ours.stable_order and theirs.stable_order):
         # Numbers say nothing here; the cursors do, and of them the earlier one is safe.
-        return min(ours, theirs, key=lambda p: (p.finished, p.cursor_record or 0, p.watermark))
+        return min(ours, theirs, key=_reach)
     met = _with_ranges(
         ours,
         _intersection(_ranges_of(ours), _ranges_of(theirs)),
@@ -239,11 +252,11 @@ def _joined(ours: Position, theirs: Position | None) -> Position:
     """What either position claims, with the newest cursor of both."""
     if theirs is None or not (ours.stable_order and theirs.stable_order):
         return ours
-    joined = _with_ranges(
-        ours,
-        _union(_ranges_of(ours), _ranges_of(theirs)),
-        finished=ours.finished or theirs.finished,
-    )
+    claimed = _ranges_of(theirs)
+    union = _union(_ranges_of(ours), claimed)
+    # An end that new records have come after is none.
+    finished = ours.finished or (theirs.finished and union == claimed)
+    joined = _with_ranges(ours, union, finished=finished)
     return _with_cursor(joined, ours, theirs)
 
 

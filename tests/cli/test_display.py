@@ -4,8 +4,10 @@ import io
 
 import pytest
 
+from trio_ingest import Checkpoint
 from trio_ingest.cli._display import Display
 from trio_ingest.cli._report import Report
+from trio_ingest.delivery import DeliveryReport, Totals
 
 
 class Terminal(io.StringIO):
@@ -23,10 +25,11 @@ class Clock:
 
 def test_a_log_has_a_line_every_ten_seconds() -> None:
     log, clock = io.StringIO(), Clock()
-    report = Report("documents.db", Display(log, clock), clock)
-    for _ in range(35):
+    report = Report(["documents.db"], Display(log, clock), clock)
+    for second in range(1, 36):
         clock.seconds += 1
-        report.stored(1000)
+        totals = {"sink": Totals(completed=1000 * second)}
+        report.committed(DeliveryReport(checkpoint=Checkpoint(()), totals=totals))
         report.progress()
     assert log.getvalue().splitlines() == [
         "10,000 documents, 0 failed, 10.0 seconds, 1,000 documents/s",
@@ -71,7 +74,7 @@ def test_a_line_wider_than_the_terminal_is_cut(monkeypatch: pytest.MonkeyPatch) 
 
 def test_only_the_first_failures_are_kept() -> None:
     log = io.StringIO()
-    report = Report("documents.db", Display(log))
+    report = Report(["documents.db"], Display(log))
     for number in range(21):
         report.document_failed(f"line {number}")
     report.finished()

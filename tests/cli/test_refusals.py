@@ -107,7 +107,10 @@ def test_a_sink_that_fails_ends_the_run_and_keeps_what_was_committed(
     finished = cli(*RUN, preexec_fn=limit_file_size)
     assert finished.returncode == 1
     said = finished.stderr.decode()
-    assert "Error: documents.db cannot be written: " in said
+    assert (
+        "Error: documents.db cannot be used: disk I/O error. What was committed before stays"
+        in said
+    )
     connection = sqlite3.connect(tmp_path / "documents.db")
     [(count,)] = connection.execute("SELECT count(*) FROM documents")
     connection.close()
@@ -172,9 +175,16 @@ def test_a_machine_at_its_limit_fails_the_run(
         raise error
 
     monkeypatch.setattr("trio.run", fail)
-    job = Job(JsonLinesAdapter("articles.jsonl"), "documents.db", 1, 100)
+    job = Job(
+        adapter=JsonLinesAdapter("articles.jsonl"),
+        sinks=[],
+        places=[],
+        beginning=None,
+        workers=1,
+        buffer_size=100,
+    )
     screen = io.StringIO()
-    assert run_job(job, Report("documents.db", Display(screen))) == 1
+    assert run_job(job, Report(["documents.db"], Display(screen))) == 1
     assert screen.getvalue().startswith("Error: ")
     assert "They are in" not in screen.getvalue()
 

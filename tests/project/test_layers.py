@@ -29,13 +29,19 @@ LAYERS = {
         *("_lane", "_solo", "_crew", "_inline", "_engine"),
     },
     "face": {"_stream", "_results", "_pipeline", "_legacy", ""},
-    "rooms": {"adapters", "consumers", "sinks", "stores", "serialization", "aio", "testing"},
+    "rooms": {
+        *("serialization", "delivery", "databases"),
+        *("adapters", "consumers", "sinks", "stores", "aio", "testing"),
+    },
     "doors": {"cli", "__main__"},
 }
 ORDER = list(LAYERS)
 LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts}
 
-# A room uses what users have: the public face, and `serialization`. The exceptions:
+# What rooms may use of each other, in this order: they are as public as the face.
+SHARED_ROOMS = ("serialization", "delivery", "databases")
+
+# A room uses what users have: the public face, and the shared rooms. The exceptions:
 BEHIND_THE_FACE = {
     "aio": {"_runtime"},  # it supplies another runtime to the same engine
     "testing": {"_channel"},  # it switches the channel's fast path
@@ -91,7 +97,8 @@ def test_rooms_and_doors_use_the_public_face(path: Path) -> None:
     me = part_of(module_name(path))
     if LAYER_OF[me] not in {"rooms", "doors"}:
         return
-    allowed = {"", "serialization", *BEHIND_THE_FACE.get(me, ())}
+    shared = SHARED_ROOMS[: SHARED_ROOMS.index(me)] if me in SHARED_ROOMS else SHARED_ROOMS
+    allowed = {"", *shared, *BEHIND_THE_FACE.get(me, ())}
     if LAYER_OF[me] == "doors":
         allowed |= LAYERS["rooms"] | LAYERS["doors"]
     for line, part in inner_imports(path):

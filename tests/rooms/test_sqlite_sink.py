@@ -1,12 +1,11 @@
-"""What the SQLite sink stores, refuses and leaves behind."""
+"""What the SQLite sink stores and rejects, and how it is opened and left."""
 
 import os
 import sqlite3
-import subprocess
-import sys
-import tempfile
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -14,15 +13,14 @@ import pytest
 import trio
 import trio.testing
 
+from tests.rooms.batches import batch_of, document
 from trio_ingest import Document, SetupError
-from trio_ingest.sinks import Rejection, SinkError, SqliteSink
+from trio_ingest.delivery import Remembers, Sink, Totals
+from trio_ingest.sinks import SqliteSink
+from trio_ingest.sinks._rows import rows_of
 
 
-def document(doc_id: str, content: str = "text", **fields: Any) -> Document:
-    return Document(doc_id, "feed", content, **fields)
-
-
-def rows_of(path: Path, columns: str = "*") -> list[tuple[Any, ...]]:
+def stored_in(path: Path, columns: str = "*") -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(path)
     try:
         return connection.execute(
@@ -38,15 +36,31 @@ def owner_threads() -> list[str]:
     ]
 
 
+async def test_it_is_a_sink_that_remembers(tmp_path: Path) -> None:
+    sink: Sink = SqliteSink(tmp_path / "a.db")
+    assert isinstance(sink, Remembers)
+    assert sink.guarantee == "exactly-once"
+    assert sink.name == f"sqlite:{tmp_path / 'a.db'}"
+    assert SqliteSink("a.db", job="nightly").name == "sqlite:a.db#nightly"
+
+
 async def test_a_document_is_a_row(tmp_path: Path) -> None:
     path = tmp_path / "documents.db"
     async with SqliteSink(path) as sink:
         first = document("a", "On cats.", raw="{}", metadata={"größe": [1, None]})
-        assert await sink.write([first, document("b")]) == []
-    assert rows_of(path) == [
-        ("a", "feed", "On cats.", "{}", '{"größe": [1, null]}'),
-        ("b", "feed", "text", None, "{}"),
+        assert await sink.write(batch_of([first, document("b")])) == []
+    assert stored_in(path) == [
+        (1, "a", "feed", "On cats.", "{}", '{"größe": [1, null]}'),
+        (2, "b", "feed", "text", None, "{}"),
     ]
+
+
+class Whole(int):
+    pass
+
+
+class Words(str):
+    __slots__ = ()
 
 
 @pytest.mark.parametrize(
@@ -54,10 +68,16 @@ async def test_a_document_is_a_row(tmp_path: Path) -> None:
     [
         (None, None),
         ("text", "text"),
+        (Words("words"), "words"),
         (b"\xff\x00", b"\xff\x00"),
         (7, 7),
+        (Whole(7), 7),
+        (2**63 - 1, 2**63 - 1),
+        (-(2**63), -(2**63)),
         (1.5, 1.5),
+        (float("-inf"), float("-inf")),
         ({"a": [1]}, '{"a": [1]}'),
+        (MappingProxyType({"a": MappingProxyType({})}), '{"a": {}}'),
         (("x",), '["x"]'),
         ("nul\0inside", "nul\0inside"),
     ],
@@ -67,31 +87,87 @@ async def test_raw_is_stored_as_it_is_or_as_json(
 ) -> None:
     path = tmp_path / "documents.db"
     async with SqliteSink(path) as sink:
-        assert await sink.write([document("a", raw=raw)]) == []
-    assert rows_of(path, "raw") == [(stored,)]
+        assert await sink.write(batch_of([document("a", raw=raw)])) == []
+    assert stored_in(path, "raw") == [(stored,)]
 
 
-async def test_a_document_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("metadata", "stored"),
+    [
+        ({}, "{}"),
+        (MappingProxyType({}), "{}"),
+        (MappingProxyType({"a": (1,)}), '{"a": [1]}'),
+        ({"nul": "\0"}, '{"nul": "\\u0000"}'),
+    ],
+)
+async def test_metadata_is_any_mapping_and_stored_as_json(
+    tmp_path: Path, metadata: Mapping[str, Any], stored: str
+) -> None:
     path = tmp_path / "documents.db"
     async with SqliteSink(path) as sink:
-        await sink.write([document("a", "old"), document("b", "kept")])
-        await sink.write([document("a", "new"), document("a", "newest")])
+        assert await sink.write(batch_of([document("a", metadata=metadata)])) == []
+    assert stored_in(path, "metadata") == [(stored,)]
+
+
+async def test_text_with_nul_characters_comes_back_whole(tmp_path: Path) -> None:
+    path = tmp_path / "documents.db"
     async with SqliteSink(path) as sink:
-        await sink.write([document("c")])
-    assert rows_of(path, "doc_id, content") == [("a", "newest"), ("b", "kept"), ("c", "text")]
-    assert sorted(rows_of(path, "rowid, doc_id")) == [(1, "a"), (2, "b"), (3, "c")]
+        await sink.write(batch_of([document("a\0", "x\0y"), document("a", "z")]))
+    assert stored_in(path, "doc_id, content") == [("a", "z"), ("a\0", "x\0y")]
+
+
+class Hostile(Mapping[str, Any]):
+    def __getitem__(self, key: str) -> Any:
+        raise LookupError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        raise OSError("the mapping is gone")
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Muted(Hostile):
+    def __iter__(self) -> Iterator[str]:
+        raise Mute
+
+
+def odd(
+    doc_id: Any = "x", source: Any = "feed", content: Any = "text", **rest: Any
+) -> Document:
+    return Document(doc_id, source, content, **rest)
 
 
 BAD_DOCUMENTS: list[tuple[str, Document, str]] = [
-    ("half a pair in the id", document("\ud800"), r"half of a surrogate pair (\ud800)"),
-    ("half a pair in the content", document("x", "\udc00"), "half of a surrogate pair"),
-    ("half a pair in the metadata", document("x", metadata={"a": "\ud800"}), "surrogate pair"),
-    ("metadata without a JSON form", document("x", metadata={"a": {1}}), "has no JSON form"),
-    ("metadata that is infinite", document("x", metadata={"a": 1e999}), "has no JSON form"),
-    ("raw without a JSON form", document("x", raw=object()), "has no JSON form"),
-    ("raw beyond 64 bits", document("x", raw=2**64), "too large"),
-    ("no content", Document("x", "feed", None), "NOT NULL"),  # type: ignore[arg-type]
-    ("content of no type", Document("x", "feed", object()), "not supported"),  # type: ignore[arg-type]
+    (
+        "half a pair in the id",
+        odd("\ud800"),
+        r"its doc_id holds half of a surrogate pair (\ud",
+    ),
+    ("half a pair in the content", odd(content="\udc00"), "its content holds half"),
+    ("half a pair in the metadata", odd(metadata={"a": "\ud800"}), "its metadata holds half"),
+    ("half a pair in the raw", odd(raw="\ud800"), "its raw holds half"),
+    ("metadata without a JSON form", odd(metadata={"a": {1}}), "its metadata has no JSON"),
+    ("metadata with odd keys", odd(metadata={(1,): 1}), "its metadata has no JSON form"),
+    ("metadata that is infinite", odd(metadata={"a": 1e999}), "its metadata has no JSON form"),
+    ("metadata that fails", odd(metadata=Hostile()), "no JSON form: the mapping is gone."),
+    ("metadata that fails without a word", odd(metadata=Muted()), "no JSON form: Mute."),
+    ("no metadata", odd(metadata=None), "its metadata is None, and must be a mapping"),
+    ("metadata in a list", odd(metadata=[]), "its metadata is a list, and must be a mapping"),
+    ("raw without a JSON form", odd(raw=object()), "its raw has no JSON form: an object is"),
+    ("raw that fails", odd(raw=Hostile()), "its raw has no JSON form: the mapping is gone."),
+    ("raw beyond 64 bits", odd(raw=2**63), "too large"),
+    ("raw below 64 bits", odd(raw=-(2**63) - 1), "too large"),
+    ("raw that is not a number", odd(raw=float("nan")), "its raw is NaN"),
+    ("no content", odd(content=None), "its content is None, and must be text"),
+    ("content of no type", odd(content=object()), "its content is an object, and must be"),
+    ("content in bytes", odd(content=b"x"), "its content is a bytes, and must be text"),
+    ("no source", odd(source=None), "its source is None, and must be text"),
 ]
 
 
@@ -100,15 +176,49 @@ BAD_DOCUMENTS: list[tuple[str, Document, str]] = [
     [case[1:] for case in BAD_DOCUMENTS],
     ids=[case[0] for case in BAD_DOCUMENTS],
 )
+@pytest.mark.parametrize("duplicates", ["replace", "keep", "fail", "allow"])
 async def test_a_bad_document_is_rejected_and_its_batch_is_kept(
-    tmp_path: Path, bad: Document, why: str
+    tmp_path: Path, bad: Document, why: str, duplicates: Any
 ) -> None:
     path = tmp_path / "documents.db"
-    async with SqliteSink(path) as sink:
-        [rejection] = await sink.write([document("a"), bad, document("b")])
-    assert rejection == Rejection(bad, rejection.reason)
+    async with SqliteSink(path, duplicates=duplicates) as sink:
+        [rejection] = await sink.write(batch_of([document("a"), bad, document("b")]))
+        delivered = await sink.load()
+    # Not compared: NaN equals nothing, and a hostile mapping raises.
+    assert rejection.document is bad
     assert why in rejection.reason
-    assert rows_of(path, "doc_id") == [("a",), ("b",)]
+    assert rejection.reason.endswith(".")
+    assert stored_in(path, "doc_id") == [("a",), ("b",)]
+    assert delivered is not None
+    assert delivered.totals == Totals(completed=3, rejected=1)
+
+
+def test_an_id_that_is_no_text_is_no_row() -> None:
+    # The engine lets none through, so no dead letter has to name one.
+    rows, unfit = rows_of([document("a"), odd(7)])
+    assert [row[0] for row in rows] == ["a"]
+    assert unfit == {1: "its doc_id is an int, and must be text."}
+
+
+async def test_bad_documents_of_both_kinds_are_told_apart(tmp_path: Path) -> None:
+    # Some are found while rows are made, others by SQLite, which has fewer rows to count.
+    path = tmp_path / "documents.db"
+    bad = {
+        "1": document("1", metadata={"a": {1}}),
+        "3": document("3", "\ud800"),
+        "4": document("4", raw=float("nan")),
+        "6": document("6", "\ud800"),
+    }
+    documents = [bad.get(name, document(name)) for name in "01234567"]
+    async with SqliteSink(path) as sink:
+        rejections = await sink.write(batch_of(documents))
+    assert {r.document.doc_id: r.reason[:8] for r in rejections} == {
+        "1": "its meta",
+        "3": "its cont",
+        "4": "its raw ",
+        "6": "its cont",
+    }
+    assert stored_in(path, "doc_id") == [("0",), ("2",), ("5",), ("7",)]
 
 
 async def test_metadata_nested_too_deeply_is_rejected(tmp_path: Path) -> None:
@@ -116,8 +226,8 @@ async def test_metadata_nested_too_deeply_is_rejected(tmp_path: Path) -> None:
     for _ in range(100_000):
         deep = [deep]
     async with SqliteSink(tmp_path / "documents.db") as sink:
-        [rejection] = await sink.write([document("x", metadata={"deep": deep})])
-        assert "nests values too deeply" in rejection.reason
+        [rejection] = await sink.write(batch_of([document("x", metadata={"deep": deep})]))
+        assert "its metadata nests values too deeply" in rejection.reason
     while deep:
         # Taken apart by hand: comparing or freeing it would recurse as well.
         [deep] = deep
@@ -127,51 +237,81 @@ async def test_a_value_too_long_for_sqlite_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "documents.db"
     async with SqliteSink(path) as sink:
         # The limit belongs to the connection, which only the sink has.
-        connection = sink._connection
-        assert connection is not None
-        await sink._owner.call(lambda: connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000))  # type: ignore[union-attr]
-        [rejection] = await sink.write([document("a"), document("b", "x" * 2000)])
-    assert "too big" in rejection.reason
-    assert rows_of(path, "doc_id") == [("a",)]
+        await sink._database.run(lambda c: c.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000))
+        batch = batch_of([document("a"), document("b", "x" * 2000)])
+        [rejection] = await sink.write(batch)
+    assert "too long: this database holds 1,000 bytes a row at most" in rejection.reason
+    assert stored_in(path, "doc_id") == [("a",)]
+
+
+RULES = """
+CREATE TABLE documents (
+    doc_id TEXT PRIMARY KEY, source, content CHECK (content <> ''), raw,
+    metadata, number INTEGER DEFAULT 7 UNIQUE ON CONFLICT {conflict}
+);
+CREATE TABLE notes (doc_id);
+CREATE TRIGGER rules AFTER INSERT ON documents WHEN new.content = 'bad' BEGIN
+    INSERT INTO notes VALUES (new.doc_id);
+    SELECT RAISE({action}, 'we do not take that');
+END;
+"""
+
+
+@pytest.mark.parametrize("action", ["ABORT", "FAIL", "ROLLBACK"])
+@pytest.mark.parametrize("bad", [{2}, {0}, {4}, {1, 2, 3}])
+async def test_a_rule_of_somebody_elses_table_rejects_its_document_alone(
+    tmp_path: Path, action: str, bad: set[int]
+) -> None:
+    path = tmp_path / "documents.db"
+    rules = RULES.format(action=action, conflict="ABORT").replace(" UNIQUE", "")
+    made(path, rules.replace(" ON CONFLICT ABORT", ""))
+    documents = [document(str(n), "bad" if n in bad else "good") for n in range(5)]
+    async with SqliteSink(path) as sink:
+        rejections = await sink.write(batch_of([*documents, document("5", "")]))
+        assert sink.replaced == 0
+        delivered = await sink.load()
+    assert {int(r.document.doc_id) for r in rejections} == {*bad, 5}
+    reasons = [r.reason for r in rejections]
+    assert reasons.count("the table does not take it: we do not take that.") == len(bad)
+    assert [r for r in reasons if "CHECK constraint failed" in r] != []
+    assert stored_in(path, "doc_id") == [(str(n),) for n in range(5) if n not in bad]
+    assert rows_of_table(path, "notes") == []
+    assert delivered is not None
+    assert delivered.totals.rejected == len(bad) + 1
+
+
+async def test_a_constraint_that_rolls_all_back_rejects_its_document_alone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "documents.db"
+    made(path, RULES.format(action="ABORT", conflict="ROLLBACK"))
+    async with SqliteSink(path) as sink:
+        names = "abc"
+        rejections = await sink.write(batch_of([document(name) for name in names]))
+    # All of them have the same default number, so there can be one only.
+    assert [r.document.doc_id for r in rejections] == ["b", "c"]
+    assert stored_in(path, "doc_id, number") == [("a", 7)]
+
+
+def rows_of_table(path: Path, table: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(f"SELECT * FROM {table}").fetchall()
+    finally:
+        connection.close()
+
+
+def made(path: Path, script: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
 
 
 async def test_others_can_read_while_the_sink_is_open(tmp_path: Path) -> None:
     path = tmp_path / "documents.db"
     async with SqliteSink(path) as sink:
-        await sink.write([document("a")])
-        assert rows_of(path, "doc_id") == [("a",)]
-
-
-@pytest.mark.parametrize(
-    ("name", "why"),
-    [
-        ("", "path is empty"),
-        ("folder", "it is a directory"),
-        ("missing/documents.db", "missing does not exist"),
-        ("x" * 300, "File name too long"),
-        ("a\0b", "is none that a file can have"),
-        ("text.txt", "not a SQLite database"),
-        ("foreign.db", "of another shape: id PRIMARY KEY, body"),
-        ("keyless.db", "of another shape: doc_id, source, content, raw, metadata"),
-    ],
-)
-async def test_a_path_that_cannot_work_is_a_setup_error(
-    tmp_path: Path, name: str, why: str
-) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "text.txt").write_text("Dear diary, " * 1000)
-    made(tmp_path / "foreign.db", "CREATE TABLE documents (id INTEGER PRIMARY KEY, body)")
-    made(
-        tmp_path / "keyless.db",
-        "CREATE TABLE documents (doc_id, source, content, raw, metadata)",
-    )
-    before = (tmp_path / "foreign.db").read_bytes()
-    with pytest.raises(SetupError) as caught:
-        async with SqliteSink(tmp_path / name if name else ""):
-            pytest.fail("the sink opened")
-    assert why in str(caught.value)
-    assert owner_threads() == []
-    assert (tmp_path / "foreign.db").read_bytes() == before
+        await sink.write(batch_of([document("a")]))
+        assert stored_in(path, "doc_id") == [("a",)]
 
 
 @pytest.mark.parametrize("name", [":memory:", "file:x.db?mode=memory"])
@@ -180,125 +320,58 @@ async def test_a_name_is_a_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     async with SqliteSink(name) as sink:
-        await sink.write([document("a")])
-        await sink.write([document("a"), document("b"), document("b")])
-        assert sink.replaced == 2
-    assert len(rows_of(tmp_path / name)) == 2
+        await sink.write(batch_of([document("a")]))
+    assert len(stored_in(tmp_path / name)) == 1
 
 
-def made(path: Path, statement: str) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute(statement)
-    connection.close()
-
-
-async def test_other_tables_of_the_database_are_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "shared.db"
-    made(path, "CREATE TABLE notes (body)")
-    async with SqliteSink(path) as sink:
-        await sink.write([document("a")])
-    connection = sqlite3.connect(path)
-    names = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table'"
-    ).fetchall()
-    connection.close()
-    assert {name for (name,) in names} == {"notes", "documents"}
-
-
-AS_ANOTHER_USER = """
-import os, sys, anyio, anyio._backends._trio, encodings.idna, trio
-from trio_ingest import SetupError
-from trio_ingest.sinks import SqliteSink
-
-async def open_it():
-    async with SqliteSink(sys.argv[1]):
-        print("opened")
-
-user = os.geteuid()
-if user == 0:
-    os.seteuid(65534)
-try:
-    trio.run(open_it)
-except SetupError as error:
-    print(error)
-finally:
-    # Whatever the interpreter writes at its end, it may.
-    os.seteuid(user)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs Unix permissions")
-def test_a_read_only_database_is_a_setup_error() -> None:
-    # Not tmp_path, whose parents let nobody else in: root can write anything, so
-    # the child becomes another user.
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        path = Path(folder, "documents.db")
-        made(path, "CREATE TABLE notes (body)")
-        path.chmod(0o444)
-        command = [sys.executable, "-c", AS_ANOTHER_USER, str(path)]
-        root = Path(__file__).parents[2]
-        child = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    assert "cannot be opened: attempt to write a readonly database" in child.stdout
-
-
-async def test_a_locked_database_fails_the_write_and_keeps_what_was_committed(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "documents.db"
-    other = sqlite3.connect(path, isolation_level=None)
-    async with SqliteSink(path, busy_timeout_seconds=0) as sink:
-        await sink.write([document("a")])
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(SinkError, match="another program has held a lock"):
-            await sink.write([document("b")])
-        other.execute("ROLLBACK")
-        await sink.write([document("c")])
-        other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(SinkError, match="cannot be opened: another program"):
-        async with SqliteSink(path, busy_timeout_seconds=0):
-            pytest.fail("the sink opened")
-    other.close()
-    assert rows_of(path, "doc_id") == [("a",), ("c",)]
-
-
-async def test_a_full_database_fails_the_write_and_keeps_what_was_committed(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "documents.db"
-    async with SqliteSink(path) as sink:
-        connection = sink._connection
-        assert connection is not None
-        assert sink._owner is not None
-        await sink._owner.call(lambda: connection.execute("PRAGMA max_page_count = 20"))
-        await sink.write([document("a")])
-        with pytest.raises(SinkError, match="database or disk is full"):
-            await sink.write([document("b", "x" * 200_000)])
-    assert rows_of(path, "doc_id") == [("a",)]
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"duplicates": "ignore"}, "duplicates must be 'replace', 'keep', 'fail' or 'allow'"),
+        ({"duplicates": ["keep"]}, "duplicates must be"),
+        ({"job": ""}, "job must be a text of at least one printable character; got ''"),
+        ({"job": "\ud800"}, "job must be a text"),
+        ({"job": None}, "job must be a text"),
+        ({"busy_timeout_seconds": -1}, "busy_timeout_seconds must be a number between 0 and"),
+        ({"busy_timeout_seconds": float("nan")}, "busy_timeout_seconds must be"),
+        ({"busy_timeout_seconds": 1e10}, "busy_timeout_seconds must be"),
+        ({"busy_timeout_seconds": "5"}, "busy_timeout_seconds must be"),
+    ],
+)
+def test_a_wrong_argument_is_a_setup_error(arguments: dict[str, Any], why: str) -> None:
+    with pytest.raises(SetupError) as caught:
+        SqliteSink("a.db", **arguments)
+    assert why in str(caught.value)
 
 
 async def test_the_connection_is_only_touched_by_its_own_thread(tmp_path: Path) -> None:
     # sqlite3 itself raises when a second thread touches a connection.
     async with SqliteSink(tmp_path / "documents.db") as sink, trio.open_nursery() as nursery:
         for number in range(20):
-            nursery.start_soon(sink.write, [document(str(number))])
-    assert len(rows_of(tmp_path / "documents.db")) == 20
+            nursery.start_soon(sink.write, batch_of([document(str(number))]))
+    assert len(stored_in(tmp_path / "documents.db")) == 20
 
 
 async def test_a_cancelled_write_is_committed_whole_or_not_begun(tmp_path: Path) -> None:
     path = tmp_path / "documents.db"
-    batch = [document(str(number)) for number in range(5000)]
+    batch = batch_of([document(str(number)) for number in range(5000)])
     async with SqliteSink(path) as sink:
         with trio.CancelScope() as scope:
             scope.cancel()
             await sink.write(batch)
-        assert rows_of(path) == []
+        assert stored_in(path) == []
+        assert await sink.load() is None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(sink.write, batch)
             # The write is in its thread once it has run up to its first wait.
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
-    assert len(rows_of(path)) == 5000
+        assert len(stored_in(path)) == 5000
+        # The sink knows that it was committed: the next batch builds on it.
+        await sink.write(batch_of([document("x")], before=Totals(completed=5000)))
+        delivered = await sink.load()
+    assert delivered is not None
+    assert delivered.totals == Totals(completed=5001)
     assert owner_threads() == []
 
 
@@ -309,7 +382,7 @@ async def test_no_thread_and_no_lock_is_left_however_the_block_ends(
     path = tmp_path / "documents.db"
     with trio.CancelScope() as scope, pytest.raises(end):
         async with SqliteSink(path) as sink:
-            await sink.write([document("a")])
+            await sink.write(batch_of([document("a")]))
             assert owner_threads() != []
             if end is trio.Cancelled:
                 scope.cancel()
@@ -321,17 +394,22 @@ async def test_no_thread_and_no_lock_is_left_however_the_block_ends(
 
 async def test_a_sink_that_is_not_open_says_how_to_open_it(tmp_path: Path) -> None:
     sink = SqliteSink(tmp_path / "documents.db")
-    with pytest.raises(SetupError, match="async with SqliteSink"):
-        await sink.write([])
+    for call in (lambda: sink.write(batch_of()), sink.load, sink.forget):
+        with pytest.raises(SetupError, match="async with SqliteSink"):
+            await call()
     async with sink:
-        with pytest.raises(SetupError, match="in use already"):
+        with pytest.raises(SetupError, match="open already"):
             await sink.__aenter__()
-        await sink.write([document("a")])
+        await sink.write(batch_of([document("a")]))
+    with pytest.raises(SetupError, match="async with SqliteSink"):
+        await sink.write(batch_of())
 
 
-async def test_an_empty_batch_is_no_work(tmp_path: Path) -> None:
+async def test_a_batch_without_documents_still_brings_its_checkpoint(tmp_path: Path) -> None:
     async with SqliteSink(tmp_path / "documents.db") as sink:
-        assert await sink.write([]) == []
+        batch = batch_of()
+        assert await sink.write(batch) == []
+        assert await sink.load() == batch.delivered()
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -340,7 +418,7 @@ def test_it_serves_both_event_loops(tmp_path: Path, backend: str) -> None:
 
     async def store() -> None:
         async with SqliteSink(path) as sink:
-            await sink.write([document("a")])
+            await sink.write(batch_of([document("a")]))
 
     anyio.run(store, backend=backend)
-    assert rows_of(path, "doc_id") == [("a",)]
+    assert stored_in(path, "doc_id") == [("a",)]

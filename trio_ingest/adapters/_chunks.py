@@ -15,10 +15,8 @@ import stat
 import anyio
 import anyio.to_thread
 
-from trio_ingest import CheckpointError
-
 from ._gunzip import MAGIC, Gunzip
-from ._positions import START_AGAIN, FilePosition, Trail, trail_from
+from ._positions import FilePosition, Trail, other_file, trail_from
 
 STANDARD_INPUT = "-"
 
@@ -121,10 +119,10 @@ class ChunkReader:
     def _go_to(self, start: FilePosition) -> None:
         assert self._file is not None
         if self._trail is None or self._file.read(len(MAGIC)) == MAGIC:
-            raise CheckpointError(
-                f"{self._name}: the checkpoint goes on in the middle of a plain file, and "
-                f"this is none now: gzip, pipes and standard input can only be read from "
-                f"their start. Bring back the file that it was, or {START_AGAIN}"
+            raise other_file(
+                self._name,
+                "the checkpoint goes on in the middle of a plain file, and this is none now: "
+                "gzip, pipes and standard input can only be read from their start",
             )
         self._trail = trail_from(self._file, start, self._name)
         # What the magic bytes would tell is known.

@@ -14,11 +14,6 @@ CHECKED_BYTES = 4096
 
 _MOST_BYTES: Final = 2**63 - 1
 
-START_AGAIN: Final = (
-    "start again without the checkpoint: leave out resume_from, or give --restart "
-    "on the command line."
-)
-
 
 class FilePosition(NamedTuple):
     """The place just behind a line feed.
@@ -93,7 +88,21 @@ def position_of(value: object, name: str) -> FilePosition:
     raise CheckpointError(
         f"{name}: the checkpoint's cursor is {value!r:.80}, which is no place in a file of "
         f"lines: it is damaged, or another adapter made it. Restore an older checkpoint, "
-        f"or {START_AGAIN}"
+        f"or start again without it: leave out resume_from, or give --restart on the "
+        f"command line."
+    )
+
+
+def other_file(name: str, why: str) -> CheckpointError:
+    """What to say when a file is not the one that a checkpoint goes on in.
+
+    Args:
+        name: what to call the file.
+        why: what was found, as a sentence without its end.
+    """
+    return CheckpointError(
+        f"{name}: {why}. Bring back the file that it was, or start again without the "
+        f"checkpoint: leave out resume_from, or give --restart on the command line."
     )
 
 
@@ -110,14 +119,14 @@ def trail_from(file: io.FileIO, position: FilePosition, name: str) -> Trail:
     before = _read(file, position.offset - start)
     place = f"byte {position.offset:,}, the end of line {position.line:,}"
     if start + len(before) < position.offset:
-        raise CheckpointError(
-            f"{name}: the checkpoint goes on at {place}, and the file is shorter than that "
-            f"now. Bring back the file that it was, or {START_AGAIN}"
+        raise other_file(
+            name, f"the checkpoint goes on at {place}, and the file is shorter than that now"
         )
     if zlib.crc32(before) != position.check:
-        raise CheckpointError(
-            f"{name}: the checkpoint goes on at {place}, and what the file has before that "
-            f"is not what was read there. Bring back the file that it was, or {START_AGAIN}"
+        raise other_file(
+            name,
+            f"the checkpoint goes on at {place}, and what the file has before that is not "
+            f"what was read there",
         )
     return Trail(position.offset, before)
 

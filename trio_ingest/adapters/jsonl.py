@@ -169,7 +169,8 @@ class JsonLinesAdapter:
         """
         text = self._text(record)
         fields = self._fields(record, text)
-        if "\\ud" in text or "\\uD" in text:
+        # One character is found ten times as fast as two, and most lines have none.
+        if "\\" in text and ("\\ud" in text or "\\uD" in text):
             self._refuse_lone_surrogates(record, fields)
         doc_id = self._doc_id(record, text, fields)
         content = fields.pop(self._content_field, None)
@@ -235,7 +236,7 @@ class JsonLinesAdapter:
 
     def _fields(self, record: LineRecord, text: str) -> dict[str, Any]:
         try:
-            fields = _DECODER.decode(text)
+            fields = _decoded(text)
         except json.JSONDecodeError as error:
             raise self._bad(
                 record, f"the line is not valid JSON: {error.msg} at position {error.pos + 1}."
@@ -310,6 +311,16 @@ def _finite(literal: str) -> float:
     if math.isinf(value):
         raise _RefusedNumber(f"holds {_shortened(literal)}, a number beyond all floats")
     return value
+
+
+def _decoded(text: str) -> Any:
+    # What `decode` adds, two searches for blanks around the value, costs as much as
+    # reading a short line does.
+    try:
+        fields, end = _DECODER.raw_decode(text)
+    except json.JSONDecodeError:
+        end = -1
+    return fields if end == len(text) else _DECODER.decode(text)
 
 
 # Called for floats alone: lines without any cost nothing.

@@ -11,8 +11,17 @@ import click
 
 from trio_ingest import __version__
 
-from ._ends import End, adapter_for, check_apart, sink_end, source_end
-from ._ingest import ExitStatus, Job, run_job
+from ._ends import (
+    Duplicates,
+    End,
+    adapter_for,
+    check_apart,
+    job_of,
+    sink_ends,
+    sinks_for,
+    source_end,
+)
+from ._ingest import Beginning, ExitStatus, Job, run_job
 from ._report import Report
 
 
@@ -79,12 +88,38 @@ def command() -> None:
 @click.argument("source", metavar="SOURCE", callback=source_end)
 @click.option(
     "--to",
-    "sink",
+    "sinks",
     metavar="SINK",
     required=True,
-    callback=sink_end,
-    help="Where the documents go: sqlite:PATH.",
+    multiple=True,
+    callback=sink_ends,
+    help="Where the documents go: sqlite:PATH or jsonl:PATH; can be given several times.",
 )
+@click.option(
+    "--resume",
+    "beginning",
+    flag_value="resume",
+    help="Go on where the last run of this job stopped.",
+)
+@click.option(
+    "--restart",
+    "beginning",
+    flag_value="restart",
+    help="Drop the checkpoint of the last run, and begin again.",
+)
+@click.option(
+    "--job",
+    metavar="NAME",
+    help="Tells apart the checkpoints of several jobs in one SQLite database; SOURCE when "
+    "left out.",
+)
+@click.option(
+    "--duplicates",
+    type=click.Choice(["replace", "keep", "fail"]),
+    help="What becomes of a document whose id is in the database already; replace when left "
+    "out.",
+)
+@click.option("--full-text", is_flag=True, help="Keep a full-text index in the database.")
 @click.option(
     "--id-field",
     metavar="NAME",
@@ -100,6 +135,13 @@ def command() -> None:
     help="The field that holds its text.",
 )
 @click.option(
+    "--max-record-bytes",
+    type=click.IntRange(min=1),
+    default=16 * 1024 * 1024,
+    show_default=True,
+    help="A longer line is a failed document, and is not held in memory.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
@@ -113,16 +155,21 @@ def command() -> None:
     show_default=True,
     help="Events that may wait for the sink.",
 )
-def run(
+def run(  # noqa: PLR0913 -- an argument for each option
     *,
     source: End,
-    sink: End,
+    sinks: tuple[End, ...],
+    beginning: Beginning | None,
+    job: str | None,
+    duplicates: Duplicates | None,
+    full_text: bool,
     id_field: str,
     content_field: str,
+    max_record_bytes: int,
     workers: int,
     buffer_size: int,
 ) -> int:
-    """Put the documents of SOURCE into SINK.
+    """Put the documents of SOURCE into each SINK.
 
     SOURCE is jsonl:PATH: a file with one JSON object a line, plain or gzip; - is
     standard input. The other fields of an object are kept as metadata.
@@ -130,11 +177,27 @@ def run(
     A line that is no document is reported with file and line at the end, and
     does not stop the run.
 
+    Each SINK keeps a checkpoint with its documents. A run that was stopped, by
+    whatever, goes on with --resume, and gives each document exactly once.
+
     Exit status: 0 all done; 1 the run failed; 2 usage, configuration or a missing
-    file; 3 finished, but documents failed; 130 interrupted.
+    file; 3 finished, but documents failed, in this run or an earlier one of the
+    same job; 130 interrupted.
     """
-    check_apart(source, sink)
-    adapter = adapter_for(source, id_field, content_field)
-    report = Report(sink.path)
-    job = Job(adapter, sink.path, workers, buffer_size)
-    return run_job(job, report)
+    check_apart(source, sinks)
+    return run_job(
+        Job(
+            adapter=adapter_for(source, id_field, content_field, max_record_bytes),
+            sinks=sinks_for(
+                sinks,
+                job=job_of(source) if job is None else job,
+                duplicates=duplicates,
+                full_text=full_text,
+            ),
+            places=[end.path for end in sinks],
+            beginning=beginning,
+            workers=workers,
+            buffer_size=buffer_size,
+        ),
+        Report([end.path for end in sinks]),
+    )

@@ -1,20 +1,25 @@
-"""The two ends of a run, as they are spelled: ``jsonl:PATH`` and ``sqlite:PATH``."""
+"""The ends of a run, as they are spelled: ``jsonl:PATH`` and ``sqlite:PATH``."""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import click
 
 from trio_ingest import SetupError
 from trio_ingest.adapters import JsonLinesAdapter
+from trio_ingest.sinks import JsonLinesSink, SqliteSink
+
+AnySink: TypeAlias = SqliteSink | JsonLinesSink
+Duplicates: TypeAlias = Literal["replace", "keep", "fail"]
 
 _SOURCES: Final = ("jsonl",)
-_SINKS: Final = ("sqlite",)
+_SINKS: Final = ("sqlite", "jsonl")
 _STANDARD_INPUT: Final = "-"
 
 
@@ -35,34 +40,86 @@ def source_end(_context: click.Context, _parameter: click.Parameter, text: str) 
     return end
 
 
-def sink_end(_context: click.Context, _parameter: click.Parameter, text: str) -> End:
-    """What SINK means; refused when it is spelled wrong, or is no file."""
-    end = _split(text, _SINKS)
-    if end.path == ":memory:" or end.path.startswith("file:"):
-        raise click.BadParameter(
-            f"{_shortened(end.path)} means no file to SQLite, or other than it says; "
-            f"give a path, with ./ before it if a file is really called so."
-        )
-    return end
+def sink_ends(
+    _context: click.Context, _parameter: click.Parameter, texts: Sequence[str]
+) -> tuple[End, ...]:
+    """What the SINKs mean; refused when one is spelled wrong, or is no file."""
+    ends = tuple(_split(text, _SINKS) for text in texts)
+    for kind, path in ends:
+        if kind == "sqlite" and (path == ":memory:" or path.startswith("file:")):
+            raise click.BadParameter(
+                f"{_shortened(path)} means no file to SQLite, or other than it says; "
+                f"give a path, with ./ before it if a file is really called so."
+            )
+        if kind == "jsonl" and path == _STANDARD_INPUT:
+            raise click.BadParameter(
+                "standard output cannot be cut back when a run is resumed; give a file."
+            )
+    return ends
 
 
-def check_apart(source: End, sink: End) -> None:
-    """Refuse to write to the file that is read."""
+def check_apart(source: End, sinks: Sequence[End]) -> None:
+    """Refuse to write to the file that is read, or to one file twice."""
+    for place, sink in enumerate(sinks):
+        if _is_same(source.path, sink.path):
+            raise click.UsageError(
+                f"SOURCE and SINK are the same file, {_shortened(sink.path)}; give two."
+            )
+        if any(_is_same(other.path, sink.path) for other in sinks[:place]):
+            raise click.UsageError(
+                f"Two SINKs are the same file, {_shortened(sink.path)}; give each its own."
+            )
+
+
+def _is_same(one: str, other: str) -> bool:
+    if one == other:
+        return True
     try:
-        is_same = Path(source.path).samefile(sink.path)
+        return Path(one).samefile(other)
     except (OSError, ValueError):
         # One of them does not exist yet, or is explained elsewhere.
-        return
-    if is_same:
+        return False
+
+
+def sinks_for(
+    ends: Sequence[End], *, job: str, duplicates: Duplicates | None, full_text: bool
+) -> list[AnySink]:
+    """The sinks that write to ``ends``."""
+    if all(end.kind != "sqlite" for end in ends) and (duplicates or full_text):
         raise click.UsageError(
-            f"SOURCE and SINK are the same file, {_shortened(sink.path)}; give two."
+            "--duplicates and --full-text are for sqlite sinks, and there is none; leave "
+            "them out."
         )
+    try:
+        return [
+            SqliteSink(
+                end.path, duplicates=duplicates or "replace", full_text=full_text, job=job
+            )
+            if end.kind == "sqlite"
+            else JsonLinesSink(end.path)
+            for end in ends
+        ]
+    except SetupError as error:
+        raise click.UsageError(str(error)) from error
 
 
-def adapter_for(end: End, id_field: str, content_field: str) -> JsonLinesAdapter:
+def job_of(source: End) -> str:
+    """What a job is called that nobody has named: as its source is spelled."""
+    spelled = f"{source.kind}:{source.path}"
+    return spelled if spelled.isprintable() else ascii(spelled)
+
+
+def adapter_for(
+    end: End, id_field: str, content_field: str, max_record_bytes: int
+) -> JsonLinesAdapter:
     """The adapter that reads ``end``."""
     try:
-        return JsonLinesAdapter(end.path, id_field=id_field, content_field=content_field)
+        return JsonLinesAdapter(
+            end.path,
+            id_field=id_field,
+            content_field=content_field,
+            max_record_bytes=max_record_bytes,
+        )
     except SetupError as error:
         raise click.UsageError(str(error)) from error
 

@@ -1,33 +1,41 @@
-"""One run from a source into a sink: the consumer behind ``trio-ingest run``."""
+"""One run from a source into sinks: the delivery behind ``trio-ingest run``."""
 
 from __future__ import annotations
 
 import enum
-from typing import Final
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final, Literal, TypeAlias
 
 import attrs
 import trio
 
 from trio_ingest import (
     BatchProgress,
-    Document,
-    DocumentCompleted,
+    CheckpointError,
     DocumentFailed,
     IngestionPipeline,
     PipelineEvent,
     SetupError,
 )
 from trio_ingest.adapters import BadFileError, BadLineError, JsonLinesAdapter
-from trio_ingest.sinks import SinkError, SqliteSink
+from trio_ingest.delivery import (
+    Delivered,
+    DeliveryReport,
+    Rejection,
+    SinkError,
+    deliver,
+    resume_point,
+)
+from trio_ingest.sinks import SqliteSink
 
+from ._ends import AnySink
 from ._report import Report
 
-# A transaction for each thousand rows: with fewer, its fixed cost shows in the
-# total; with more, an interruption loses more and nothing gets faster.
-_BATCH_DOCUMENTS: Final = 1000
+Beginning: TypeAlias = Literal["resume", "restart"]
 
-# Long documents fill the memory before a thousand of them have come together.
-_BATCH_CHARACTERS: Final = 8 * 1024 * 1024
+# The sinks make batches of this size, so more progress would have nothing to tell.
+_PROGRESS_DOCUMENTS: Final = 1000
 
 
 class ExitStatus(enum.IntEnum):
@@ -40,12 +48,14 @@ class ExitStatus(enum.IntEnum):
     INTERRUPTED = 130
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Job:
     """What ``trio-ingest run`` was asked for."""
 
     adapter: JsonLinesAdapter
-    sink_path: str
+    sinks: Sequence[AnySink]
+    places: Sequence[str]
+    beginning: Beginning | None
     workers: int
     buffer_size: int
 
@@ -54,8 +64,8 @@ def run_job(job: Job, report: Report) -> ExitStatus:
     """Run ``job`` to whatever end it comes to, and tell ``report`` which."""
     try:
         trio.run(_ingest, job, report)
-    except SetupError as error:
-        report.failed_to_start(str(error))
+    except (SetupError, CheckpointError) as error:
+        report.failed_to_start(_explained(error))
         return ExitStatus.USAGE
     except (OSError, BadFileError, SinkError) as error:
         report.run_failed(_explained(error))
@@ -77,73 +87,87 @@ def run_job(job: Job, report: Report) -> ExitStatus:
 
 async def _ingest(job: Job, report: Report) -> None:
     pipeline = IngestionPipeline(job.adapter, workers=job.workers)
-    async with (
-        SqliteSink(job.sink_path) as sink,
-        pipeline.stream_events(
-            buffer_size=job.buffer_size, progress_interval=_BATCH_DOCUMENTS
-        ) as events,
-    ):
-        batch = _Batch(sink, report)
-        death: Exception | None = None
+    place_of = {sink.name: place for sink, place in zip(job.sinks, job.places, strict=True)}
+    async with AsyncExitStack() as stack:
+        for sink in job.sinks:
+            await stack.enter_async_context(sink)
+        await _begin(job, report)
         try:
-            async for event in events:
-                if _is_time_to_store(event, batch, report):
-                    await batch.store()
-        except (OSError, BadFileError) as error:
-            # The adapter died; the documents it gave before are good.
-            death = error
-        if batch:
-            await batch.store()
-        if death is not None:
-            raise death
+            stream = pipeline.stream_events(
+                buffer_size=job.buffer_size,
+                progress_interval=_PROGRESS_DOCUMENTS,
+                resume_from=await resume_point(*job.sinks),
+            )
+        except CheckpointError as error:
+            error.add_note(
+                "To begin again, give --restart; to keep the checkpoint of the other job in a "
+                "SQLite database, give this one a --job of its own."
+            )
+            raise
 
+        def on_event(event: PipelineEvent) -> None:
+            if isinstance(event, DocumentFailed):
+                report.document_failed(_place(event))
+            elif isinstance(event, BatchProgress):
+                report.progress()
 
-def _is_time_to_store(event: PipelineEvent, batch: _Batch, report: Report) -> bool:
-    match event:
-        case DocumentCompleted(document=document):
-            return batch.add(document)
-        case DocumentFailed() as failure:
-            report.document_failed(_place(failure))
-        case BatchProgress():
-            report.progress()
-            # At least one a second, so a slow source does not keep its
-            # documents waiting for a thousand to come together.
-            return bool(batch)
-    return False
+        def on_rejection(name: str, rejection: Rejection) -> None:
+            document = rejection.document
+            where = f", in {place_of[name]}" if len(place_of) > 1 else ""
+            report.document_failed(
+                f"{document.source}, document {document.doc_id!r:.80}{where}: "
+                f"{rejection.reason}"
+            )
 
+        def on_commit(committed: DeliveryReport) -> None:
+            report.replaced = _count(job.sinks, "replaced")
+            report.kept = _count(job.sinks, "kept")
+            report.committed(committed)
 
-class _Batch:
-    """Documents on their way to the sink."""
-
-    def __init__(self, sink: SqliteSink, report: Report) -> None:
-        self._sink = sink
-        self._report = report
-        self._documents: list[Document] = []
-        self._characters = 0
-
-    def add(self, document: Document) -> bool:
-        """Take a document, and say whether it is time to store the batch."""
-        self._documents.append(document)
-        self._characters += len(document.content) + len(document.raw or "")
-        return (
-            len(self._documents) >= _BATCH_DOCUMENTS or self._characters >= _BATCH_CHARACTERS
+        await deliver(
+            stream,
+            *job.sinks,
+            on_event=on_event,
+            on_rejection=on_rejection,
+            on_commit=on_commit,
         )
 
-    def __bool__(self) -> bool:
-        return bool(self._documents)
 
-    async def store(self) -> None:
-        """Put what has come together into the sink."""
-        documents, self._documents, self._characters = self._documents, [], 0
-        before = self._sink.replaced
-        rejections = await self._sink.write(documents)
-        self._report.stored(len(documents) - len(rejections), self._sink.replaced - before)
-        for rejection in rejections:
-            document = rejection.document
-            self._report.document_failed(
-                f"{document.source}, document {document.doc_id!r:.80}: {rejection.reason}"
-            )
-        self._report.progress()
+async def _begin(job: Job, report: Report) -> None:  # noqa: ASYNC910 -- there is a sink
+    """Drop the checkpoint, or go on from it, or refuse, as the job says."""
+    if job.beginning == "restart":
+        for sink in job.sinks:
+            await sink.forget()
+        return  # noqa: ASYNC910 -- the same
+    found = {
+        place: await sink.load() for sink, place in zip(job.sinks, job.places, strict=True)
+    }
+    stored = {place: one for place, one in found.items() if one is not None}
+    if stored and job.beginning is None:
+        place, delivered = next(iter(stored.items()))
+        raise SetupError(_refusal(place, delivered))
+    if job.beginning == "resume":
+        report.resumed({place: one.totals for place, one in stored.items()})
+
+
+def _refusal(place: str, delivered: Delivered) -> str:
+    count = f"{delivered.totals.delivered:,} documents"
+    if delivered.checkpoint.finished:
+        return (
+            f"{place} has the checkpoint of a job that came to its end, with {count}. To run "
+            f"it again from the beginning, give --restart; with --resume there would be "
+            f"nothing left to do."
+        )
+    return (
+        f"{place} has the checkpoint of a job that was stopped, with {count}. To go on from "
+        f"there, give --resume; to begin again, give --restart."
+    )
+
+
+def _count(sinks: Sequence[AnySink], what: Literal["replaced", "kept"]) -> int:
+    return max(
+        (getattr(sink, what) for sink in sinks if isinstance(sink, SqliteSink)), default=0
+    )
 
 
 def _place(failure: DocumentFailed) -> str:
@@ -153,6 +177,9 @@ def _place(failure: DocumentFailed) -> str:
 
 
 def _explained(error: Exception) -> str:
+    text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}."
-    return str(error)
+        text = f"{error.filename}: {error.strerror}."
+    # The engine's own notes tell where in the adapter; the message does already.
+    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith("In the")]
+    return " ".join([text, *notes])

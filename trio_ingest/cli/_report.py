@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
+
+from trio_ingest.delivery import DeliveryReport, Totals
 
 from ._display import Display
 
@@ -15,7 +17,7 @@ class Report:
     """Counts documents and failures, and says how the run stands and how it ended.
 
     Args:
-        place: where the documents go, for the sentences.
+        places: where the documents go, for the sentences.
         display: who shows the lines.
         clock: seconds, from anywhere.
 
@@ -24,27 +26,41 @@ class Report:
 
     def __init__(
         self,
-        place: str,
+        places: Sequence[str],
         display: Display | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._place = place
+        self._places = places
         self._display = Display(clock=clock) if display is None else display
         self._clock = clock
         self._started_at = clock()
         self._failures: list[str] = []
-        self.documents = 0
+        self._listed = 0
+        self._before = Totals()
+        self._totals = Totals()
         self.replaced = 0
-        self.failed = 0
+        self.kept = 0
 
-    def stored(self, count: int, replaced: int = 0) -> None:
-        """So many more documents are committed, some in the place of an earlier one."""
-        self.documents += count
-        self.replaced += replaced
+    @property
+    def failed(self) -> int:
+        """Records of the whole job that are in no sink: failed, or rejected by one."""
+        return self._totals.bad
+
+    def resumed(self, totals: Mapping[str, Totals]) -> None:
+        """The run goes on from what an earlier one left."""
+        if not totals:
+            self._display.say("There is nothing to resume: the job begins.")
+            return
+        self._before = self._totals = _summed(totals)
+        self._display.say(f"Going on after {_documents(self._before.delivered)}.")
+
+    def committed(self, report: DeliveryReport) -> None:
+        """So much is in every sink now."""
+        self._totals = _summed(report.totals)
 
     def document_failed(self, where_and_why: str) -> None:
-        """One more document failed."""
-        self.failed += 1
+        """One more document failed, or was rejected by a sink."""
+        self._listed += 1
         if len(self._failures) < _FAILURES_SHOWN:
             self._failures.append(where_and_why)
 
@@ -72,26 +88,43 @@ class Report:
         self._display.say(f"Interrupted: {self._counts()}.{self._where()}")
 
     def _where(self) -> str:
-        return f" They are in {self._place}." if self.documents else ""
+        return f" They are in {' and '.join(self._places)}." if self._totals.delivered else ""
 
     def _counts(self) -> str:
         seconds = max(self._clock() - self._started_at, 1e-9)
-        noun = "document" if self.documents == 1 else "documents"
-        replaced = (
-            f" ({self.replaced:,} of them replaced an earlier one with the same id)"
-            if self.replaced
-            else ""
-        )
+        now = self._totals.delivered - self._before.delivered
+        remarks = []
+        if self._before.delivered or self._before.bad:
+            remarks.append(f"{now:,} in this run")
+        if self.replaced:
+            remarks.append(
+                f"{self.replaced:,} of them replaced an earlier one with the same id"
+            )
+        if self.kept:
+            remarks.append(
+                f"{self.kept:,} of them gave way to an earlier one with the same id"
+            )
+        remark = f" ({'; '.join(remarks)})" if remarks else ""
         return (
-            f"{self.documents:,} {noun}{replaced}, {self.failed:,} failed, "
-            f"{seconds:,.1f} seconds, {self.documents / seconds:,.0f} documents/s"
+            f"{_documents(self._totals.delivered)}{remark}, {self.failed:,} failed, "
+            f"{seconds:,.1f} seconds, {now / seconds:,.0f} documents/s"
         )
 
     def _say_failures(self) -> None:
-        if not self._failures:
-            return
-        self._display.say("Failed documents:")
+        if self._failures:
+            self._display.say("Failed documents:")
         for failure in self._failures:
             self._display.say(f"  {failure}")
-        if self.failed > len(self._failures):
-            self._display.say(f"  … and {self.failed - len(self._failures):,} more.")
+        if self._listed > len(self._failures):
+            self._display.say(f"  … and {self._listed - len(self._failures):,} more.")
+        if self._before.bad:
+            self._display.say(f"{self._before.bad:,} failed in earlier runs of this job.")
+
+
+def _summed(totals: Mapping[str, Totals]) -> Totals:
+    """What is in every sink, and what is missing in any."""
+    return min(totals.values(), key=lambda one: one.delivered)
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} document" if count == 1 else f"{count:,} documents"

@@ -1,108 +1,139 @@
-"""How a document becomes a row, and how a table must look to take it."""
+"""How a document becomes a row, and why one cannot."""
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from trio_ingest import Document, SetupError
+from trio_ingest import Document
 
-Row: TypeAlias = tuple[str, str, str, str | bytes | int | float | None, str]
+Value: TypeAlias = str | bytes | int | float | None
+Row: TypeAlias = tuple[str, str, str, Value, str]
 
 COLUMNS: Final = ("doc_id", "source", "content", "raw", "metadata")
 
-CREATE: Final = """
-CREATE TABLE IF NOT EXISTS documents (
-    doc_id TEXT NOT NULL PRIMARY KEY,
-    source TEXT NOT NULL,
-    content TEXT NOT NULL,
-    raw,
-    metadata TEXT NOT NULL
-)
-"""
+_TEXTS: Final = COLUMNS[:3]
 
-# An upsert and not REPLACE: the row keeps its rowid, by which indexes find it.
-UPSERT: Final = """
-INSERT INTO documents (doc_id, source, content, raw, metadata) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (doc_id) DO UPDATE SET
-    source = excluded.source,
-    content = excluded.content,
-    raw = excluded.raw,
-    metadata = excluded.metadata
-"""
-
-LAST_ROW: Final = "SELECT coalesce(max(rowid), 0) FROM documents"
-
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+# An INTEGER of SQLite has 64 bits.
+_LARGEST: Final = 2**63 - 1
 
 
-def row_of(document: Document) -> Row:
-    """The row for ``document``.
+class _UnfitError(Exception):
+    """The document has no row; the message says why."""
 
-    Text, bytes, numbers and None stay what they are as ``raw``; any other
-    ``raw`` and the metadata are stored as JSON.
 
-    Raises:
-        TypeError or ValueError: JSON has no form for one of them.
-        RecursionError: one of them is nested too deeply.
+def rows_of(documents: Sequence[Document]) -> tuple[list[Row], dict[int, str]]:
+    """The rows of those documents that have one, in order.
+
+    Text, bytes, numbers and None stay what they are as ``raw``; any other ``raw`` and
+    the metadata become JSON.
+
+    Returns:
+        the rows; and for each other document, by its place, why it has none.
+
+    Memory: O(documents); their texts are shared.
     """
-    raw = document.raw
-    if raw is not None and not isinstance(raw, str | bytes | int | float):
-        raw = _JSON.encode(raw)
-    return (
-        document.doc_id,
-        document.source,
-        document.content,
-        raw,
-        _JSON.encode(_plain(document.metadata)),
-    )
+    rows: list[Row] = []
+    unfit: dict[int, str] = {}
+    # An ordinary document costs a fifth of a microsecond here, and fifteen times that in
+    # SQLite: what it may be besides is asked in functions.
+    add, encode = rows.append, _JSON.encode
+    for place, document in enumerate(documents):
+        try:
+            doc_id, source, content = document.doc_id, document.source, document.content
+            raw, metadata = document.raw, document.metadata
+            if type(doc_id) is not str or type(source) is not str or type(content) is not str:
+                _check_texts(document)
+            if raw is not None and type(raw) is not str:
+                raw = _raw_value(raw)
+            if type(metadata) is not dict:
+                metadata = _mapping(metadata)
+            add((doc_id, source, content, raw, encode(metadata) if metadata else "{}"))
+        except _UnfitError as error:
+            unfit[place] = str(error)
+        except Exception as error:  # noqa: BLE001 -- whatever a user's mapping raises
+            unfit[place] = _without_json("metadata", error)
+    return rows, unfit
 
 
-def check_shape(connection: sqlite3.Connection, path: str) -> None:
-    """Refuse a ``documents`` table that is not ours; none at all is fine.
+def reason_of(error: Exception, row: Row, limit: int) -> str:
+    """Why the database did not take a row, as a sentence.
 
-    Raises:
-        SetupError: its columns or its primary key are others.
+    Args:
+        error: what it raised.
+        row: the row.
+        limit: how many bytes a value or a row may have.
     """
-    columns = connection.execute("PRAGMA table_info(documents)").fetchall()
-    names = tuple(sorted(column[1] for column in columns))
-    keys = [column[1] for column in columns if column[5]]
-    if columns and (names != tuple(sorted(COLUMNS)) or keys != ["doc_id"]):
-        raise SetupError(
-            f"{shortened(path)} has a table 'documents' of another shape: "
-            f"{_shape_of(columns)}. "
-            f"It must be documents(doc_id PRIMARY KEY, source, content, raw, metadata). "
-            f"Rename that table, or write to another file."
+    if isinstance(error, UnicodeEncodeError):
+        name = next(
+            (name for name, value in zip(COLUMNS, row, strict=True) if value is error.object),
+            "text",
         )
+        half = ord(error.object[error.start])
+        return (
+            f"its {name} holds half of a surrogate pair (\\u{half:04x}), which no UTF-8 text "
+            f"can."
+        )
+    if isinstance(error, sqlite3.DataError | OverflowError):
+        return f"it is too long: this database holds {limit:,} bytes a row at most ({error})."
+    return f"the table does not take it: {error}."
 
 
-def counts_up(connection: sqlite3.Connection) -> bool:
-    """Whether each new row of ``documents`` has the row id after the last one."""
-    [kind] = [
-        column[2]
-        for column in connection.execute("PRAGMA table_info(documents)")
-        if column[1] == "doc_id"
-    ]
+def _check_texts(document: Document) -> None:
+    for name in _TEXTS:
+        value = getattr(document, name)
+        if not isinstance(value, str):
+            raise _UnfitError(f"its {name} is {_article(value)}, and must be text.")
+
+
+def _raw_value(raw: Any) -> Value:
+    if isinstance(raw, str | bytes):
+        return raw
+    if isinstance(raw, float):
+        if math.isnan(raw):
+            raise _UnfitError("its raw is NaN, of which SQLite would keep NULL.")
+        return raw
+    if isinstance(raw, int):
+        if not -_LARGEST - 1 <= raw <= _LARGEST:
+            raise _UnfitError("its raw is a whole number too large for SQLite's 64 bits.")
+        return raw
     try:
-        connection.execute(LAST_ROW).fetchone()
-    except sqlite3.OperationalError:
-        # Made WITHOUT ROWID.
-        return False
-    # Such a key is the row id itself.
-    return str(kind).upper() != "INTEGER"
+        return _JSON.encode(raw)
+    except Exception as error:
+        raise _UnfitError(_without_json("raw", error)) from error
 
 
-def shortened(path: str) -> str:
-    """``path``, or its end: the end tells more than the start."""
-    return path if len(path) <= 80 else f"…{path[-79:]}"
+def _mapping(metadata: Any) -> dict[Any, Any]:
+    if not isinstance(metadata, Mapping):
+        raise _UnfitError(f"its metadata is {_article(metadata)}, and must be a mapping.")
+    return dict(metadata)
 
 
-def _shape_of(columns: list[tuple[Any, ...]]) -> str:
-    text = ", ".join(f"{c[1]} PRIMARY KEY" if c[5] else str(c[1]) for c in columns)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _plain(metadata: Any) -> Any:
+def _any_mapping(value: Any) -> Any:
     # The encoder knows dict alone; a Mapping of another kind is as good.
-    return metadata if isinstance(metadata, dict) else dict(metadata)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{_article(value)} is no JSON value")
+
+
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_any_mapping)
+
+
+def _without_json(name: str, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return f"its {name} nests values too deeply."
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 -- whatever a user's __str__ does
+        text = type(error).__name__
+    return f"its {name} has no JSON form: {text}."
+
+
+def _article(value: object) -> str:
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"

@@ -1,108 +1,105 @@
-"""Documents into a SQLite database, in batches, through one thread."""
+"""Documents into a SQLite database, each batch with its checkpoint in one transaction."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, get_args
 
-import anyio
+from trio_ingest import SetupError
+from trio_ingest.databases import SqliteDatabase, transaction
+from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection
 
-from trio_ingest import Document, SetupError
+from ._full_text import build_full_text, check_full_text
+from ._rows import rows_of
+from ._sqlite_job import Job, check_job_tables, create_job_tables
+from ._sqlite_put import Duplicates, Writer
+from ._sqlite_shape import check_documents, create_documents
 
-from ._owner import OwnerThread
-from ._rows import (
-    CREATE,
-    LAST_ROW,
-    UPSERT,
-    Row,
-    check_shape,
-    counts_up,
-    row_of,
-    shortened,
-)
-from .errors import Rejection, SinkError
-
-# What says that a row is at fault, and not the database.
-_FAULT_OF_A_ROW: Final = (
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    OverflowError,
-    UnicodeEncodeError,
-)
-
-# What no later attempt changes: somebody must give another path, or permission.
-_MISTAKES_OF_SETUP: Final = frozenset(
-    {
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_PERM,
-    }
-)
-
-# No wait of ours is without end, but a thread cannot be cut short: past this the
-# close goes on until the write under way is over.
-_CLOSING_SECONDS: Final = 60.0
+# SQLite counts milliseconds in 31 bits.
+_LONGEST_TIMEOUT_SECONDS: Final = 2_000_000
 
 
 class SqliteSink:
     """Puts documents into the table ``documents`` of a SQLite file.
 
     Args:
-        path: the file; it and the table are made when missing.
-        busy_timeout_seconds: how long to wait for another program's lock before
-            a write fails.
+        path: the file; it and its tables are made when missing.
+        duplicates: what becomes of a document whose ``doc_id`` is there already:
+            ``replace`` puts it in place of the earlier one, ``keep`` leaves the earlier
+            one, ``fail`` rejects it, ``allow`` makes every document a row.
+        full_text: whether to make an FTS5 index, ``documents_full_text(content)``. Triggers
+            keep it from then on, whoever writes; rows that are there already are read once.
+        job: which checkpoint of the database is meant. Jobs share the documents.
+        busy_timeout_seconds: how long to wait for another program's lock.
 
-    A document whose ``doc_id`` is there already takes the place of the old one.
-    ``raw`` is stored as it is when it is text, bytes, a number or None, and as
-    JSON otherwise; ``metadata`` as JSON. The database is in WAL mode, so others
-    can read while a run writes.
+    ``raw`` is stored as it is when it is text, bytes, a number or None, and as JSON
+    otherwise; ``metadata`` as JSON. The checkpoint of each job is in the table
+    ``trio_ingest_checkpoint``, its failed records and rejected documents are in
+    ``trio_ingest_dead_letters``. The database is in WAL mode, so others can read while a
+    run writes.
 
     Use it with ``async with``, which raises:
-        SetupError: the path is empty or a directory, its folder is missing, the
-            file is no database, may not be written, or has a table ``documents``
-            of another shape.
+        SetupError: an argument is wrong; the path is empty or a directory, its folder is
+            missing, the file is no database, may not be written, or has a table
+            ``documents`` that does not fit; or this SQLite has no FTS5.
         SinkError: another program holds a lock on it, or the disk fails.
 
-    However the block is left, a write under way has been committed or rolled
-    back, the connection is closed and its thread is gone.
+    However the block is left, a write under way has been committed or rolled back, the
+    connection is closed and its thread is gone.
 
     Memory: O(one batch).
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, busy_timeout_seconds: float = 5.0
+        self,
+        path: str | os.PathLike[str],
+        *,
+        duplicates: Duplicates = "replace",
+        full_text: bool = False,
+        job: str = "default",
+        busy_timeout_seconds: float = 5.0,
     ) -> None:
-        self._path = os.fspath(path)
-        self._busy_timeout_seconds = busy_timeout_seconds
-        self._owner: OwnerThread | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._tells_replaced = False
-        self._replaced = 0
+        _check(duplicates, job, busy_timeout_seconds)
+        self._is_unique = duplicates != "allow"
+        self._duplicates = duplicates
+        self._full_text = full_text
+        self._job_name = job
+        self._writer = Writer(duplicates)
+        self._database = SqliteDatabase(
+            path,
+            self._prepare,
+            inspect=self._inspect,
+            busy_timeout_seconds=busy_timeout_seconds,
+        )
+        self._job = Job(job, self._database.path)
+        self._conflicts = 0
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        suffix = "" if self._job_name == "default" else f"#{self._job_name}"
+        return f"sqlite:{self._database.path}{suffix}"
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """Documents and checkpoint are committed in one piece."""
+        return "exactly-once"
 
     @property
     def replaced(self) -> int:
-        """How many of the documents written took the place of an earlier one.
+        """How many documents, written through this object, took an earlier one's place."""
+        return self._conflicts if self._duplicates == "replace" else 0
 
-        Always 0 for a table that somebody else made with other row ids than ours.
-        """
-        return self._replaced
+    @property
+    def kept(self) -> int:
+        """How many documents gave way to an earlier one, which was kept."""
+        return self._conflicts if self._duplicates == "keep" else 0
 
     async def __aenter__(self) -> Self:
-        if self._owner is not None:
-            raise SetupError("This sink is in use already; make one sink for each block.")
-        self._owner = OwnerThread(f"sqlite {self._path}")
-        try:
-            await self._owner.call(self._open)
-        except BaseException:
-            with anyio.move_on_after(_CLOSING_SECONDS, shield=True):
-                await self._close()
-            raise
+        await self._database.open()
+        self._job = Job(self._job_name, self._database.path)
         return self
 
     async def __aexit__(
@@ -111,161 +108,112 @@ class SqliteSink:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with anyio.move_on_after(_CLOSING_SECONDS, shield=True):
-            await self._close()
+        await self._database.close()  # noqa: ASYNC102 -- it shields itself
 
-    async def write(self, documents: Iterable[Document]) -> list[Rejection]:
-        """Store a batch in one transaction.
-
-        Returns:
-            the documents that SQLite cannot hold, with the reason (half of a
-            surrogate pair, a value too long, metadata without a JSON form); all
-            others are committed.
+    async def load(self) -> Delivered | None:
+        """What the last committed batch of the job left, or None before the first one.
 
         Raises:
-            SinkError: the database is locked, full or damaged; none of this
-                batch is stored.
+            CheckpointError: it is damaged, or a newer release wrote it.
+            SinkError: the database is locked or damaged.
 
-        Cancelled here, the batch has been committed whole, or was not begun.
-        A thousand documents a call make its cost small beside SQLite's own.
+        From then on ``write`` builds on what was found, and refuses once another run
+        has added to it.
         """
-        if self._owner is None:
-            raise SetupError("Open the sink first: async with SqliteSink(...) as sink.")
-        batch = list(documents)
-        return await self._owner.call(lambda: self._write(batch))
+        self._check_open()
+        return await self._database.run(self._job.load)
 
-    async def _close(self) -> None:
-        owner, self._owner = self._owner, None
-        assert owner is not None
-        await owner.aclose(self._disconnect)
+    async def forget(self) -> None:
+        """Drop the checkpoint of the job and its dead letters; the documents stay.
+
+        Raises:
+            SinkError: the database is locked, full or damaged; nothing is dropped.
+
+        A run that is writing this job fails at its next batch. Cancelled here, all of it
+        has been dropped, or nothing.
+        """
+        self._check_open()
+        await self._database.run(self._forget)
+
+    async def write(self, batch: Batch) -> list[Rejection]:
+        """Commit a batch in one transaction: documents, dead letters and checkpoint.
+
+        Returns:
+            the documents that cannot be stored, with the reason: half of a surrogate
+            pair, a value too long, no JSON form, a rule of somebody else's table, or,
+            with ``duplicates="fail"``, an id that is there already.
+
+        Raises:
+            SinkError: the database is locked, full or damaged, or another run is writing
+                the job. Nothing of this batch is stored, and what was committed before
+                stays; once the cause is gone, the same batch can be written again.
+
+        Cancelled here, the batch has been committed whole or not begun, so nothing is
+        lost: a resumed run begins where the checkpoint says. A thousand documents in a
+        batch make its cost small beside SQLite's own.
+
+        Memory: O(the batch).
+        """
+        self._check_open()
+        return await self._database.run(lambda connection: self._write(connection, batch))
+
+    def _check_open(self) -> None:
+        if not self._database.is_open:
+            raise SetupError("Open the sink first: async with SqliteSink(...) as sink.")
 
     # Everything below runs in the owner thread.
 
-    def _open(self) -> None:
-        if not self._path:
-            raise SetupError("path is empty; give the file to write to.")
-        try:
-            # With a folder before it, a name like ``:memory:`` is a name.
-            self._connection = sqlite3.connect(
-                os.path.join(os.curdir, self._path),  # noqa: PTH118 - Path drops the ``./``
-                timeout=self._busy_timeout_seconds,
-                isolation_level=None,
+    def _inspect(self, connection: sqlite3.Connection) -> None:
+        path = self._database.path
+        check_documents(connection, path, is_unique=self._is_unique, full_text=self._full_text)
+        check_full_text(connection, path, wanted=self._full_text)
+        check_job_tables(connection, path)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Once more, now that nobody else can write: it may have been made meanwhile.
+        self._inspect(connection)
+        create_documents(connection, is_unique=self._is_unique)
+        create_job_tables(connection)
+        if self._full_text:
+            build_full_text(connection)
+        self._writer.attach(connection)
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        with transaction(connection):
+            self._job.forget(connection)
+        self._job.was_forgotten()
+
+    def _write(self, connection: sqlite3.Connection, batch: Batch) -> list[Rejection]:
+        documents = batch.documents
+        rows, unfit = rows_of(documents)
+        rejections = [Rejection(documents[place], why) for place, why in unfit.items()]
+        with transaction(connection):
+            refused = self._writer.put(connection, rows)
+            if refused:
+                rowed = [d for place, d in enumerate(documents) if place not in unfit]
+                rejections += [Rejection(rowed[place], why) for place, why in refused.items()]
+            revision = self._job.save(
+                connection, batch.delivered(rejections), batch.dead_letters(rejections)
             )
-            # Looked at before anything is changed: it may be somebody else's.
-            check_shape(self._connection, self._path)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # Immediate, so that a file that cannot be written says so now and
-            # not after the first batch.
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(CREATE)
-            self._connection.execute("COMMIT")
-            self._tells_replaced = counts_up(self._connection)
-        except sqlite3.Error as error:
-            raise self._explained(error, "opened") from error
-        except ValueError as error:
-            raise SetupError(
-                f"The path {shortened(repr(self._path))} is none that a file can have: "
-                f"{error}."
-            ) from error
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _write(self, batch: Sequence[Document]) -> list[Rejection]:
-        rejections: list[Rejection] = []
-        accepted: list[tuple[Document, Row]] = []
-        for document in batch:
-            try:
-                accepted.append((document, row_of(document)))
-            except (TypeError, ValueError, RecursionError) as error:
-                reason = f"its raw or its metadata has no JSON form: {_reason(error)}"
-                rejections.append(Rejection(document, reason))
-        try:
-            rejections += self._commit(accepted)
-        except sqlite3.Error as error:
-            raise self._explained(error, "written") from error
+        # Here and not in the caller's task, which may be cancelled by now.
+        self._job.was_saved(revision)
+        self._conflicts += self._writer.conflicts
         return rejections
 
-    def _commit(self, accepted: list[tuple[Document, Row]]) -> list[Rejection]:
-        connection = self._connection
-        assert connection is not None
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            before = self._last_row(connection)
-            try:
-                connection.executemany(UPSERT, [row for _, row in accepted])
-                rejections = []
-            except _FAULT_OF_A_ROW:
-                connection.execute("ROLLBACK")
-                connection.execute("BEGIN IMMEDIATE")
-                rejections = self._one_by_one(connection, accepted)
-            added = self._last_row(connection) - before
-            connection.execute("COMMIT")
-            if self._tells_replaced:
-                self._replaced += len(accepted) - len(rejections) - added
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        return rejections
 
-    def _last_row(self, connection: sqlite3.Connection) -> int:
-        # An insert takes the next row id, an update none: so two looks at the last
-        # one count the inserts, and cost nothing beside a batch.
-        if not self._tells_replaced:
-            return 0
-        [(last,)] = connection.execute(LAST_ROW)
-        return int(last)
-
-    def _one_by_one(
-        self, connection: sqlite3.Connection, accepted: list[tuple[Document, Row]]
-    ) -> list[Rejection]:
-        rejections = []
-        for document, row in accepted:
-            try:
-                connection.execute(UPSERT, row)
-            except _FAULT_OF_A_ROW as error:
-                rejections.append(Rejection(document, _reason(error)))
-        return rejections
-
-    def _explained(self, error: sqlite3.Error, done: str) -> SetupError | SinkError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        path = shortened(self._path)
-        if done == "opened" and code in _MISTAKES_OF_SETUP:
-            mistake, remedy = self._mistake(error, code)
-            return SetupError(f"{path} cannot be opened: {mistake}. {remedy}.")
-        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            return SinkError(
-                f"{path} cannot be {done}: another program has held a lock on it for "
-                f"{self._busy_timeout_seconds:g} seconds. End that program, or try later."
-            )
-        return SinkError(f"{path} cannot be {done}: {error}. What was committed stays.")
-
-    def _mistake(self, error: sqlite3.Error, code: int) -> tuple[str, str]:
-        if os.path.isdir(self._path):  # noqa: PTH112 - Path.is_dir may raise
-            return "it is a directory", "Give a file"
-        if code == sqlite3.SQLITE_NOTADB:
-            return "it is a file, but not a SQLite database", "Give another path"
-        folder = os.path.dirname(self._path) or os.curdir  # noqa: PTH120 - as it was given
-        try:
-            os.stat(folder)  # noqa: PTH116 - the error is what is wanted
-            os.stat(self._path)  # noqa: PTH116 - the error is what is wanted
-        except FileNotFoundError:
-            if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir may raise
-                return f"the folder {shortened(folder)} does not exist", "Make it first"
-        except OSError as problem:
-            return str(problem.strerror), "Give another path"
-        return str(error), "Give a file that you may write, in a folder that you may write"
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case UnicodeEncodeError():
-            half = ord(error.object[error.start])
-            return (
-                f"it holds half of a surrogate pair (\\u{half:04x}), which no UTF-8 text can."
-            )
-        case RecursionError():
-            return "it nests values too deeply."
-    return f"{error}."
+def _check(duplicates: object, job: object, busy_timeout_seconds: object) -> None:
+    if duplicates not in get_args(Duplicates):
+        raise SetupError(
+            f"duplicates must be 'replace', 'keep', 'fail' or 'allow'; got {duplicates!r:.80}."
+        )
+    if not isinstance(job, str) or not job or not job.isprintable():
+        raise SetupError(
+            f"job must be a text of at least one printable character; got {job!r:.80}."
+        )
+    if type(busy_timeout_seconds) not in (int, float) or not (
+        0 <= busy_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS  # type: ignore[operator]
+    ):
+        raise SetupError(
+            f"busy_timeout_seconds must be a number between 0 and "
+            f"{_LONGEST_TIMEOUT_SECONDS:,}; got {busy_timeout_seconds!r:.80}."
+        )

@@ -1,0 +1,202 @@
+"""One SQLite file, opened, used and closed in one thread, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import anyio
+
+from trio_ingest import SetupError
+from trio_ingest.delivery import SinkError
+
+from ._owner import OwnerThread
+from ._paths import shortened
+
+Answer = TypeVar("Answer")
+
+# What no later attempt changes: somebody must give another path, or permission.
+_MISTAKES_OF_SETUP: Final = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+    }
+)
+
+_WHAT_STAYS: Final = "What was committed before stays, and the job can be resumed."
+
+# No wait of ours is without end, but a thread cannot be cut short: past this the
+# close goes on until the write under way is over.
+_CLOSING_SECONDS: Final = 60.0
+
+
+class SqliteDatabase:
+    """A SQLite file in WAL mode, behind one thread.
+
+    Args:
+        path: the file; it is made when missing.
+        prepare: called once with the connection, in the thread, inside a transaction that
+            it may write in; what it raises is raised by ``open``.
+        inspect: called before anything is changed, likewise.
+        busy_timeout_seconds: how long to wait for another program's lock.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        prepare: Callable[[sqlite3.Connection], object],
+        *,
+        inspect: Callable[[sqlite3.Connection], object] | None = None,
+        busy_timeout_seconds: float = 5.0,
+    ) -> None:
+        self.path = os.fspath(path)
+        self._prepare = prepare
+        self._inspect = inspect
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._owner: OwnerThread | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+        return self._owner is not None
+
+    async def open(self) -> None:
+        """Open it, and make what is missing.
+
+        Raises:
+            SetupError: the path is empty, a directory, no database, or may not be
+                written; its folder is missing; or it is open already.
+            SinkError: another program holds a lock on it, or the disk fails.
+
+        Cancelled here, it is closed again.
+        """
+        if self._owner is not None:
+            raise SetupError(
+                f"{shortened(self.path)} is open already. Make one object for each block."
+            )
+        self._owner = OwnerThread(f"sqlite {self.path}")
+        try:
+            await self._owner.call(self._open)
+        except BaseException:
+            with anyio.move_on_after(_CLOSING_SECONDS, shield=True):
+                await self.close()
+            raise
+
+    async def close(self) -> None:  # noqa: ASYNC910 -- nothing to close, nothing to wait for
+        """Close it: a write under way has been committed or rolled back by then."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            with anyio.move_on_after(_CLOSING_SECONDS, shield=True):
+                await owner.aclose(self._disconnect)
+
+    async def run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """What ``work`` returns when called with the connection, in the thread.
+
+        Raises:
+            SetupError: it is not open.
+            SinkError: SQLite failed: locked, full, damaged, or taken away.
+
+        Cancelled before it began, it does not begin; cancelled later, it is waited for.
+        """
+        if self._owner is None:
+            raise SetupError(
+                f"{shortened(self.path)} is not open. Use it inside its `async with` block."
+            )
+        return await self._owner.call(lambda: self._guarded(work))
+
+    # Everything below runs in the owner thread.
+
+    def _open(self) -> None:
+        if not self.path:
+            raise SetupError("path is empty; give the file to write to.")
+        try:
+            self._connection = self._connected()
+            # Looked at before anything is changed: it may be somebody else's.
+            if self._inspect is not None:
+                self._inspect(self._connection)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # A transaction, so that a file that cannot be written says so now and
+            # not after the first batch.
+            with transaction(self._connection):
+                self._prepare(self._connection)
+        except sqlite3.Error as error:
+            raise self._explained(error, "opened") from error
+
+    def _connected(self) -> sqlite3.Connection:
+        try:
+            # With a folder before it, a name like ``:memory:`` is a name.
+            return sqlite3.connect(
+                os.path.join(os.curdir, self.path),  # noqa: PTH118 - Path drops the ``./``
+                timeout=self._busy_timeout_seconds,
+                isolation_level=None,
+            )
+        except ValueError as error:
+            raise SetupError(
+                f"The path {shortened(repr(self.path))} is none that a file can have: {error}."
+            ) from error
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        assert self._connection is not None
+        try:
+            return work(self._connection)
+        except sqlite3.Error as error:
+            raise self._explained(error, "used") from error
+
+    def _explained(self, error: sqlite3.Error, done: str) -> SetupError | SinkError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        path = shortened(self.path)
+        if done == "opened" and code in _MISTAKES_OF_SETUP:
+            mistake, remedy = self._mistake(error, code)
+            return SetupError(f"{path} cannot be opened: {mistake}. {remedy}.")
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return SinkError(
+                f"{path} cannot be {done}: another program has held a lock on it for "
+                f"{self._busy_timeout_seconds:g} seconds. End that program, or try later. "
+                f"{_WHAT_STAYS}"
+            )
+        if code == sqlite3.SQLITE_FULL:
+            return SinkError(
+                f"{path} cannot be written: {error}. Make room, then go on. {_WHAT_STAYS}"
+            )
+        return SinkError(f"{path} cannot be {done}: {error}. {_WHAT_STAYS}")
+
+    def _mistake(self, error: sqlite3.Error, code: int) -> tuple[str, str]:
+        if os.path.isdir(self.path):  # noqa: PTH112 - Path.is_dir may raise
+            return "it is a directory", "Give a file"
+        if code == sqlite3.SQLITE_NOTADB:
+            return "it is a file, but not a SQLite database", "Give another path"
+        folder = os.path.dirname(self.path) or os.curdir  # noqa: PTH120 - as it was given
+        try:
+            os.stat(folder)  # noqa: PTH116 - the error is what is wanted
+            os.stat(self.path)  # noqa: PTH116 - the error is what is wanted
+        except FileNotFoundError:
+            if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir may raise
+                return f"the folder {shortened(folder)} does not exist", "Make it first"
+        except OSError as problem:
+            return str(problem.strerror), "Give another path"
+        return str(error), "Give a file that you may write, in a folder that you may write"
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that may write: committed at the end, rolled back by an exception."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself after some failures, a full disk among them.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

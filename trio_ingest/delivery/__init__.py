@@ -1,0 +1,31 @@
+"""From the stream into sinks: batches, each committed with the checkpoint that covers it.
+
+``_sink`` says what a sink is and what it is given, ``_deliver`` is the consumer that gives
+it, ``_resume_point`` finds where a job goes on. Sinks and stores that ship with
+trio_ingest are in ``trio_ingest.sinks`` and ``trio_ingest.stores``; they have nothing
+that yours cannot have.
+"""
+
+from __future__ import annotations
+
+from ._dead_letters import DeadLetter
+from ._deliver import DeliveryReport, deliver
+from ._resume_point import resume_point
+from ._sink import Batch, Guarantee, Rejection, Remembers, Sink
+from ._totals import Delivered, Totals
+from .errors import SinkError
+
+__all__ = [
+    "Batch",
+    "DeadLetter",
+    "Delivered",
+    "DeliveryReport",
+    "Guarantee",
+    "Rejection",
+    "Remembers",
+    "Sink",
+    "SinkError",
+    "Totals",
+    "deliver",
+    "resume_point",
+]

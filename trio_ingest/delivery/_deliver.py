@@ -1,0 +1,295 @@
+"""The consumer that brings a stream into sinks, a batch with each checkpoint."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from typing import Final
+
+import anyio
+import attrs
+
+from trio_ingest import (
+    BatchProgress,
+    Checkpoint,
+    EventStream,
+    PipelineEvent,
+    SetupError,
+    StreamBusyError,
+    StreamClosedError,
+)
+
+from ._leg import Leg
+from ._pending import Pending
+from ._sink import Rejection, Sink
+from ._totals import Totals
+
+# A transaction for each thousand documents: with fewer, its fixed cost shows in the
+# total; with more, a crash makes more to do again and nothing gets faster.
+DEFAULT_BATCH_SIZE: Final = 1000
+
+# With less, a slow source pays for a transaction for each few documents; with more, its
+# documents arrive late and a crash loses more of them.
+DEFAULT_MAX_WAIT_SECONDS: Final = 1.0
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryReport:
+    """What a delivery has committed.
+
+    Args:
+        checkpoint: covers everything that every sink has.
+        totals: of each sink, by its name, over all runs of the job.
+    """
+
+    checkpoint: Checkpoint
+    totals: Mapping[str, Totals]
+
+    @property
+    def bad(self) -> int:
+        """Records of the whole job that the sink lacks which lacks most of them."""
+        return max(totals.bad for totals in self.totals.values())
+
+
+async def deliver(
+    events: EventStream[PipelineEvent],
+    *sinks: Sink,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS,
+    on_event: Callable[[PipelineEvent], object] | None = None,
+    on_commit: Callable[[DeliveryReport], object] | None = None,
+    on_rejection: Callable[[str, Rejection], object] | None = None,
+) -> DeliveryReport:
+    """Put the documents of a stream into every sink, with the checkpoint that covers them.
+
+    Args:
+        events: the stream, resumed from ``await resume_point(*sinks)``. One that has not
+            been entered is entered here, and left when the delivery ends.
+        sinks: open ones. Each batch goes into the first, then the next; so a sink that
+            only keeps what others have (a checkpoint store, a ledger) comes last.
+        batch_size: ends (documents, failed and skipped ones) in a batch. A batch ends
+            earlier when its documents have some eight million characters.
+        max_wait_seconds: how long a batch may take to come together; looked at with each
+            progress event, which comes at least once a second, and counted from the first.
+        on_event: called with each event before anything else is done with it.
+        on_commit: called when a batch is in all sinks.
+        on_rejection: called with the name of a sink and what it did not take.
+
+    Returns:
+        what has been committed when the stream has come to its end.
+
+    Raises:
+        SetupError: an argument is wrong, before any event.
+        CheckpointError: what a sink has does not fit where the stream begins: the message
+            says how to go on, and how to begin again.
+        Exception: a dead adapter's failure, after everything before it was committed; or
+            what a sink raised, with a note that says what each sink has.
+
+    Cancelled here, a batch that a sink has begun to commit is committed or not, never in
+    part; what had been collected for the next one comes again when the job is resumed.
+
+    Memory: a batch, besides the stream's own.
+    """
+    _check(sinks, batch_size, max_wait_seconds, (on_event, on_commit, on_rejection))
+    _check_stream(events)
+    legs = [Leg(sink) for sink in sinks]
+    for leg in legs:
+        await leg.begin(events.resumed_from)
+    delivery = _Delivery(legs, Pending(batch_size), on_event, on_commit, on_rejection)
+    was_begun = events.was_begun
+    async with AsyncExitStack() as stack:
+        if not was_begun:
+            await stack.enter_async_context(events)
+        death = await delivery.take_all(events, _Patience(max_wait_seconds), was_begun)
+        return await delivery.finish(events.checkpoint(), death)
+
+
+class _Patience:
+    """Says when what is pending has waited long enough.
+
+    Time is looked at with progress events alone: a document that came just before one
+    waits at most until the next.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: float | None = None
+
+    def is_over(self, something_waits: bool) -> bool:  # noqa: FBT001 -- a fact
+        if not something_waits:
+            return False
+        now = anyio.current_time()
+        if self._until is None:
+            self._until = now + self._seconds
+        return now >= self._until
+
+    def restart(self) -> None:
+        self._until = None
+
+
+class _Delivery:
+    """The sinks, and what they have not been given yet."""
+
+    def __init__(
+        self,
+        legs: Sequence[Leg],
+        pending: Pending,
+        on_event: Callable[[PipelineEvent], object] | None,
+        on_commit: Callable[[DeliveryReport], object] | None,
+        on_rejection: Callable[[str, Rejection], object] | None,
+    ) -> None:
+        self._legs = legs
+        self._pending = pending
+        self._on_event = on_event
+        self._on_commit = on_commit
+        self._on_rejection = on_rejection
+        self._has_failed = False
+
+    async def take_all(
+        self,
+        events: EventStream[PipelineEvent],
+        clock: _Patience,
+        was_begun: bool,  # noqa: FBT001 -- a fact
+    ) -> Exception | None:
+        """Bring every event into the sinks but what the last commit is for.
+
+        Returns:
+            what the stream failed with; what came before that is good.
+        """
+        pending, on_event = self._pending, self._on_event
+        try:
+            async for event in events:
+                if was_begun:
+                    self._check_first(events, event)
+                    was_begun = False
+                if pending.is_full or (
+                    type(event) is BatchProgress and clock.is_over(bool(pending))
+                ):
+                    # Everything before the event in hand is acknowledged, and no more.
+                    await self._commit(events.checkpoint())
+                    clock.restart()
+                if on_event is not None:
+                    on_event(event)
+                pending.take(event)
+        except (StreamBusyError, StreamClosedError):
+            # Somebody else has had events of this stream, so nothing may be claimed.
+            raise
+        except Exception as error:
+            if self._has_failed:
+                raise
+            if was_begun:
+                self._check_first(events, None)
+            return error  # noqa: ASYNC910 -- what follows waits
+        if was_begun:
+            self._check_first(events, None)
+        return None
+
+    async def finish(self, checkpoint: Checkpoint, death: Exception | None) -> DeliveryReport:
+        """Commit the rest; then raise what the stream failed with."""
+        try:
+            report = await self._commit(checkpoint)
+        except Exception as error:
+            if death is not None:
+                error.__context__ = death
+            raise
+        if death is not None:
+            raise death
+        return report
+
+    def _check_first(
+        self, events: EventStream[PipelineEvent], event: PipelineEvent | None
+    ) -> None:
+        """Refuse a stream that was begun by somebody who took documents from it.
+
+        The first event of all is number 0; a stream that shows only some of its events
+        may begin later, but not behind the end of a record.
+        """
+        if event is not None and getattr(event, "sequence", 0) == 0:
+            return
+        start = events.resumed_from or Checkpoint(())
+        if not start.covers(events.checkpoint()):
+            self._has_failed = True
+            raise SetupError(
+                "Some events of this stream were taken before the delivery began, so their "
+                "documents would be in no sink. Give deliver a stream that nobody has "
+                "iterated."
+            )
+
+    async def _commit(self, checkpoint: Checkpoint) -> DeliveryReport:
+        """Give every sink what is pending."""
+        rejected: list[Rejection] = []
+        # Until all is done: a sink that has the batch must not be given it again.
+        self._has_failed = True
+        for leg in self._legs:
+            try:
+                rejections = await leg.commit(self._pending, checkpoint, rejected)
+            except Exception as error:
+                with suppress(Exception):  # an exception that cannot be changed
+                    error.add_note(self._where(leg))
+                raise
+            rejected += rejections
+            if self._on_rejection is not None:
+                for rejection in rejections:
+                    self._on_rejection(leg.name, rejection)
+        self._pending.clear()
+        report = DeliveryReport(
+            checkpoint=checkpoint, totals={leg.name: leg.totals for leg in self._legs}
+        )
+        if self._on_commit is not None:
+            self._on_commit(report)
+        self._has_failed = False
+        return report  # noqa: ASYNC910 -- there is a sink at least, and it waits
+
+    def _where(self, failed: Leg) -> str:
+        has = "; ".join(leg.described() for leg in self._legs)
+        return (
+            f"The delivery stopped at {failed.name}. {has}. The job can be resumed from there."
+        )
+
+
+def _check_stream(events: object) -> None:
+    if not isinstance(events, EventStream):
+        raise SetupError(
+            f"deliver takes what pipeline.stream_events(...) gives, itself and not an "
+            f"iterator of it; got {events!r:.80}."
+        )
+
+
+def _check(
+    sinks: Sequence[Sink],
+    batch_size: int,
+    max_wait_seconds: float,
+    callbacks: Sequence[Callable[..., object] | None],
+) -> None:
+    if not sinks:
+        raise SetupError("A delivery needs at least one sink: deliver(events, sink).")
+    for sink in sinks:
+        if not hasattr(sink, "name") or not hasattr(sink, "write"):
+            raise SetupError(
+                f"A sink is an object with a name and an async write, and each is an argument "
+                f"of its own: deliver(events, one, another); got {sink!r:.80}."
+            )
+    names = [sink.name for sink in sinks]
+    for name in names:
+        if names.count(name) > 1:
+            raise SetupError(
+                f"Two sinks are called {name!r}, so what they have could not be told apart. "
+                f"Give each a place of its own."
+            )
+    if type(batch_size) is not int or batch_size < 1:
+        raise SetupError(
+            f"batch_size must be a whole number of at least 1; got {batch_size!r:.80}."
+        )
+    if type(max_wait_seconds) not in (int, float) or not 0 <= max_wait_seconds < math.inf:
+        raise SetupError(
+            f"max_wait_seconds must be a number of at least 0; got {max_wait_seconds!r:.80}."
+        )
+    given: Sequence[object] = [callback for callback in callbacks if callback is not None]
+    for callback in given:
+        if not callable(callback) or inspect.iscoroutinefunction(callback):
+            raise SetupError(
+                f"on_event, on_commit and on_rejection must be plain functions, which nobody "
+                f"has to await; got {callback!r:.80}."
+            )

@@ -1,0 +1,161 @@
+"""What has come since the last commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from trio_ingest import (
+    Checkpoint,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentSkipped,
+    DocumentStarted,
+    PipelineEvent,
+    Position,
+    SetupError,
+)
+
+from ._sink import Batch, Rejection
+from ._totals import Totals
+
+# Long documents fill the memory before a batch of them has come together.
+MOST_CHARACTERS: Final = 8 * 1024 * 1024
+
+_Params = Mapping[str, Any]
+
+
+class Pending:
+    """Collects the ends that the next commit is to cover.
+
+    Args:
+        batch_size: how many ends are enough for a batch.
+
+    Memory: the documents, and the records of the failed ones.
+    """
+
+    __slots__ = (
+        "_batch_size",
+        "_characters",
+        "_completed",
+        "_failed",
+        "_params",
+        "_skipped",
+    )
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        # An adapter works on one set of params after another, so an end belongs to those
+        # of its adapter's newest start.
+        self._params: dict[str, _Params] = {}
+        self._completed: list[DocumentCompleted] = []
+        self._failed: list[tuple[DocumentFailed, _Params | None]] = []
+        self._skipped: list[tuple[DocumentSkipped, _Params | None]] = []
+        self._characters = 0
+
+    def __len__(self) -> int:
+        return len(self._completed) + len(self._failed) + len(self._skipped)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time for a commit."""
+        return len(self) >= self._batch_size or self._characters >= MOST_CHARACTERS
+
+    def take(self, event: PipelineEvent) -> None:
+        """Keep what the event says of a record's end; other events say nothing here."""
+        kind = type(event)
+        if kind is DocumentStarted:
+            self._params[event.adapter] = event.parameters  # type: ignore[attr-defined]
+        elif kind is DocumentCompleted:
+            document = event.document  # type: ignore[attr-defined]
+            self._characters += _size_of(document.content) + _size_of(document.raw)
+            self._completed.append(event)  # type: ignore[arg-type]
+        elif kind is DocumentFailed:
+            self._characters += _size_of(event.raw)  # type: ignore[attr-defined]
+            params = self._params.get(event.adapter)  # type: ignore[attr-defined]
+            self._failed.append((event, params))  # type: ignore[arg-type]
+        elif kind is DocumentSkipped:
+            params = self._params.get(event.adapter)  # type: ignore[attr-defined]
+            self._skipped.append((event, params))  # type: ignore[arg-type]
+        elif not isinstance(event, PipelineEvent):
+            raise SetupError(
+                f"The stream gives {type(event).__name__} objects instead of events, so "
+                f"nothing of it could be delivered. Give deliver a stream without "
+                f"event_transformer."
+            )
+
+    def without(self, stored: Checkpoint, now: Checkpoint) -> Pending:
+        """A copy that lacks what ``stored`` covers, where record numbers tell.
+
+        They do where they named the same records then that they name now.
+        """
+
+        def is_new(adapter: str, params: _Params | None, record_number: int) -> bool:
+            then, today = _position(stored, adapter, params), _position(now, adapter, params)
+            return (
+                then is None
+                or today is None
+                or not (then.stable_order and today.stable_order)
+                or not then.covers(record_number)
+            )
+
+        rest = Pending(self._batch_size)
+        rest._completed = [
+            event
+            for event in self._completed
+            if is_new(
+                event.adapter_metadata["adapter"],
+                event.adapter_metadata["parameters"],
+                event.record_number,
+            )
+        ]
+        rest._failed = [
+            (event, params)
+            for event, params in self._failed
+            if is_new(event.adapter, params, event.record_number)
+        ]
+        rest._skipped = [
+            (event, params)
+            for event, params in self._skipped
+            if is_new(event.adapter, params, event.record_number)
+        ]
+        return rest
+
+    def batch(
+        self, checkpoint: Checkpoint, before: Totals, rejected: Sequence[Rejection]
+    ) -> Batch:
+        """As a sink gets it."""
+        if rejected:
+            held = {id(event.document) for event in self._completed}
+            rejected = [one for one in rejected if id(one.document) in held]
+        return Batch(
+            checkpoint=checkpoint,
+            completed=tuple(self._completed),
+            failed=tuple(event for event, _ in self._failed),
+            skipped=tuple(event for event, _ in self._skipped),
+            before=before,
+            rejected=rejected,
+        )
+
+    def clear(self) -> None:
+        """It was committed."""
+        self._completed, self._failed, self._skipped = [], [], []
+        self._characters = 0
+
+
+def _position(checkpoint: Checkpoint, adapter: str, params: _Params | None) -> Position | None:
+    """The position that an end belongs to; None when nothing tells which it is."""
+    if params is not None:
+        return checkpoint.position(adapter, params)
+    # Nobody has seen a start: the caller's filter hides them.
+    of_adapter = [p for p in checkpoint.positions if p.source == adapter]
+    return of_adapter[0] if len(of_adapter) == 1 else None
+
+
+def _size_of(value: object) -> int:
+    """How long a text is, or the texts that a record is made of; 0 for anything else."""
+    if type(value) is str or type(value) is bytes:
+        return len(value)
+    if isinstance(value, tuple):
+        return sum(len(part) for part in value if isinstance(part, str | bytes))
+    return 0

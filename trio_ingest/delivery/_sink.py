@@ -1,0 +1,160 @@
+"""The output side: what a sink must have, what it may have, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Literal, Protocol, Self, TypeAlias, runtime_checkable
+
+import attrs
+
+from trio_ingest import (
+    Checkpoint,
+    Document,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentSkipped,
+)
+
+from ._dead_letters import DeadLetter, of_failure, of_rejection
+from ._totals import Delivered, Totals
+from .errors import SinkError
+
+Guarantee: TypeAlias = Literal["at-least-once", "exactly-once"]
+
+
+@attrs.frozen
+class Rejection:
+    """One document that a sink did not take; the rest of its batch is not affected.
+
+    Args:
+        document: the document.
+        reason: why, as a sentence.
+    """
+
+    document: Document
+    reason: str
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Batch:
+    """What a sink is to commit in one piece: all of it, or nothing.
+
+    Args:
+        completed: the events that bring the documents, in the order of the stream.
+        failed: the records that became no document.
+        skipped: the documents that were done already.
+        checkpoint: covers exactly what this batch and those before it hold.
+        before: the totals of the job until the batch before.
+        rejected: documents of this batch that a sink before this one did not take; they
+            are in ``completed`` as well.
+
+    Memory: the documents, each held once.
+    """
+
+    checkpoint: Checkpoint
+    completed: Sequence[DocumentCompleted] = ()
+    failed: Sequence[DocumentFailed] = ()
+    skipped: Sequence[DocumentSkipped] = ()
+    before: Totals = attrs.field(factory=Totals)
+    rejected: Sequence[Rejection] = ()
+
+    @property
+    def documents(self) -> list[Document]:
+        """The documents, in the order of the stream."""
+        return [event.document for event in self.completed]
+
+    def delivered(self, rejections: Sequence[Rejection] = ()) -> Delivered:
+        """What to commit together with the documents, as ``Delivered.to_dict`` gives it.
+
+        Args:
+            rejections: the documents of this batch that the sink does not take.
+        """
+        ours = {id(rejection.document) for rejection in rejections}
+        others = [one for one in self.rejected if id(one.document) not in ours]
+        totals = self.before.plus(
+            completed=len(self.completed),
+            failed=len(self.failed),
+            skipped=len(self.skipped),
+            rejected=len(rejections) + len(others),
+        )
+        return Delivered(self.checkpoint, totals)
+
+    def dead_letters(self, rejections: Sequence[Rejection] = ()) -> list[DeadLetter]:
+        """What to keep of the failed records and the rejected documents.
+
+        Args:
+            rejections: the documents of this batch that the sink does not take.
+        """
+        letters = [of_failure(event) for event in self.failed]
+        if rejections:
+            # Lists, because an adapter may give one document for several records.
+            events: dict[int, list[DocumentCompleted]] = {}
+            for event in reversed(self.completed):
+                events.setdefault(id(event.document), []).append(event)
+            for rejection in rejections:
+                if not events.get(id(rejection.document)):
+                    raise SinkError(
+                        f"A sink rejected the document {rejection.document.doc_id!r:.80} in a "
+                        f"form that is not in its batch. Reject the document itself, not a "
+                        f"copy, and once."
+                    )
+                event = events[id(rejection.document)].pop()
+                letters.append(of_rejection(event, rejection.document, rejection.reason))
+        return letters
+
+
+class Sink(Protocol):
+    """The output side: an object with these, used inside ``async with``.
+
+    ``deliver`` calls ``write`` from one task, one batch at a time, and enters or leaves
+    no sink: whoever made it does.
+    """
+
+    @property
+    def name(self) -> str:
+        """What messages call it, like ``sqlite:documents.db``."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """How often a document arrives when runs are killed and resumed.
+
+        ``exactly-once`` may be said by a sink that commits documents and checkpoint in
+        one piece; it holds for adapters with ``stable_order``.
+        """
+
+    async def __aenter__(self) -> Self:
+        """Open it."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool | None:
+        """Close it; what was committed stays."""
+
+    async def write(self, batch: Batch) -> Sequence[Rejection]:
+        """Commit the batch, and with it ``batch.delivered(rejections)``, or nothing.
+
+        Called for each batch, also for one without documents, whose checkpoint is news.
+
+        Returns:
+            the documents that it can never take, with the reason. It must not raise for
+            them: they are counted and kept like failed ones, and do not come again.
+
+        Raises:
+            Exception: nothing of the batch was committed, and the run ends with this.
+        """
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A sink that keeps the checkpoint, so that a run can be resumed from it."""
+
+    async def load(self) -> Delivered | None:
+        """What the last committed batch left, or None before the first one."""
+
+    async def forget(self) -> None:
+        """Drop checkpoint, totals and dead letters, so that a job can begin again."""

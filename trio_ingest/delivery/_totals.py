@@ -1,0 +1,103 @@
+"""How a whole job stands: every run of it together, from its first checkpoint on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from trio_ingest import Checkpoint, CheckpointError
+
+DELIVERED_VERSION = 1
+
+
+@attrs.frozen(kw_only=True)
+class Totals:
+    """How many records of a job have ended, and how.
+
+    Args:
+        completed: documents that became documents, the rejected ones among them.
+        failed: records that became none.
+        skipped: documents that were known, after parsing, to be done already.
+        rejected: documents that the sink, or one before it in the delivery, did not take.
+    """
+
+    completed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    rejected: int = 0
+
+    @property
+    def delivered(self) -> int:
+        """Documents that are in the sink, and in those before it."""
+        return self.completed - self.rejected
+
+    @property
+    def bad(self) -> int:
+        """Records that are missing in a sink: failed or rejected."""
+        return self.failed + self.rejected
+
+    def plus(
+        self, *, completed: int = 0, failed: int = 0, skipped: int = 0, rejected: int = 0
+    ) -> Totals:
+        """These and so many more."""
+        return Totals(
+            completed=self.completed + completed,
+            failed=self.failed + failed,
+            skipped=self.skipped + skipped,
+            rejected=self.rejected + rejected,
+        )
+
+
+@attrs.frozen
+class Delivered:
+    """What a sink commits together with a batch, and what the next run starts from.
+
+    Args:
+        checkpoint: covers exactly what is in the sink.
+        totals: of the whole job until there.
+    """
+
+    checkpoint: Checkpoint
+    totals: Totals = attrs.field(factory=Totals)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; ``from_dict`` is its inverse."""
+        return {
+            "version": DELIVERED_VERSION,
+            "checkpoint": self.checkpoint.to_dict(),
+            "totals": attrs.asdict(self.totals),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Delivered:
+        """From what ``to_dict`` gave.
+
+        Raises:
+            CheckpointError: when a newer version wrote it, or it is damaged.
+        """
+        try:
+            version = data["version"]
+            if type(version) is not int or version < 1:
+                raise ValueError(f"version is {version!r}")
+            if version <= DELIVERED_VERSION:
+                return cls(Checkpoint.from_dict(data["checkpoint"]), _totals(data["totals"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"What the sink says of its checkpoint is damaged ({error!r:.80}). Start "
+                f"again without it, or restore an older one."
+            ) from error
+        raise CheckpointError(
+            f"What the sink says of its checkpoint has version {version}; this release of "
+            f"trio_ingest reads up to version {DELIVERED_VERSION}. Upgrade trio_ingest to "
+            f"resume from it."
+        )
+
+
+def _totals(data: Mapping[str, Any]) -> Totals:
+    counts = {field.name: data[field.name] for field in attrs.fields(Totals)}
+    for name, count in counts.items():
+        if type(count) is not int or count < 0:
+            raise ValueError(f"{name} is {count!r}")
+    return Totals(**counts)

@@ -1,0 +1,24 @@
+"""What is kept between runs: how far a job has come, and how each document ended.
+
+All of these are sinks too: given to ``deliver`` after the sink with the documents, they
+keep its checkpoint. They use only what users have, so a store of yours can do the same.
+"""
+
+from __future__ import annotations
+
+from ._entries import LedgerEntries, LedgerEntry
+from ._moves import LedgerState
+from .errors import LedgerError
+from .file import FileCheckpointStore
+from .ledger import SqliteLedger
+from .sqlite import SqliteCheckpointStore
+
+__all__ = [
+    "FileCheckpointStore",
+    "LedgerEntries",
+    "LedgerEntry",
+    "LedgerError",
+    "LedgerState",
+    "SqliteCheckpointStore",
+    "SqliteLedger",
+]

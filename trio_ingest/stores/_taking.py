@@ -1,0 +1,27 @@
+"""A lock taken, with an error of our own when its file cannot be made."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trio_ingest import SetupError
+from trio_ingest.databases import FileLock, shortened
+
+# No wait of ours is without end, but a thread cannot be cut short: past this a close goes
+# on until the write under way is over.
+CLOSING_SECONDS: Final = 60.0
+
+
+def take(lock: FileLock, path: str) -> None:
+    """Take the lock of ``path``.
+
+    Raises:
+        SetupError: another run holds it, or its file cannot be made.
+    """
+    try:
+        lock.take()
+    except OSError as error:
+        raise SetupError(
+            f"{shortened(path)} cannot be used: the file of its lock, with .lock at the end, "
+            f"cannot be opened: {error.strerror}. Give a path in a folder that you may write."
+        ) from error

@@ -1,0 +1,9 @@
+"""What a ledger says when it is asked to contradict itself."""
+
+from __future__ import annotations
+
+from trio_ingest import IngestError
+
+
+class LedgerError(IngestError):
+    """A document cannot go from the state that it has to the one that it was given."""
