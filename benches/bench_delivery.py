@@ -1,11 +1,14 @@
 """What delivering into SQLite costs, as a multiple of a bare loop that writes the same rows.
 
 Theory: the bare loop is what one would write by hand: it reads a JSON Lines file, makes the
-row of each line, and upserts a thousand rows in each transaction, into the same table with
-the same settings. It has no events, finds no bad line, keeps no checkpoint and cannot go on
-after a crash. The delivery does all of that. Both commit as often; the file is in the page
-cache. CPU time of the process with its threads, and wall time beside it, since the delivery
-has SQLite in another thread. The budget is 1.2 times, for both.
+row of each line, and upserts a thousand rows in each transaction, into the same table. It
+has no events, finds no bad line, keeps no checkpoint and cannot go on after a crash. The
+delivery does all of that. Both commit as often; the file is in the page cache. CPU time of
+the process with its threads, and wall time beside it: throughput is the latter. The budget
+is 1.2 times.
+
+The sink gains on the loop by the size of its pages, which a loop can have too: a second loop
+does, so that the table shows what is left of it.
 
     python benches/bench_delivery.py [--quick] [--corpus FILE]
 
@@ -24,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -33,8 +37,7 @@ from job import record_of, table, versions
 from trio_ingest import IngestionPipeline
 from trio_ingest.adapters import JsonLinesAdapter
 from trio_ingest.delivery import deliver, resume_point
-from trio_ingest.sinks import SqliteSink
-from trio_ingest.sinks.jsonl import JsonLinesSink
+from trio_ingest.sinks import JsonLinesSink, SqliteSink
 
 BATCH = 1000
 
@@ -51,8 +54,11 @@ ON CONFLICT (doc_id) DO UPDATE SET source = excluded.source, content = excluded.
 """
 
 
-def bare_loop(source: Path, target: Path) -> None:
+def bare_loop(source: Path, target: Path, *, large_pages: bool = False) -> None:
     with closing(sqlite3.connect(target, isolation_level=None)) as database:
+        if large_pages:
+            database.execute("PRAGMA page_size = 16384")
+            database.execute("PRAGMA cache_size = -16384")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(CREATE)
         rows: list[tuple[str, ...]] = []
@@ -104,6 +110,7 @@ async def deliver_into(source: Path, target: Path, kind: Literal["sqlite", "json
 
 CASES: dict[str, Callable[[Path, Path], None]] = {
     "bare loop into SQLite": bare_loop,
+    "the loop, with pages of 16 KiB": partial(bare_loop, large_pages=True),
     "**deliver, SQLite sink**": lambda source, target: delivery(source, target, "sqlite"),
     "bare loop into JSON Lines": bare_lines,
     "deliver, JSON Lines sink": lambda source, target: delivery(source, target, "jsonl"),

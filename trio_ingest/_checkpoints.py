@@ -171,7 +171,10 @@ class Checkpoint:
             if type(version) is not int or version < 1:
                 raise ValueError(f"version is {shortened(version)}")
             if version <= CHECKPOINT_VERSION:
-                return cls(tuple(_position(item) for item in data["positions"]), version)
+                positions = tuple(_position(item) for item in data["positions"])
+                if len({(p.source, p.parameters) for p in positions}) != len(positions):
+                    raise ValueError("two positions of one adapter run")
+                return cls(positions, version)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"This is not a checkpoint of trio_ingest, or it is damaged ({error!r}): "

@@ -355,6 +355,7 @@ def test_newer_version_is_refused_by_name(version: int) -> None:
 
 
 DAMAGED: list[Any] = [None, [], "text", 5, {}, {"version": 1}, {"version": 1, "positions": 5}]
+DAMAGED += [GOOD | {"positions": GOOD["positions"] * 2}]
 DAMAGED += [GOOD | {"version": version} for version in (None, "1", 0, -1, True, 1.5)]
 DAMAGED += [GOOD | {"positions": [wrong]} for wrong in (None, {}, [], "x")]
 DAMAGED += [

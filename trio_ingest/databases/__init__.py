@@ -2,11 +2,12 @@
 
 ``_owner`` is a thread that owns what may be touched from one thread only, ``_sqlite`` a
 SQLite file behind such a thread, ``_lock`` keeps a second run away, ``_replace`` replaces
-a small file in one step.
+a small file in one step, ``checkpoint_table`` is where a database keeps its checkpoints.
 """
 
 from __future__ import annotations
 
+from . import checkpoint_table
 from ._lock import FileLock
 from ._owner import OwnerThread
 from ._paths import shortened
@@ -17,6 +18,7 @@ __all__ = [
     "FileLock",
     "OwnerThread",
     "SqliteDatabase",
+    "checkpoint_table",
     "replace_file",
     "shortened",
     "sync_folder",

@@ -71,8 +71,8 @@ async def deliver(
             only keeps what others have (a checkpoint store, a ledger) comes last.
         batch_size: ends (documents, failed and skipped ones) in a batch. A batch ends
             earlier when its documents have some eight million characters.
-        max_wait_seconds: how long a batch may take to come together; looked at with each
-            progress event, which comes at least once a second, and counted from the first.
+        max_wait_seconds: how long a batch may take to come together, from its first end;
+            looked at with each progress event, which comes about once a second.
         on_event: called with each event before anything else is done with it.
         on_commit: called when a batch is in all sinks.
         on_rejection: called with the name of a sink and what it did not take.
@@ -109,24 +109,26 @@ async def deliver(
 class _Patience:
     """Says when what is pending has waited long enough.
 
-    Time is looked at with progress events alone: a document that came just before one
-    waits at most until the next.
+    The clock is read when the first of it comes, and then at each progress event: reading
+    it at every event would cost as much as taking the event.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._until: float | None = None
+        self._until = math.inf
 
-    def is_over(self, something_waits: bool) -> bool:  # noqa: FBT001 -- a fact
-        if not something_waits:
-            return False
-        now = anyio.current_time()
-        if self._until is None:
-            self._until = now + self._seconds
-        return now >= self._until
+    def begin(self) -> None:
+        """The first has come, unless it was here before."""
+        if self._until == math.inf:
+            self._until = anyio.current_time() + self._seconds
+
+    def is_over(self) -> bool:
+        """Whether the first has waited long enough."""
+        return self._until < math.inf and anyio.current_time() >= self._until
 
     def restart(self) -> None:
-        self._until = None
+        """Nothing waits any more."""
+        self._until = math.inf
 
 
 class _Delivery:
@@ -159,20 +161,23 @@ class _Delivery:
             what the stream failed with; what came before that is good.
         """
         pending, on_event = self._pending, self._on_event
+        is_waiting = False
         try:
             async for event in events:
                 if was_begun:
                     self._check_first(events, event)
                     was_begun = False
-                if pending.is_full or (
-                    type(event) is BatchProgress and clock.is_over(bool(pending))
-                ):
+                if pending.is_full or (type(event) is BatchProgress and clock.is_over()):
                     # Everything before the event in hand is acknowledged, and no more.
                     await self._commit(events.checkpoint())
                     clock.restart()
+                    is_waiting = False
                 if on_event is not None:
                     on_event(event)
                 pending.take(event)
+                if not is_waiting and pending:
+                    is_waiting = True
+                    clock.begin()
         except (StreamBusyError, StreamClosedError):
             # Somebody else has had events of this stream, so nothing may be claimed.
             raise

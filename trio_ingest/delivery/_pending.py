@@ -41,6 +41,7 @@ class Pending:
         "_failed",
         "_params",
         "_skipped",
+        "is_full",
     )
 
     def __init__(self, batch_size: int) -> None:
@@ -52,14 +53,11 @@ class Pending:
         self._failed: list[tuple[DocumentFailed, _Params | None]] = []
         self._skipped: list[tuple[DocumentSkipped, _Params | None]] = []
         self._characters = 0
+        # Whether it is time for a commit; asked at every event.
+        self.is_full = False
 
     def __len__(self) -> int:
         return len(self._completed) + len(self._failed) + len(self._skipped)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it is time for a commit."""
-        return len(self) >= self._batch_size or self._characters >= MOST_CHARACTERS
 
     def take(self, event: PipelineEvent) -> None:
         """Keep what the event says of a record's end; other events say nothing here."""
@@ -68,21 +66,36 @@ class Pending:
             self._params[event.adapter] = event.parameters  # type: ignore[attr-defined]
         elif kind is DocumentCompleted:
             document = event.document  # type: ignore[attr-defined]
-            self._characters += _size_of(document.content) + _size_of(document.raw)
+            content, raw = document.content, document.raw
             self._completed.append(event)  # type: ignore[arg-type]
+            # Both are text as a rule, which needs no further call.
+            self._characters += len(content) if type(content) is str else 0
+            self._characters += len(raw) if type(raw) is str else _size_of(raw)
+            others = len(self._failed) + len(self._skipped)
+            if (
+                len(self._completed) + others >= self._batch_size
+                or self._characters >= MOST_CHARACTERS
+            ):
+                self.is_full = True
         elif kind is DocumentFailed:
-            self._characters += _size_of(event.raw)  # type: ignore[attr-defined]
             params = self._params.get(event.adapter)  # type: ignore[attr-defined]
             self._failed.append((event, params))  # type: ignore[arg-type]
+            self._grow(_size_of(event.raw))  # type: ignore[attr-defined]
         elif kind is DocumentSkipped:
             params = self._params.get(event.adapter)  # type: ignore[attr-defined]
             self._skipped.append((event, params))  # type: ignore[arg-type]
+            self._grow(0)
         elif not isinstance(event, PipelineEvent):
             raise SetupError(
                 f"The stream gives {type(event).__name__} objects instead of events, so "
                 f"nothing of it could be delivered. Give deliver a stream without "
                 f"event_transformer."
             )
+
+    def _grow(self, characters: int) -> None:
+        self._characters += characters
+        if len(self) >= self._batch_size or self._characters >= MOST_CHARACTERS:
+            self.is_full = True
 
     def without(self, stored: Checkpoint, now: Checkpoint) -> Pending:
         """A copy that lacks what ``stored`` covers, where record numbers tell.
@@ -141,6 +154,7 @@ class Pending:
         """It was committed."""
         self._completed, self._failed, self._skipped = [], [], []
         self._characters = 0
+        self.is_full = False
 
 
 def _position(checkpoint: Checkpoint, adapter: str, params: _Params | None) -> Position | None:
@@ -154,7 +168,7 @@ def _position(checkpoint: Checkpoint, adapter: str, params: _Params | None) -> P
 
 def _size_of(value: object) -> int:
     """How long a text is, or the texts that a record is made of; 0 for anything else."""
-    if type(value) is str or type(value) is bytes:
+    if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, tuple):
         return sum(len(part) for part in value if isinstance(part, str | bytes))

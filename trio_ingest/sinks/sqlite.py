@@ -201,7 +201,7 @@ class SqliteSink:
         return rejections
 
 
-def _check(duplicates: object, job: object, busy_timeout_seconds: object) -> None:
+def _check(duplicates: object, job: object, busy_timeout_seconds: float) -> None:
     if duplicates not in get_args(Duplicates):
         raise SetupError(
             f"duplicates must be 'replace', 'keep', 'fail' or 'allow'; got {duplicates!r:.80}."
@@ -210,9 +210,8 @@ def _check(duplicates: object, job: object, busy_timeout_seconds: object) -> Non
         raise SetupError(
             f"job must be a text of at least one printable character; got {job!r:.80}."
         )
-    if type(busy_timeout_seconds) not in (int, float) or not (
-        0 <= busy_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS  # type: ignore[operator]
-    ):
+    kind = type(busy_timeout_seconds)
+    if kind not in (int, float) or not 0 <= busy_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS:
         raise SetupError(
             f"busy_timeout_seconds must be a number between 0 and "
             f"{_LONGEST_TIMEOUT_SECONDS:,}; got {busy_timeout_seconds!r:.80}."

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from trio_ingest import SetupError
 from trio_ingest.databases import FileLock, SqliteDatabase, shortened, transaction
-from trio_ingest.databases import _checkpoint_table as table
+from trio_ingest.databases import checkpoint_table as table
 from trio_ingest.delivery import Delivered
 
 from ._taking import take

@@ -79,6 +79,11 @@ def revision(connection: sqlite3.Connection, job: str) -> int:
     return row[0] if row is not None and type(row[0]) is int else NO_REVISION
 
 
+def exists(connection: sqlite3.Connection, job: str) -> bool:
+    """Whether there is a row of the job, readable or not."""
+    return connection.execute(_REVISION, (job,)).fetchone() is not None
+
+
 def read(connection: sqlite3.Connection, job: str) -> tuple[int, Delivered] | None:
     """The revision of the job's checkpoint and what it says, or None where there is none.
 
@@ -135,9 +140,10 @@ def move(connection: sqlite3.Connection, job: str, seen: int, delivered: Deliver
     }
     if connection.execute(_BEGIN if first else _MOVE, values).rowcount != 1:
         raise SinkError(
-            f"Another run has moved the checkpoint of job {job!r:.80} in "
-            f"{_file_of(connection)} since this one began, so this one cannot go on. Nothing "
-            f"of its last batch was committed. Let one run at a time work on a job."
+            f"Another run is writing the job {job!r:.80} into {_file_of(connection)}: its "
+            f"checkpoint has moved since this run looked at it, so nothing of this batch was "
+            f"committed. Let that run end and resume from what it leaves, or give this run "
+            f"another job."
         )
     return new
 
