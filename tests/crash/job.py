@@ -3,7 +3,7 @@
 As a program it runs the job once, from wherever its sinks say, and reports progress on
 standard output while it does:
 
-    python tests/crash/job.py SOURCE SINK... [--workers N] [--batch-size N]
+    python -m tests.crash.job PATH SINK... [--workers N] [--batch-size N] [--source NAME]
 """
 
 from __future__ import annotations
@@ -51,11 +51,16 @@ def sink_of(spelling: str) -> Any:
 
 
 async def run(
-    source: str, spellings: Sequence[str], *, workers: int = 1, batch_size: int = 20
+    path: str,
+    spellings: Sequence[str],
+    *,
+    workers: int = 1,
+    batch_size: int = 20,
+    source: str = "lines",
 ) -> DeliveryReport:
     """The job, from wherever its sinks say."""
     sinks = [sink_of(spelling) for spelling in spellings]
-    pipeline = IngestionPipeline(JsonLinesAdapter(source, source="lines"), workers=workers)
+    pipeline = IngestionPipeline(JsonLinesAdapter(path, source=source), workers=workers)
     async with AsyncExitStack() as stack:
         for sink in sinks:
             await stack.enter_async_context(sink)
@@ -110,13 +115,21 @@ def delivered(spelling: str) -> Delivered | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("source")
+    parser.add_argument("path")
     parser.add_argument("sinks", nargs="+")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=20)
+    parser.add_argument("--source", default="lines")
     words = parser.parse_args()
-    options = {"workers": words.workers, "batch_size": words.batch_size}
-    trio.run(lambda: run(words.source, words.sinks, **options))
+    trio.run(
+        lambda: run(
+            words.path,
+            words.sinks,
+            workers=words.workers,
+            batch_size=words.batch_size,
+            source=words.source,
+        )
+    )
     return 0
 
 

@@ -108,7 +108,7 @@ BAD_DOCUMENTS: list[tuple[str, Document, str]] = [
     ("metadata without a JSON form", document("x", metadata={"a": {1}}), "type set has none"),
     ("metadata that is infinite", document("x", metadata={"a": 1e999}), "no JSON form"),
     ("metadata with such a key", document("x", metadata={(1, 2): 1}), "no JSON form"),
-    ("metadata that holds itself", document("x", metadata=endless()), "no JSON form"),
+    ("metadata that holds itself", document("x", metadata=endless()), "holds itself"),
     ("metadata that fails", document("x", metadata=Hostile()), "no JSON form: Sulk"),
     ("raw without a JSON form", document("x", raw=object()), "type object has none"),
     ("raw of other bytes", document("x", raw=b"\xff"), "keep_raw=False leaves raw out"),

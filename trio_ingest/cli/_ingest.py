@@ -34,8 +34,8 @@ from ._report import Report
 
 Beginning: TypeAlias = Literal["resume", "restart"]
 
-# The sinks make batches of this size, so more progress would have nothing to tell.
-_PROGRESS_DOCUMENTS: Final = 1000
+# As many as make a batch: more progress would have nothing to tell.
+_PROGRESS_DOCUMENTS: Final = 500
 
 
 class ExitStatus(enum.IntEnum):

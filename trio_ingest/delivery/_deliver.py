@@ -26,9 +26,10 @@ from ._pending import Pending
 from ._sink import Rejection, Sink
 from ._totals import Totals
 
-# A transaction for each thousand documents: with fewer, its fixed cost shows in the
-# total; with more, a crash makes more to do again and nothing gets faster.
-DEFAULT_BATCH_SIZE: Final = 1000
+# With fewer, the fixed cost of a commit shows in the total. With more, a crash makes more to
+# do again; and what waits for the commit has grown old by the garbage collector's measure,
+# and is gone through again and again.
+DEFAULT_BATCH_SIZE: Final = 500
 
 # With less, a slow source pays for a transaction for each few documents; with more, its
 # documents arrive late and a crash loses more of them.

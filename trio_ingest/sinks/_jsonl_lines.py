@@ -11,6 +11,8 @@ import attrs
 from trio_ingest import Document
 from trio_ingest.delivery import Batch, Rejection
 
+from ._json import encode_with
+
 
 def _plain(value: Any) -> Any:
     # The encoder knows dict alone; a Mapping of another kind is as good.
@@ -20,6 +22,7 @@ def _plain(value: Any) -> Any:
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
+_encode: Final = encode_with(_ENCODER)
 _LETTERS: Final = json.JSONEncoder(ensure_ascii=False)
 
 
@@ -70,19 +73,21 @@ def line_of(document: Document, *, keep_raw: bool) -> bytes:
     Raises:
         Exception: it has none.
     """
-    for name in ("doc_id", "source", "content"):
-        if not isinstance(getattr(document, name), str):
-            raise _NotTextError(name)
-    fields: dict[str, Any] = {
-        "doc_id": document.doc_id,
-        "source": document.source,
-        "content": document.content,
-    }
+    texts: tuple[Any, Any, Any] = (document.doc_id, document.source, document.content)
+    doc_id, source, content = texts
+    if not (isinstance(doc_id, str) and isinstance(source, str) and isinstance(content, str)):
+        raise _NotTextError(_not_text(document))
+    fields: dict[str, Any] = {"doc_id": doc_id, "source": source, "content": content}
     if keep_raw:
         raw = document.raw
         fields["raw"] = raw.decode() if isinstance(raw, bytes | bytearray) else raw
     fields["metadata"] = document.metadata
-    return _ENCODER.encode(fields).encode() + b"\n"
+    return f"{_encode(fields)}\n".encode()
+
+
+def _not_text(document: Document) -> str:
+    names = ("doc_id", "source", "content")
+    return next(name for name in names if not isinstance(getattr(document, name), str))
 
 
 class _NotTextError(Exception):

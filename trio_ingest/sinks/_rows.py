@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import json.encoder
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from trio_ingest import Document
+
+from ._json import encode_with
 
 Value: TypeAlias = str | bytes | int | float | None
 Row: TypeAlias = tuple[str, str, str, Value, str]
@@ -123,23 +124,7 @@ def _any_mapping(value: Any) -> Any:
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_any_mapping)
 
 
-def _encoder() -> Callable[[Any], str]:
-    """What ``_JSON.encode`` does, with CPython's own encoder made once.
-
-    ``encode`` makes it anew for each value, which costs as much as the value.
-    """
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        return _JSON.encode
-    text = json.encoder.encode_basestring
-    separators = _JSON.key_separator, _JSON.item_separator
-    # No memory of what it is inside of: that would be kept after a failure. Whatever
-    # contains itself is nested too deeply.
-    pieces = make(None, _JSON.default, text, None, *separators, False, False, False)  # noqa: FBT003 -- it takes no names
-    return lambda value: "".join(pieces(value, 0))
-
-
-_encode: Final = _encoder()
+_encode: Final = encode_with(_JSON)
 
 
 def _without_json(name: str, error: Exception) -> str:

@@ -149,7 +149,7 @@ class SqliteSink:
                 stays; once the cause is gone, the same batch can be written again.
 
         Cancelled here, the batch has been committed whole or not begun, so nothing is
-        lost: a resumed run begins where the checkpoint says. A thousand documents in a
+        lost: a resumed run begins where the checkpoint says. Some hundred documents in a
         batch make its cost small beside SQLite's own.
 
         Memory: O(the batch).
