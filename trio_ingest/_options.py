@@ -13,6 +13,7 @@ import attrs
 
 from ._checkpoints import Checkpoint
 from ._errors import SetupError, shortened
+from ._events import PipelineEvent
 
 # Each unit of these is one object waiting in memory, so a larger number only
 # moves the point at which a slow consumer stops the fetch; below about 50 the
@@ -157,3 +158,28 @@ class RunOptions:
                 f"resume_from must be a Checkpoint; got {shortened(self.resume_from)}. "
                 f"Read a stored one with Checkpoint.from_dict(...)."
             )
+
+
+@attrs.frozen(eq=False)
+class Shaping:
+    """What the caller wants to see of the events; touches no bookkeeping."""
+
+    event_filter: Callable[[PipelineEvent], bool] | None
+    event_transformer: Callable[[PipelineEvent], Any] | None
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("event_filter", "event_transformer"):
+            given = getattr(self, name)
+            if given is not None and (
+                not callable(given) or inspect.iscoroutinefunction(given)
+            ):
+                raise SetupError(
+                    f"{name} must be a plain function of one event, which nobody has to "
+                    f"await; got {shortened(given)}."
+                )
+
+    def passes(self, event: PipelineEvent) -> bool:
+        return self.event_filter is None or self.event_filter(event)
+
+    def shaped(self, event: PipelineEvent) -> Any:
+        return event if self.event_transformer is None else self.event_transformer(event)

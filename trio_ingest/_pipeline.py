@@ -11,7 +11,7 @@ from ._checkpoints import Checkpoint
 from ._errors import SetupError, add_note
 from ._events import PipelineEvent
 from ._legacy import run_eagerly, warn_once
-from ._options import Policy, RetryPolicy, RunOptions, _new_pipeline_id
+from ._options import Policy, RetryPolicy, RunOptions, Shaping, _new_pipeline_id
 from ._results import (
     Collector,
     DocumentStream,
@@ -21,7 +21,7 @@ from ._results import (
 )
 from ._runtime import TRIO, Runtime
 from ._setup import RunSetup
-from ._stream import EventStream, Shaping, refuse_other_host
+from ._stream import EventStream, refuse_other_host
 
 Shown = TypeVar("Shown")
 

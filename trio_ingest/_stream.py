@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -12,9 +11,10 @@ import attrs
 from ._channel import busy
 from ._checkpoints import Checkpoint
 from ._engine import Engine
-from ._errors import SetupError, StreamClosedError, add_note, described, shortened
+from ._errors import SetupError, StreamClosedError, add_note, described
 from ._events import PipelineEvent
 from ._inline import Inline
+from ._options import Shaping
 from ._run import Run
 from ._runtime import Runtime, ki_protected
 from ._setup import RunSetup, failure_of
@@ -51,29 +51,6 @@ class StreamStatistics:
     parse_seconds: float
     consumer_seconds: float
     throttle_seconds: float
-
-
-@attrs.frozen(eq=False)
-class Shaping:
-    """What the caller wants to see of the events; touches no bookkeeping."""
-
-    event_filter: Callable[[PipelineEvent], bool] | None
-    event_transformer: Callable[[PipelineEvent], Any] | None
-
-    def __attrs_post_init__(self) -> None:
-        for name in ("event_filter", "event_transformer"):
-            given = getattr(self, name)
-            if given is not None and (not callable(given) or iscoroutinefunction(given)):
-                raise SetupError(
-                    f"{name} must be a plain function of one event, which nobody has to "
-                    f"await; got {shortened(given)}."
-                )
-
-    def passes(self, event: PipelineEvent) -> bool:
-        return self.event_filter is None or self.event_filter(event)
-
-    def shaped(self, event: PipelineEvent) -> Any:
-        return event if self.event_transformer is None else self.event_transformer(event)
 
 
 class EventStream(Generic[Shown_co]):
@@ -115,6 +92,18 @@ class EventStream(Generic[Shown_co]):
     def was_begun(self) -> bool:
         """Whether it has been entered, iterated or closed."""
         return self._engine is not None or self._inline is not None or self._closed
+
+    @property
+    def was_iterated(self) -> bool:
+        """Whether an event has been taken from it."""
+        if self._engine is not None:
+            return self._engine.run.sequence > len(self._engine.channel.queue)
+        return self._inline is not None and self._inline.run.sequence > 0
+
+    @property
+    def shows_everything(self) -> bool:
+        """Whether neither a filter nor a transformer shapes what is seen."""
+        return self._shaping is None
 
     # -- the async with form -------------------------------------------------------
 

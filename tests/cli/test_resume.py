@@ -218,6 +218,7 @@ def test_a_checkpoint_that_cannot_be_read_is_refused(
         ((*SINKS["jsonl"], "--full-text"), "are for sqlite sinks"),
         ((*SINKS["sqlite"], "--max-record-bytes=0"), "--max-record-bytes"),
         ((*SINKS["sqlite"], "--job", ""), "job"),
+        ((*SINKS["sqlite"], "--resume", "--restart"), "give one of them"),
     ],
 )
 def test_sinks_that_cannot_work_are_explained(

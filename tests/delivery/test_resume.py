@@ -158,7 +158,7 @@ def test_empty_job_of_another_pipeline_is_refused_too() -> None:
 
 def test_sink_that_remembers_nothing_may_begin_anywhere() -> None:
     old, forgetful = stopped(), Forgetful()
-    report = run(deliver_case, CASE, old, forgetful)
+    report = run(deliver_case, CASE, forgetful, old)
     assert report.checkpoint.finished
     assert forgetful.rows == old.rows[2:]
     assert report.totals["forgetful"] == Totals(completed=4)

@@ -291,7 +291,7 @@ async def test_a_run_that_another_one_has_overtaken_can_move_nothing(
     async with SqliteCheckpointStore(path) as sleeping:
         await sleeping.save(checkpoint_at(1))
         # On another machine, say, where the lock does not reach.
-        (tmp_path / "kept.db.lock").unlink()
+        (tmp_path / "kept.db.checkpoint.lock").unlink()
         async with SqliteCheckpointStore(path) as other:
             if forgotten:
                 await other.forget()
@@ -308,7 +308,7 @@ async def test_a_run_that_another_one_has_overtaken_can_move_nothing(
 async def test_of_two_runs_that_begin_one_job_only_one_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "kept.db"
     async with SqliteCheckpointStore(path) as first:
-        (tmp_path / "kept.db.lock").unlink()
+        (tmp_path / "kept.db.checkpoint.lock").unlink()
         async with SqliteCheckpointStore(path) as second:
             await second.save(checkpoint_at(1))
             with pytest.raises(SinkError, match="Another run is writing the job"):

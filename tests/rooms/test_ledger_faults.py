@@ -282,6 +282,6 @@ async def test_no_thread_and_no_log_is_left_however_the_block_ends(
                 await trio.sleep_forever()
             raise end
     assert owner_threads() == []
-    assert sorted(contents_of(tmp_path)) == ["ledger.db", "ledger.db.lock"]
+    assert sorted(contents_of(tmp_path)) == ["ledger.db", "ledger.db.ledger.lock"]
     async with SqliteLedger(path) as ledger:
         assert "a" in ledger

@@ -7,7 +7,18 @@ serve Trio and asyncio alike.
 
 from __future__ import annotations
 
+from ._files_read import FileRecord
 from .errors import BadFileError, BadLineError
+from .files import BadDocumentError, FilesAdapter, FileSkipped
 from .jsonl import JsonLinesAdapter, LineRecord
 
-__all__ = ["BadFileError", "BadLineError", "JsonLinesAdapter", "LineRecord"]
+__all__ = [
+    "BadDocumentError",
+    "BadFileError",
+    "BadLineError",
+    "FileRecord",
+    "FileSkipped",
+    "FilesAdapter",
+    "JsonLinesAdapter",
+    "LineRecord",
+]

@@ -97,14 +97,12 @@ def command() -> None:
 )
 @click.option(
     "--resume",
-    "beginning",
-    flag_value="resume",
+    is_flag=True,
     help="Go on where the last run of this job stopped.",
 )
 @click.option(
     "--restart",
-    "beginning",
-    flag_value="restart",
+    is_flag=True,
     help="Drop the checkpoint of the last run, and begin again.",
 )
 @click.option(
@@ -159,7 +157,8 @@ def run(  # noqa: PLR0913 -- an argument for each option
     *,
     source: End,
     sinks: tuple[End, ...],
-    beginning: Beginning | None,
+    resume: bool,
+    restart: bool,
     job: str | None,
     duplicates: Duplicates | None,
     full_text: bool,
@@ -185,6 +184,11 @@ def run(  # noqa: PLR0913 -- an argument for each option
     same job; 130 interrupted.
     """
     check_apart(source, sinks)
+    if resume and restart:
+        raise click.UsageError(
+            "--resume goes on and --restart begins again; give one of them."
+        )
+    beginning: Beginning | None = "resume" if resume else "restart" if restart else None
     return run_job(
         Job(
             adapter=adapter_for(source, id_field, content_field, max_record_bytes),

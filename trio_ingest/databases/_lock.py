@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import weakref
 from contextlib import suppress
 from typing import Final
 
@@ -25,11 +26,18 @@ if sys.platform == "win32":
         finally:
             os.lseek(descriptor, 0, os.SEEK_SET)
 
+    def _give(descriptor: int) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
     def _take(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _give(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 _HELD: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
@@ -75,6 +83,7 @@ class FileLock:
                 f"give another path."
             ) from error
         self._descriptor = descriptor
+        _held.add(self)
         with suppress(OSError):
             # For the message alone: the lock is good without it.
             os.ftruncate(descriptor, 0)
@@ -83,5 +92,32 @@ class FileLock:
     def release(self) -> None:
         """Give it back; nothing happens when it was not taken."""
         descriptor, self._descriptor = self._descriptor, None
+        _held.discard(self)
+        if descriptor is not None:
+            with suppress(OSError):
+                # A process that was forked meanwhile has it open too.
+                _give(descriptor)
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        # A Ctrl-C while it was being taken must not keep it for ever.
+        with suppress(Exception):
+            self.release()
+
+    def close_in_child(self) -> None:
+        """What a forked process does: the lock is its parent's, who must not die with it."""
+        descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+_held: weakref.WeakSet[FileLock] = weakref.WeakSet()
+
+
+def _close_all_in_child() -> None:
+    for lock in list(_held):
+        lock.close_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_all_in_child)

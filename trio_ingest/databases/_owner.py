@@ -8,14 +8,20 @@ nothing beside a batch, and it needs no event loop of its own to wake.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import anyio.to_thread
 
 Answer = TypeVar("Answer")
+
+
+# Closing waits for the call under way. When that hangs (a disk that is gone), the thread is
+# left to itself after so long, with a warning, rather than the program with it.
+CLOSING_SECONDS: Final = 60.0
 
 
 class OwnerThread:
@@ -26,23 +32,42 @@ class OwnerThread:
     """
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        # Of its own: whoever else has used up the event loop's threads must not keep this
+        # one from being called, let alone from being closed.
+        self._callers: anyio.CapacityLimiter | None = None
 
     async def call(self, function: Callable[[], Answer]) -> Answer:
         """What ``function`` returns or raises in the owner thread.
 
-        Cancelled before it began, it does not begin; cancelled later, it is
-        waited for, so that nobody meets it half done.
+        Cancelled before it began, it does not begin; cancelled later, it is waited for, so
+        that nobody meets it half done. (A native cancellation of asyncio's is not held up:
+        there the call goes on, and ``aclose`` waits for it.)
         """
-        return await anyio.to_thread.run_sync(lambda: self._pool.submit(function).result())
+        if self._callers is None:
+            self._callers = anyio.CapacityLimiter(1)
+        return await anyio.to_thread.run_sync(
+            lambda: self._pool.submit(function).result(), limiter=self._callers
+        )
 
     async def aclose(self, last: Callable[[], object]) -> None:
-        """Run ``last`` in the owner thread, then end the thread; never cut short.
+        """Run ``last`` in the owner thread, then end the thread; not cut short.
 
-        It waits for the call under way, if there is one, and for nothing else.
+        It waits for the call under way, if there is one, and for nothing else; and at most
+        a minute, with a ``RuntimeWarning`` then.
         """
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._end, last)
+        with anyio.move_on_after(CLOSING_SECONDS, shield=True) as scope:
+            await anyio.to_thread.run_sync(
+                self._end, last, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+            )
+        if scope.cancelled_caught:
+            warnings.warn(
+                f"The thread {self._name!r} has not come back in {CLOSING_SECONDS:g} seconds "
+                f"and is left to itself.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _end(self, last: Callable[[], object]) -> None:
         try:

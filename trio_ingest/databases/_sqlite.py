@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
-
-import anyio
 
 from trio_ingest import SetupError
 from trio_ingest.delivery import SinkError
@@ -39,10 +37,6 @@ _CACHE_KIBIBYTES: Final = 16 * 1024
 
 _WHAT_STAYS: Final = "What was committed before stays, and the job can be resumed."
 
-# No wait of ours is without end, but a thread cannot be cut short: past this the
-# close goes on until the write under way is over.
-_CLOSING_SECONDS: Final = 60.0
-
 
 class SqliteDatabase:
     """A SQLite file in WAL mode, behind one thread.
@@ -52,6 +46,7 @@ class SqliteDatabase:
         prepare: called once with the connection, in the thread, inside a transaction that
             it may write in; what it raises is raised by ``open``.
         inspect: called before anything is changed, likewise.
+        closed: called in the thread when the connection has been closed.
         busy_timeout_seconds: how long to wait for another program's lock.
 
     Memory: 16 MiB of pages at most, besides what is read and written.
@@ -63,11 +58,14 @@ class SqliteDatabase:
         prepare: Callable[[sqlite3.Connection], object],
         *,
         inspect: Callable[[sqlite3.Connection], object] | None = None,
+        closed: Callable[[], object] | None = None,
         busy_timeout_seconds: float = 5.0,
     ) -> None:
         self.path = os.fspath(path)
         self._prepare = prepare
         self._inspect = inspect
+        self._closed = closed
+        self._identity: tuple[int, int] | None = None
         self._busy_timeout_seconds = busy_timeout_seconds
         self._owner: OwnerThread | None = None
         self._connection: sqlite3.Connection | None = None
@@ -95,16 +93,14 @@ class SqliteDatabase:
         try:
             await self._owner.call(self._open)
         except BaseException:
-            with anyio.move_on_after(_CLOSING_SECONDS, shield=True):
-                await self.close()
+            await self.close()  # noqa: ASYNC102 -- it shields itself, with a limit
             raise
 
     async def close(self) -> None:  # noqa: ASYNC910 -- nothing to close, nothing to wait for
         """Close it: a write under way has been committed or rolled back by then."""
         owner, self._owner = self._owner, None
         if owner is not None:
-            with anyio.move_on_after(_CLOSING_SECONDS, shield=True):
-                await owner.aclose(self._disconnect)
+            await owner.aclose(self._disconnect)
 
     async def run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """What ``work`` returns when called with the connection, in the thread.
@@ -133,11 +129,21 @@ class SqliteDatabase:
                 self._inspect(self._connection)
             self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            # Not left to what this SQLite was built with: whoever comes after it in a
+            # delivery counts on it that what was committed is on the disk.
+            self._connection.execute("PRAGMA synchronous = FULL")
+            [(mode,)] = self._connection.execute("PRAGMA journal_mode = WAL")
+            if mode != "wal":
+                raise SetupError(
+                    f"{shortened(self.path)} cannot be used in WAL mode, which lets others "
+                    f"read while a run writes; SQLite stays in the mode {mode!r}. Put it on "
+                    f"a local disk: file systems of a network have no shared memory."
+                )
             # A transaction, so that a file that cannot be written says so now and
             # not after the first batch.
             with transaction(self._connection):
                 self._prepare(self._connection)
+            self._identity = self._file()
         except sqlite3.Error as error:
             raise self._explained(error, "opened") from error
 
@@ -156,11 +162,29 @@ class SqliteDatabase:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        try:
+            if connection is not None:
+                connection.close()
+        finally:
+            if self._closed is not None:
+                self._closed()
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - as it was given
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _guarded(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
         assert self._connection is not None
+        if self._file() != self._identity:
+            # SQLite would go on writing into what nobody can open any more.
+            raise SinkError(
+                f"{shortened(self.path)} was deleted or replaced while it was in use, so "
+                f"what is written would be lost. Leave it in its place, and begin the job "
+                f"again if the file is gone."
+            )
         try:
             return work(self._connection)
         except sqlite3.Error as error:
@@ -211,5 +235,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         # SQLite has rolled back by itself after some failures, a full disk among them.
         if connection.in_transaction:
-            connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
         raise

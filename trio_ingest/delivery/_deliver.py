@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Final, get_args
 
 import anyio
 import attrs
@@ -23,7 +23,7 @@ from trio_ingest import (
 
 from ._leg import Leg
 from ._pending import Pending
-from ._sink import Rejection, Sink
+from ._sink import Guarantee, Rejection, Remembers, Sink
 from ._totals import Totals
 
 # With fewer, the fixed cost of a commit shows in the total. With more, a crash makes more to
@@ -99,11 +99,10 @@ async def deliver(
     for leg in legs:
         await leg.begin(events.resumed_from)
     delivery = _Delivery(legs, Pending(batch_size), on_event, on_commit, on_rejection)
-    was_begun = events.was_begun
     async with AsyncExitStack() as stack:
-        if not was_begun:
+        if not events.was_begun:
             await stack.enter_async_context(events)
-        death = await delivery.take_all(events, _Patience(max_wait_seconds), was_begun)
+        death = await delivery.take_all(events, _Patience(max_wait_seconds))
         return await delivery.finish(events.checkpoint(), death)
 
 
@@ -151,10 +150,7 @@ class _Delivery:
         self._has_failed = False
 
     async def take_all(
-        self,
-        events: EventStream[PipelineEvent],
-        clock: _Patience,
-        was_begun: bool,  # noqa: FBT001 -- a fact
+        self, events: EventStream[PipelineEvent], clock: _Patience
     ) -> Exception | None:
         """Bring every event into the sinks but what the last commit is for.
 
@@ -162,35 +158,42 @@ class _Delivery:
             what the stream failed with; what came before that is good.
         """
         pending, on_event = self._pending, self._on_event
-        is_waiting = False
+        # A gap among the numbers shows that somebody else has had events of this stream.
+        counts, number = events.shows_everything, 0
+        is_waiting, passed_over = False, 0
+        death: Exception | None = None
         try:
             async for event in events:
-                if was_begun:
-                    self._check_first(events, event)
-                    was_begun = False
+                if counts:
+                    if event.sequence != number:
+                        raise _busy()
+                    number += 1
                 if pending.is_full or (type(event) is BatchProgress and clock.is_over()):
                     # Everything before the event in hand is acknowledged, and no more.
                     await self._commit(events.checkpoint())
                     clock.restart()
-                    is_waiting = False
+                    is_waiting, passed_over = False, events.statistics().skipped
                 if on_event is not None:
                     on_event(event)
                 pending.take(event)
-                if not is_waiting and pending:
+                if not is_waiting and (
+                    pending or (type(event) is BatchProgress and event.skipped != passed_over)
+                ):
+                    # Records that are passed over make no event; the checkpoint is news.
                     is_waiting = True
                     clock.begin()
         except (StreamBusyError, StreamClosedError):
-            # Somebody else has had events of this stream, so nothing may be claimed.
+            # Nothing may be claimed.
             raise
         except Exception as error:
             if self._has_failed:
                 raise
-            if was_begun:
-                self._check_first(events, None)
-            return error  # noqa: ASYNC910 -- what follows waits
-        if was_begun:
-            self._check_first(events, None)
-        return None
+            death = error
+        if counts:
+            seen = events.statistics()
+            if seen.completed + seen.failed != pending.ended and death is None:
+                raise _busy()
+        return death  # noqa: ASYNC910 -- what follows waits
 
     async def finish(self, checkpoint: Checkpoint, death: Exception | None) -> DeliveryReport:
         """Commit the rest; then raise what the stream failed with."""
@@ -204,25 +207,6 @@ class _Delivery:
             raise death
         return report
 
-    def _check_first(
-        self, events: EventStream[PipelineEvent], event: PipelineEvent | None
-    ) -> None:
-        """Refuse a stream that was begun by somebody who took documents from it.
-
-        The first event of all is number 0; a stream that shows only some of its events
-        may begin later, but not behind the end of a record.
-        """
-        if event is not None and getattr(event, "sequence", 0) == 0:
-            return
-        start = events.resumed_from or Checkpoint(())
-        if not start.covers(events.checkpoint()):
-            self._has_failed = True
-            raise SetupError(
-                "Some events of this stream were taken before the delivery began, so their "
-                "documents would be in no sink. Give deliver a stream that nobody has "
-                "iterated."
-            )
-
     async def _commit(self, checkpoint: Checkpoint) -> DeliveryReport:
         """Give every sink what is pending."""
         rejected: list[Rejection] = []
@@ -230,14 +214,14 @@ class _Delivery:
         self._has_failed = True
         for leg in self._legs:
             try:
-                rejections = await leg.commit(self._pending, checkpoint, rejected)
+                answer = await leg.commit(self._pending, checkpoint, rejected)
             except Exception as error:
                 with suppress(Exception):  # an exception that cannot be changed
                     error.add_note(self._where(leg))
                 raise
-            rejected += rejections
+            rejected += [*answer.new, *answer.again]
             if self._on_rejection is not None:
-                for rejection in rejections:
+                for rejection in answer.new:
                     self._on_rejection(leg.name, rejection)
         self._pending.clear()
         report = DeliveryReport(
@@ -255,11 +239,24 @@ class _Delivery:
         )
 
 
+def _busy() -> StreamBusyError:
+    return StreamBusyError(
+        "Another task has taken events of this stream while deliver was at it, so their "
+        "documents are in no sink; they come again when the job is resumed. Let deliver be "
+        "the only one that iterates the stream."
+    )
+
+
 def _check_stream(events: object) -> None:
     if not isinstance(events, EventStream):
         raise SetupError(
             f"deliver takes what pipeline.stream_events(...) gives, itself and not an "
             f"iterator of it; got {events!r:.80}."
+        )
+    if events.was_iterated:
+        raise SetupError(
+            "Events of this stream were taken before the delivery began, so their documents "
+            "would be in no sink. Give deliver a stream that nobody has iterated."
         )
 
 
@@ -284,6 +281,7 @@ def _check(
                 f"Two sinks are called {name!r}, so what they have could not be told apart. "
                 f"Give each a place of its own."
             )
+    _check_abilities(sinks)
     if type(batch_size) is not int or batch_size < 1:
         raise SetupError(
             f"batch_size must be a whole number of at least 1; got {batch_size!r:.80}."
@@ -299,3 +297,32 @@ def _check(
                 f"on_event, on_commit and on_rejection must be plain functions, which nobody "
                 f"has to await; got {callback!r:.80}."
             )
+
+
+def _check_abilities(sinks: Sequence[Sink]) -> None:
+    """Refuse sinks that could not be resumed, or not without a loss."""
+    keeper: str | None = None
+    for sink in sinks:
+        remembers = isinstance(sink, Remembers)
+        guarantee: object = sink.guarantee
+        if guarantee not in get_args(Guarantee):
+            raise SetupError(
+                f"The guarantee of {sink.name} must be 'at-least-once' or 'exactly-once'; got "
+                f"{guarantee!r:.80}."
+            )
+        if not remembers and (hasattr(sink, "load") or hasattr(sink, "forget")):
+            raise SetupError(
+                f"{sink.name} has one of `load` and `forget`, and a sink that keeps the "
+                f"checkpoint needs both. Add the other one."
+            )
+        if not remembers and guarantee == "exactly-once":
+            raise SetupError(
+                f"{sink.name} says exactly-once, and for that it must keep the checkpoint "
+                f"with its documents. Give it `load` and `forget`, or say at-least-once."
+            )
+        if not remembers and keeper is not None:
+            raise SetupError(
+                f"{sink.name} keeps no checkpoint and comes after {keeper}, which does: a "
+                f"crash between the two would lose a batch there. Put {sink.name} first."
+            )
+        keeper = sink.name if remembers else keeper

@@ -7,13 +7,29 @@ until the run has caught up.
 
 from __future__ import annotations
 
+import inspect
+from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from trio_ingest import Checkpoint, CheckpointError
+from trio_ingest import Checkpoint, CheckpointError, SetupError
 
 from ._pending import Pending
-from ._sink import Rejection, Remembers, Sink
-from ._totals import Delivered, Totals
+from ._sink import Batch, Rejection, Remembers, Sink
+from ._totals import Delivered, RecordKey, Totals
+from .errors import SinkError
+
+
+class Answer(NamedTuple):
+    """What a sink did not take.
+
+    Args:
+        new: of this batch.
+        again: of this batch, but rejected in an earlier run, when the sink was ahead.
+    """
+
+    new: Sequence[Rejection]
+    again: Sequence[Rejection]
 
 
 class Leg:
@@ -30,6 +46,7 @@ class Leg:
         # None until the first commit of a new job.
         self.checkpoint: Checkpoint | None = None
         self._is_ahead = False
+        self._rejected: frozenset[RecordKey] = frozenset()
 
     async def begin(  # noqa: ASYNC910 -- a sink that remembers nothing is not asked
         self, resumed_from: Checkpoint | None
@@ -50,6 +67,7 @@ class Leg:
                 )
             return  # noqa: ASYNC910 -- the same
         self.totals, self.checkpoint = stored.totals, stored.checkpoint
+        self._rejected = stored.rejected
         if resumed_from is None:
             raise CheckpointError(
                 f"{self.name} has a checkpoint of this job, {_described(stored)}. To go on "
@@ -72,7 +90,7 @@ class Leg:
 
     async def commit(
         self, pending: Pending, checkpoint: Checkpoint, rejected: Sequence[Rejection]
-    ) -> Sequence[Rejection]:
+    ) -> Answer:
         """Let the sink commit what it lacks of ``pending``, and the checkpoint.
 
         Args:
@@ -80,21 +98,47 @@ class Leg:
             checkpoint: covers exactly that and all before.
             rejected: what the sinks before this one did not take.
 
-        Returns:
-            what this one did not take.
-
         Raises:
             Exception: what the sink's ``write`` raises; then it has what it had.
         """
-        if self._is_ahead and self.checkpoint is not None:
-            pending = pending.without(self.checkpoint, checkpoint)
-            joined = self.checkpoint.join(checkpoint)
+        again: list[Rejection] = []
+        known: frozenset[RecordKey] = frozenset()
+        previous = self.checkpoint
+        if self._is_ahead and previous is not None:
+            rest = pending.without(previous, checkpoint)
+            known = self._rejected
+            if known:
+                reason = f"{self.name} rejected it in an earlier run."
+                again = pending.rejected_before(known, rest, checkpoint, reason)
+            pending, joined = rest, previous.join(checkpoint)
             self._is_ahead = joined != checkpoint
             checkpoint = joined
-        batch = pending.batch(checkpoint, self.totals, rejected)
-        rejections = tuple(await self._sink.write(batch) or ())
-        self.totals, self.checkpoint = batch.delivered(rejections).totals, checkpoint
-        return rejections
+        batch = pending.batch(checkpoint, self.totals, rejected, previous, known)
+        answer: object = self._sink.write(batch)
+        if not inspect.isawaitable(answer):
+            raise SetupError(
+                f"The write of {self.name} must be a coroutine function, `async def write`, "
+                f"and gave {answer!r:.80}."
+            )
+        rejections = tuple(await answer or ())
+        self._check(batch, rejections)
+        delivered = batch.delivered(rejections)
+        self.totals, self.checkpoint = delivered.totals, checkpoint
+        self._rejected = delivered.rejected
+        return Answer(rejections, again)
+
+    def _check(self, batch: Batch, rejections: Sequence[Rejection]) -> None:
+        if not rejections:
+            return
+        left = Counter(id(event.document) for event in batch.completed)
+        left.subtract(id(rejection.document) for rejection in rejections)
+        for rejection in rejections:
+            if left[id(rejection.document)] < 0:
+                raise SinkError(
+                    f"{self.name} rejected the document {rejection.document.doc_id!r:.80} "
+                    f"twice, or in a form that is not in its batch. Let it reject the "
+                    f"document itself, not a copy, and once."
+                )
 
     def described(self) -> str:
         """What the sink has, for a message."""

@@ -16,8 +16,8 @@ from trio_ingest import (
     SetupError,
 )
 
-from ._sink import Batch, Rejection
-from ._totals import Totals
+from ._sink import Batch, Rejection, key_of
+from ._totals import RecordKey, Totals
 
 # Long documents fill the memory before a batch of them has come together.
 MOST_CHARACTERS: Final = 8 * 1024 * 1024
@@ -38,6 +38,7 @@ class Pending:
         "_batch_size",
         "_characters",
         "_completed",
+        "_ended",
         "_failed",
         "_params",
         "_skipped",
@@ -53,8 +54,14 @@ class Pending:
         self._failed: list[tuple[DocumentFailed, _Params | None]] = []
         self._skipped: list[tuple[DocumentSkipped, _Params | None]] = []
         self._characters = 0
+        self._ended = 0
         # Whether it is time for a commit; asked at every event.
         self.is_full = False
+
+    @property
+    def ended(self) -> int:
+        """Documents completed and failed since the beginning, committed or not."""
+        return self._ended + len(self._completed) + len(self._failed)
 
     def __len__(self) -> int:
         return len(self._completed) + len(self._failed) + len(self._skipped)
@@ -85,7 +92,17 @@ class Pending:
             params = self._params.get(event.adapter)  # type: ignore[attr-defined]
             self._skipped.append((event, params))  # type: ignore[arg-type]
             self._grow(0)
-        elif not isinstance(event, PipelineEvent):
+        else:
+            self._take_other(event)
+
+    def _take_other(self, event: PipelineEvent) -> None:
+        if isinstance(event, DocumentCompleted | DocumentFailed | DocumentSkipped):
+            raise SetupError(
+                f"The stream gives {type(event).__name__} objects, which are ends of a record "
+                f"that the engine did not make. Give deliver a stream without "
+                f"event_transformer."
+            )
+        if not isinstance(event, PipelineEvent):
             raise SetupError(
                 f"The stream gives {type(event).__name__} objects instead of events, so "
                 f"nothing of it could be delivered. Give deliver a stream without "
@@ -102,9 +119,17 @@ class Pending:
 
         They do where they named the same records then that they name now.
         """
+        positions: dict[tuple[str, int], tuple[Position | None, Position | None]] = {}
 
         def is_new(adapter: str, params: _Params | None, record_number: int) -> bool:
-            then, today = _position(stored, adapter, params), _position(now, adapter, params)
+            # By identity: an adapter run has one mapping for all of its events.
+            key = adapter, id(params)
+            if key not in positions:
+                positions[key] = (
+                    _position(stored, adapter, params),
+                    _position(now, adapter, params),
+                )
+            then, today = positions[key]
             return (
                 then is None
                 or today is None
@@ -134,8 +159,24 @@ class Pending:
         ]
         return rest
 
+    def rejected_before(
+        self, known: frozenset[RecordKey], rest: Pending, checkpoint: Checkpoint, reason: str
+    ) -> list[Rejection]:
+        """Of what ``rest`` lacks, the documents that a sink is known not to have taken."""
+        left = {id(event) for event in rest._completed}
+        return [
+            Rejection(event.document, reason)
+            for event in self._completed
+            if id(event) not in left and key_of(event, checkpoint) in known
+        ]
+
     def batch(
-        self, checkpoint: Checkpoint, before: Totals, rejected: Sequence[Rejection]
+        self,
+        checkpoint: Checkpoint,
+        before: Totals,
+        rejected: Sequence[Rejection],
+        previous: Checkpoint | None,
+        known: frozenset[RecordKey],
     ) -> Batch:
         """As a sink gets it."""
         if rejected:
@@ -148,10 +189,13 @@ class Pending:
             skipped=tuple(event for event, _ in self._skipped),
             before=before,
             rejected=rejected,
+            previous=previous,
+            known=known,
         )
 
     def clear(self) -> None:
         """It was committed."""
+        self._ended += len(self._completed) + len(self._failed)
         self._completed, self._failed, self._skipped = [], [], []
         self._characters = 0
         self.is_full = False

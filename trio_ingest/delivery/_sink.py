@@ -17,7 +17,7 @@ from trio_ingest import (
 )
 
 from ._dead_letters import DeadLetter, of_failure, of_rejection
-from ._totals import Delivered, Totals
+from ._totals import Delivered, RecordKey, Totals
 from .errors import SinkError
 
 Guarantee: TypeAlias = Literal["at-least-once", "exactly-once"]
@@ -48,6 +48,9 @@ class Batch:
         before: the totals of the job until the batch before.
         rejected: documents of this batch that a sink before this one did not take; they
             are in ``completed`` as well.
+        previous: the checkpoint of the last batch, None before the first: a sink that other
+            runs can write to may commit only when it still has this one.
+        known: rejected records that ``Delivered`` goes on naming.
 
     Memory: the documents, each held once.
     """
@@ -58,6 +61,8 @@ class Batch:
     skipped: Sequence[DocumentSkipped] = ()
     before: Totals = attrs.field(factory=Totals)
     rejected: Sequence[Rejection] = ()
+    previous: Checkpoint | None = None
+    known: frozenset[RecordKey] = frozenset()
 
     @property
     def documents(self) -> list[Document]:
@@ -72,13 +77,19 @@ class Batch:
         """
         ours = {id(rejection.document) for rejection in rejections}
         others = [one for one in self.rejected if id(one.document) not in ours]
+        missing = ours.union(id(one.document) for one in others)
+        keys = {
+            key_of(event, self.checkpoint)
+            for event in (self.completed if missing else ())
+            if id(event.document) in missing
+        }
         totals = self.before.plus(
             completed=len(self.completed),
             failed=len(self.failed),
             skipped=len(self.skipped),
             rejected=len(rejections) + len(others),
         )
-        return Delivered(self.checkpoint, totals)
+        return Delivered(self.checkpoint, totals, self.known | keys)
 
     def dead_letters(self, rejections: Sequence[Rejection] = ()) -> list[DeadLetter]:
         """What to keep of the failed records and the rejected documents.
@@ -102,6 +113,13 @@ class Batch:
                 event = events[id(rejection.document)].pop()
                 letters.append(of_rejection(event, rejection.document, rejection.reason))
         return letters
+
+
+def key_of(event: DocumentCompleted, checkpoint: Checkpoint) -> RecordKey:
+    """What names the record of an event in a later run."""
+    source, params = event.adapter_metadata["adapter"], event.adapter_metadata["parameters"]
+    position = checkpoint.position(source, params)
+    return source, "" if position is None else position.parameters, event.record_number
 
 
 class Sink(Protocol):
@@ -135,17 +153,19 @@ class Sink(Protocol):
     ) -> bool | None:
         """Close it; what was committed stays."""
 
-    async def write(self, batch: Batch) -> Sequence[Rejection]:
+    async def write(self, batch: Batch) -> Sequence[Rejection] | None:
         """Commit the batch, and with it ``batch.delivered(rejections)``, or nothing.
 
         Called for each batch, also for one without documents, whose checkpoint is news.
 
         Returns:
-            the documents that it can never take, with the reason. It must not raise for
-            them: they are counted and kept like failed ones, and do not come again.
+            the documents that it can never take, with the reason: those of the batch
+            themselves, each once. It must not raise for them: they are counted and kept
+            like failed ones, and do not come again.
 
         Raises:
-            Exception: nothing of the batch was committed, and the run ends with this.
+            Exception: the batch was not committed, or nobody knows (a connection that died
+                in a commit); the run ends with this, and the next one asks ``load``.
         """
 
 

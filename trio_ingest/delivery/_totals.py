@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import attrs
 
 from trio_ingest import Checkpoint, CheckpointError
 
 DELIVERED_VERSION = 1
+
+# Source, canonical parameters and number of a record.
+RecordKey: TypeAlias = tuple[str, str, int]
 
 
 @attrs.frozen(kw_only=True)
@@ -57,10 +60,15 @@ class Delivered:
     Args:
         checkpoint: covers exactly what is in the sink.
         totals: of the whole job until there.
+        rejected: the records of the newest batch whose documents the sink, or one before
+            it, did not take: a sink that missed that batch must hear of them once more.
+
+    Memory: with the checkpoint's, a number for each rejected document of one batch.
     """
 
     checkpoint: Checkpoint
     totals: Totals = attrs.field(factory=Totals)
+    rejected: frozenset[RecordKey] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; ``from_dict`` is its inverse."""
@@ -68,6 +76,7 @@ class Delivered:
             "version": DELIVERED_VERSION,
             "checkpoint": self.checkpoint.to_dict(),
             "totals": attrs.asdict(self.totals),
+            "rejected": sorted(list(key) for key in self.rejected),
         }
 
     @classmethod
@@ -82,7 +91,11 @@ class Delivered:
             if type(version) is not int or version < 1:
                 raise ValueError(f"version is {version!r}")
             if version <= DELIVERED_VERSION:
-                return cls(Checkpoint.from_dict(data["checkpoint"]), _totals(data["totals"]))
+                return cls(
+                    Checkpoint.from_dict(data["checkpoint"]),
+                    _totals(data["totals"]),
+                    frozenset(_record_key(item) for item in data.get("rejected", ())),
+                )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"What the sink says of its checkpoint is damaged ({error!r:.80}). Start "
@@ -93,6 +106,13 @@ class Delivered:
             f"trio_ingest reads up to version {DELIVERED_VERSION}. Upgrade trio_ingest to "
             f"resume from it."
         )
+
+
+def _record_key(data: Sequence[Any]) -> RecordKey:
+    source, parameters, record_number = data
+    if [type(part) for part in data] != [str, str, int]:
+        raise ValueError(f"{data!r:.80} names no record")
+    return source, parameters, record_number
 
 
 def _totals(data: Mapping[str, Any]) -> Totals:

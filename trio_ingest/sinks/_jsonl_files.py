@@ -17,7 +17,7 @@ from trio_ingest import CheckpointError, SetupError
 from trio_ingest.databases import FileLock, replace_file, shortened
 from trio_ingest.delivery import Delivered, SinkError
 
-from ._jsonl_append import AppendFile
+from ._jsonl_append import AppendFile, Mark
 from ._jsonl_side import Side
 
 # What no later attempt changes: somebody must give another path, or permission.
@@ -187,9 +187,13 @@ class JobFiles:
             return
         self._delivered = side.delivered
         try:
-            # Dead letters that somebody has dealt with and moved away are not missed.
-            with suppress(FileNotFoundError):
-                self._failed.open(side.failed)
+            self._failed.open(side.failed)
+        except FileNotFoundError:
+            if side.failed.offset:
+                # Dead letters that somebody has dealt with and moved away are not missed;
+                # but the next ones, cut off by a crash, must not look like damage to them.
+                self._side = Side(side.output, Mark(), side.delivered).to_bytes()
+                replace_file(self._side_path, self._side)
         except CheckpointError as error:
             self._trouble, self._is_curable = error, False
 

@@ -56,6 +56,9 @@ def rows_of(documents: Sequence[Document]) -> tuple[list[Row], dict[int, str]]:
             add((doc_id, source, content, raw, encode(metadata) if metadata else "{}"))
         except _UnfitError as error:
             unfit[place] = str(error)
+        except MemoryError:
+            # Nothing is wrong with the document.
+            raise
         except Exception as error:  # noqa: BLE001 -- whatever a user's mapping raises
             unfit[place] = _without_json("metadata", error)
     return rows, unfit
@@ -104,6 +107,8 @@ def _raw_value(raw: Any) -> Value:
         return raw
     try:
         return _JSON.encode(raw)
+    except MemoryError:
+        raise
     except Exception as error:
         raise _UnfitError(_without_json("raw", error)) from error
 

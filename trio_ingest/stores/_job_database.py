@@ -25,6 +25,8 @@ class JobDatabase:
 
     Args:
         path: the file; it and its tables are made when missing.
+        kind: what keeps it, so that a store, a ledger and a sink in one file do not take
+            each other's checkpoint for their own.
         job: whose checkpoint it is.
         create: makes further tables, inside a transaction.
         inspect: refuses a database that is not ours, before anything is changed.
@@ -34,6 +36,7 @@ class JobDatabase:
     def __init__(
         self,
         path: str | os.PathLike[str],
+        kind: str,
         job: str,
         *,
         create: Callable[[sqlite3.Connection], object] | None = None,
@@ -45,20 +48,21 @@ class JobDatabase:
             raise SetupError(
                 f"job must be a name, a string that can be printed; got {job!r:.80}."
             )
+        # Jobs in one file may run side by side.
+        suffix = "" if job == DEFAULT_JOB else f"-{quote(job, safe='')}"
+        self._lock = FileLock(f"{os.fspath(path)}.{kind}{suffix}")
         self._database = SqliteDatabase(
             path,
             self._prepare,
             inspect=self._look,
+            # In the thread: not while a write is under way.
+            closed=self._lock.release,
             busy_timeout_seconds=busy_timeout_seconds,
         )
         self.path = self._database.path
-        self._job = job
+        self._job = f"{kind}:{job}"
         self._create = create
         self._inspect = inspect
-        # Jobs in one file may run side by side; whoever keeps the default job, a sink
-        # among them, keeps the file.
-        kept = self.path if job == DEFAULT_JOB else f"{self.path}-{quote(job, safe='')}"
-        self._lock = FileLock(kept)
         # Touched in the thread alone.
         self._revision = table.NO_REVISION
 
@@ -72,18 +76,11 @@ class JobDatabase:
             raise SetupError(
                 f"{shortened(self.path)} is open already. Make one object for each block."
             )
-        try:
-            await self._database.open()
-        except BaseException:
-            self._lock.release()
-            raise
+        await self._database.open()
 
     async def close(self) -> None:
         """Close it: a write under way has been committed or rolled back by then."""
-        try:
-            await self._database.close()
-        finally:
-            self._lock.release()
+        await self._database.close()
 
     async def run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """What ``work`` returns; see ``SqliteDatabase.run``."""

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from trio_ingest import SetupError
 from trio_ingest.databases import FileLock, shortened
-
-# No wait of ours is without end, but a thread cannot be cut short: past this a close goes
-# on until the write under way is over.
-CLOSING_SECONDS: Final = 60.0
 
 
 def take(lock: FileLock, path: str) -> None:

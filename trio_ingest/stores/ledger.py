@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-import anyio
-
 from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection
 
 from ._completed import CompletedIds
@@ -18,7 +16,6 @@ from ._entries import LedgerEntries, LedgerEntry, entry_of
 from ._job_database import DEFAULT_JOB, JobDatabase
 from ._ledger_rows import CREATE, Row, check_shape, is_moved, key_of, move, rows_of, spelled
 from ._moves import STATES, LedgerState, known_state
-from ._taking import CLOSING_SECONDS
 from .errors import LedgerError
 
 _REOPEN: Final = "DELETE FROM ledger WHERE doc_id = ?"
@@ -66,6 +63,7 @@ class SqliteLedger:
     ) -> None:
         self._database = JobDatabase(
             path,
+            "ledger",
             DEFAULT_JOB,
             create=lambda connection: connection.execute(CREATE),
             inspect=lambda connection: check_shape(connection, self._database.path),
@@ -96,8 +94,7 @@ class SqliteLedger:
             self._completed.open()
         except BaseException:
             self._completed.close()
-            with anyio.move_on_after(CLOSING_SECONDS, shield=True):
-                await self._database.close()
+            await self._database.close()  # noqa: ASYNC102 -- it shields itself, with a limit
             raise
         return self
 
@@ -108,8 +105,7 @@ class SqliteLedger:
         traceback: TracebackType | None,
     ) -> None:
         self._completed.close()
-        with anyio.move_on_after(CLOSING_SECONDS, shield=True):
-            await self._database.close()
+        await self._database.close()  # noqa: ASYNC102 -- it shields itself, with a limit
 
     def __contains__(self, doc_id: object) -> bool:
         """Whether a document is completed; what is no string is not.

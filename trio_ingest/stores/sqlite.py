@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-import anyio
-
 from trio_ingest import Checkpoint
 from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection, Totals
 
 from ._job_database import DEFAULT_JOB, JobDatabase
-from ._taking import CLOSING_SECONDS
 
 
 class SqliteCheckpointStore:
@@ -45,7 +42,9 @@ class SqliteCheckpointStore:
         job: str = DEFAULT_JOB,
         busy_timeout_seconds: float = 5.0,
     ) -> None:
-        self._database = JobDatabase(path, job, busy_timeout_seconds=busy_timeout_seconds)
+        self._database = JobDatabase(
+            path, "checkpoint", job, busy_timeout_seconds=busy_timeout_seconds
+        )
         suffix = "" if job == DEFAULT_JOB else f"#{job}"
         self._name = f"checkpoint:{self._database.path}{suffix}"
 
@@ -69,8 +68,7 @@ class SqliteCheckpointStore:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with anyio.move_on_after(CLOSING_SECONDS, shield=True):
-            await self._database.close()
+        await self._database.close()  # noqa: ASYNC102 -- it shields itself, with a limit
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
         """Keep the checkpoint of the batch, once everybody before it has its documents.
