@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from ._checkpoints import Checkpoint, Position
+from ._errors import CheckpointError
 from ._watermark import Watermark
 
 
@@ -93,6 +94,20 @@ class AdapterRun:
         # it, so they may not be noted before it has a sequence.
         self.own_events_fetched = self.own_events_emitted = 0
         self.held_cursors: deque[tuple[int, int, Any]] = deque()
+
+    def check_end(self) -> None:
+        """Refuse an end that comes before what an earlier run had of it.
+
+        Raises:
+            CheckpointError: it is not the source that the checkpoint was made with.
+        """
+        if self.next_record < self.resumed_until:
+            raise CheckpointError(
+                f"The adapter {self.source!r} came to its end after {self.next_record:,} "
+                f"records, and the checkpoint has had {self.resumed_until:,} of them, so this "
+                f"is not the whole of what it was. Bring that back and resume again, or "
+                f"start again without the checkpoint."
+            )
 
     def cursor_yielded(self, sequence: int, value: Any) -> None:
         """Note a cursor that covers all events up to ``sequence``, and own ones that wait."""

@@ -266,6 +266,7 @@ class Engine:
         if error is not None:
             raise error
         if exhausted:
+            lane.adapter_run.check_end()
             self.run.exhausted(lane.adapter_run)
 
     async def _move(self, lane: Lane, records: AsyncIterator[Any]) -> None:

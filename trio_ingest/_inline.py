@@ -196,6 +196,7 @@ class Inline:
                     mark = now
                 record = await fetch_next()
         except StopAsyncIteration:
+            adapter_run.check_end()
             run.exhausted(adapter_run)
         except Exception as error:
             add_note(error, where(adapter_run))

@@ -31,7 +31,12 @@ def _number(value: object, name: str, least: float, *, whole: bool = False) -> N
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < 1e18:
         what = "a whole number" if whole else "a number"
-        raise SetupError(f"{name} must be {what} of at least {least}; got {shortened(value)}.")
+        most = (
+            " and below 10 to the 18th" if isinstance(value, kinds) and value >= 1e18 else ""
+        )
+        raise SetupError(
+            f"{name} must be {what} of at least {least}{most}; got {shortened(value)}."
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -205,8 +205,9 @@ async def test_what_was_appended_after_the_last_commit_is_cut_off(tmp_path: Path
         await sink.write(second)
     side_of(path).write_bytes(old)
     async with JsonLinesSink(path) as sink:
-        assert ids_of(path) == ["a"]
+        # Who only looks leaves the file as it is.
         assert await sink.load() == first.delivered()
+        assert ids_of(path) == ["a", "b"]
         await sink.write(second)
     assert ids_of(path) == ["a", "b"]
     assert len(failed_of(path).read_bytes().splitlines()) == 2
@@ -344,7 +345,7 @@ async def test_dead_letters_that_somebody_changed_are_refused_as_they_are(
         ('{"version": 2}', "Upgrade trio_ingest"),
     ],
 )
-async def test_a_damaged_or_newer_checkpoint_is_an_error_until_the_job_begins_again(
+async def test_a_side_file_that_cannot_be_read_is_an_error_and_empties_nothing(
     tmp_path: Path, text: str, why: str
 ) -> None:
     path = tmp_path / "out.jsonl"
@@ -356,8 +357,29 @@ async def test_a_damaged_or_newer_checkpoint_is_an_error_until_the_job_begins_ag
         for call in (sink.load, lambda: sink.write(batch_of())):
             with pytest.raises(CheckpointError, match=why):
                 await call()
-    assert path.read_bytes() == before
     async with JsonLinesSink(path) as sink:
+        with pytest.raises(CheckpointError, match=why):
+            await sink.forget()
+    assert path.read_bytes() == before
+    path.write_bytes(b"")
+    failed_of(path).unlink(missing_ok=True)
+    async with JsonLinesSink(path) as sink:
+        await sink.forget()
+        await sink.write(batch_of([document("b")]))
+    assert ids_of(path) == ["b"]
+
+
+async def test_a_damaged_checkpoint_of_an_output_that_is_ours_can_be_forgotten(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.jsonl"
+    async with JsonLinesSink(path) as sink:
+        await sink.write(batch_of([document("a")]))
+    side = json.loads(side_of(path).read_bytes())
+    side_of(path).write_text(json.dumps({**side, "delivered": {}}))
+    async with JsonLinesSink(path) as sink:
+        with pytest.raises(CheckpointError, match="damaged"):
+            await sink.load()
         await sink.forget()
         await sink.write(batch_of([document("b")]))
     assert ids_of(path) == ["b"]
@@ -375,7 +397,7 @@ async def test_beginning_again_can_fail_and_be_done_after_all(
             with pytest.raises(SinkError, match="open it again to find out"):
                 await sink.forget()
     async with JsonLinesSink(path) as sink:
-        assert (await sink.load() is None) == (path.stat().st_size == 0)
+        await sink.load()
         await sink.forget()
         await sink.write(batch_of([document("b")], before=Totals()))
     assert ids_of(path) == ["b"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 from collections import deque
@@ -35,20 +36,23 @@ _OPEN_FLAGS: Final = (
 )
 
 
-class FileRecord(NamedTuple):
+# No attrs class, whose fields dead letters write out: what was in ten thousand images that
+# are no text does not belong there. They have its ``repr``, and the path leads to the rest.
+@dataclasses.dataclass(slots=True)
+class FileRecord:
     """One file, as ``fetch`` yields it and as a failed document keeps it.
 
     Args:
         path: relative to the directory, with forward slashes; what is not UTF-8 in it
             is written as escapes.
-        data: its bytes; empty when there is a problem.
+        data: its bytes; empty when there is a problem. No part of its ``repr``.
         size_bytes: its size; None when that is not known.
         modified_seconds: when it was last changed, in seconds since the epoch, or None.
         problem: why it could not be read, as a sentence; None when it was.
     """
 
     path: str
-    data: bytes
+    data: bytes = dataclasses.field(repr=False)
     size_bytes: int | None = None
     modified_seconds: float | None = None
     problem: str | None = None

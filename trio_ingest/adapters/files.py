@@ -89,7 +89,7 @@ class FilesAdapter:
     Files come sorted by the parts of their paths. A resumed run gives each file that is
     there both times exactly once, and of files that were added between the runs those
     that come behind the place where the run stopped, whose next 128 files are settled.
-    With ``ordered=False`` that needs at most 64 workers.
+    With ``ordered=False`` that holds while no file is overtaken by more than 64 others.
 
     Raises:
         SetupError: an argument is empty or cannot work, or the directory is missing, is

@@ -103,7 +103,8 @@ def command() -> None:
 @click.option(
     "--restart",
     is_flag=True,
-    help="Drop the checkpoint of the last run, and begin again.",
+    help="Drop the checkpoint of the last run, and begin again. A jsonl SINK is emptied, when "
+    "the first documents are there; a database keeps its documents.",
 )
 @click.option(
     "--job",

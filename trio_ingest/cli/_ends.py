@@ -6,7 +6,6 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import click
@@ -58,27 +57,32 @@ def sink_ends(
     return ends
 
 
+# What a sink writes beside the file that it is given.
+_BESIDE: Final = {
+    "jsonl": ("", ".checkpoint", ".failed", ".lock"),
+    "sqlite": ("", "-wal", "-shm", "-journal"),
+}
+
+
 def check_apart(source: End, sinks: Sequence[End]) -> None:
     """Refuse to write to the file that is read, or to one file twice."""
-    for place, sink in enumerate(sinks):
-        if _is_same(source.path, sink.path):
-            raise click.UsageError(
-                f"SOURCE and SINK are the same file, {_shortened(sink.path)}; give two."
-            )
-        if any(_is_same(other.path, sink.path) for other in sinks[:place]):
-            raise click.UsageError(
-                f"Two SINKs are the same file, {_shortened(sink.path)}; give each its own."
-            )
-
-
-def _is_same(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    try:
-        return Path(one).samefile(other)
-    except (OSError, ValueError):
-        # One of them does not exist yet, or is explained elsewhere.
-        return False
+    taken: dict[str, str] = {}
+    if source.path != _STANDARD_INPUT:
+        taken[os.path.realpath(source.path)] = "SOURCE"
+    for sink in sinks:
+        mine = [os.path.realpath(f"{sink.path}{ending}") for ending in _BESIDE[sink.kind]]
+        for path in mine:
+            if taken.get(path) == "SOURCE":
+                raise click.UsageError(
+                    f"SOURCE and SINK are the same file, {_shortened(path)}, or one that the "
+                    f"SINK keeps beside it; give two."
+                )
+            if path in taken:
+                raise click.UsageError(
+                    f"Two SINKs are the same file, {_shortened(path)}, or keep it beside "
+                    f"theirs; give each its own."
+                )
+        taken |= dict.fromkeys(mine, "SINK")
 
 
 def sinks_for(
@@ -104,9 +108,10 @@ def sinks_for(
 
 
 def job_of(source: End) -> str:
-    """What a job is called that nobody has named: as its source is spelled."""
-    spelled = f"{source.kind}:{source.path}"
-    return spelled if spelled.isprintable() else ascii(spelled)
+    """What a job is called that nobody has named: as its source, however that is spelled."""
+    path = source.path if source.path == _STANDARD_INPUT else os.path.realpath(source.path)
+    name = f"{source.kind}:{path}"
+    return name if name.isprintable() else ascii(name)
 
 
 def adapter_for(

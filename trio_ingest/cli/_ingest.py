@@ -91,18 +91,19 @@ async def _ingest(job: Job, report: Report) -> None:
     async with AsyncExitStack() as stack:
         for sink in job.sinks:
             await stack.enter_async_context(sink)
-        await _begin(job, report)
+        restart = job.beginning == "restart"
+        if restart:
+            await _keep_others(job)
+        else:
+            await _look(job, report)
         try:
             stream = pipeline.stream_events(
                 buffer_size=job.buffer_size,
                 progress_interval=_PROGRESS_DOCUMENTS,
-                resume_from=await resume_point(*job.sinks),
+                resume_from=None if restart else await resume_point(*job.sinks),
             )
         except CheckpointError as error:
-            error.add_note(
-                "To begin again, give --restart; to keep the checkpoint of the other job in a "
-                "SQLite database, give this one a --job of its own."
-            )
+            error.add_note("To begin again, give --restart.")
             raise
 
         def on_event(event: PipelineEvent) -> None:
@@ -127,40 +128,80 @@ async def _ingest(job: Job, report: Report) -> None:
         await deliver(
             stream,
             *job.sinks,
+            restart=restart,
             on_event=on_event,
             on_rejection=on_rejection,
             on_commit=on_commit,
         )
 
 
-async def _begin(job: Job, report: Report) -> None:  # noqa: ASYNC910 -- there is a sink
-    """Drop the checkpoint, or go on from it, or refuse, as the job says."""
-    if job.beginning == "restart":
-        for sink in job.sinks:
-            await sink.forget()
-        return  # noqa: ASYNC910 -- the same
-    found = {
-        place: await sink.load() for sink, place in zip(job.sinks, job.places, strict=True)
-    }
-    stored = {place: one for place, one in found.items() if one is not None}
+async def _look(job: Job, report: Report) -> None:  # noqa: ASYNC910 -- there is a sink
+    """Look at what the sinks have of the job, and refuse it unless it is to be resumed."""
+    stored: dict[str, Delivered] = {}
+    for sink, place in zip(job.sinks, job.places, strict=True):
+        delivered = await sink.load()
+        if delivered is None:
+            continue
+        stored[place] = delivered
+        sources = [position.source for position in delivered.checkpoint.positions]
+        if sources != [job.adapter.source]:
+            raise SetupError(_other_job(sink, place, sources, job.adapter.source))
     if stored and job.beginning is None:
-        place, delivered = next(iter(stored.items()))
-        raise SetupError(_refusal(place, delivered))
+        place = next(iter(stored))
+        raise SetupError(_refusal(place, stored[place], _emptied(job)))
     if job.beginning == "resume":
         report.resumed({place: one.totals for place, one in stored.items()})
 
 
-def _refusal(place: str, delivered: Delivered) -> str:
+async def _keep_others(job: Job) -> None:  # noqa: ASYNC910 -- there is a sink
+    """Refuse to empty a file that has the documents of another job."""
+    for sink, place in zip(job.sinks, job.places, strict=True):
+        if isinstance(sink, SqliteSink):
+            continue
+        try:
+            delivered = await sink.load()
+        except CheckpointError:
+            # Whether it may be dropped all the same, the sink will say.
+            continue
+        sources = [p.source for p in delivered.checkpoint.positions] if delivered else []
+        if sources and sources != [job.adapter.source]:
+            raise SetupError(_other_job(sink, place, sources, job.adapter.source))
+
+
+def _other_job(sink: AnySink, place: str, found: Sequence[str], ours: str) -> str:
+    what = f"{place} has the checkpoint of another job, whose source is {', '.join(found)}"
+    if isinstance(sink, SqliteSink):
+        return (
+            f"{what}, and not {ours}. Spell the source as it was, or give this job a --job of "
+            f"its own."
+        )
+    return (
+        f"{what}, and not {ours}. Spell the source as it was; or give another path; or, to "
+        f"have {ours} in its place, delete {place} and {place}.checkpoint."
+    )
+
+
+def _emptied(job: Job) -> str:
+    """What a restart does to documents that are there, for the sentence about it."""
+    emptied = [
+        place
+        for sink, place in zip(job.sinks, job.places, strict=True)
+        if not isinstance(sink, SqliteSink)
+    ]
+    return f", which empties {' and '.join(emptied)}" if emptied else ""
+
+
+def _refusal(place: str, delivered: Delivered, emptied: str) -> str:
     count = f"{delivered.totals.delivered:,} documents"
     if delivered.checkpoint.finished:
         return (
             f"{place} has the checkpoint of a job that came to its end, with {count}. To run "
-            f"it again from the beginning, give --restart; with --resume there would be "
-            f"nothing left to do."
+            f"it again from the beginning, give --restart{emptied}; with --resume there would "
+            f"be nothing left to do."
         )
     return (
         f"{place} has the checkpoint of a job that was stopped, with {count}. To go on from "
-        f"there, give --resume; to begin again, give --restart."
+        f"there, give --resume; to begin again, give --restart{emptied}."
     )
 
 

@@ -88,7 +88,9 @@ class Report:
         self._display.say(f"Interrupted: {self._counts()}.{self._where()}")
 
     def _where(self) -> str:
-        return f" They are in {' and '.join(self._places)}." if self._totals.delivered else ""
+        if not self._totals.delivered:
+            return ""
+        return f" They are in {' and '.join(self._places)}. Go on with --resume."
 
     def _counts(self) -> str:
         seconds = max(self._clock() - self._started_at, 1e-9)

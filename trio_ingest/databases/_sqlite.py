@@ -122,6 +122,12 @@ class SqliteDatabase:
     def _open(self) -> None:
         if not self.path:
             raise SetupError("path is empty; give the file to write to.")
+        if self._file() is not None and not os.access(self.path, os.W_OK):
+            # A database in WAL mode that may only be read says so at its first change.
+            raise SetupError(
+                f"{shortened(self.path)} cannot be opened: it may not be written by you. "
+                f"Give a file that you may write, or have its owner let you."
+            )
         try:
             self._connection = self._connected()
             # Looked at before anything is changed: it may be somebody else's.
@@ -172,7 +178,7 @@ class SqliteDatabase:
     def _file(self) -> tuple[int, int] | None:
         try:
             found = os.stat(self.path)  # noqa: PTH116 - as it was given
-        except OSError:
+        except (OSError, ValueError):
             return None
         return found.st_dev, found.st_ino
 

@@ -102,13 +102,13 @@ def read(connection: sqlite3.Connection, job: str) -> tuple[int, Delivered] | No
     except CheckpointError as error:
         raise CheckpointError(
             f"The job cannot be resumed from {where}. {error} To begin the job again, call "
-            f"`await sink.forget()`."
+            f"`await sink.forget()`, on the command line with --restart."
         ) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"The job cannot be resumed from {where}: it is damaged "
             f"({type(error).__name__}). Restore an older copy of the file, or begin the job "
-            f"again after `await sink.forget()`."
+            f"again after `await sink.forget()`, on the command line with --restart."
         ) from error
 
 

@@ -59,6 +59,7 @@ async def deliver(
     *sinks: Sink,
     batch_size: int = DEFAULT_BATCH_SIZE,
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS,
+    restart: bool = False,
     on_event: Callable[[PipelineEvent], object] | None = None,
     on_commit: Callable[[DeliveryReport], object] | None = None,
     on_rejection: Callable[[str, Rejection], object] | None = None,
@@ -74,6 +75,8 @@ async def deliver(
             earlier when its documents have some eight million characters.
         max_wait_seconds: how long a batch may take to come together, from its first end;
             looked at with each progress event, which comes about once a second.
+        restart: begin the job again: what the sinks keep of it is forgotten, and not before
+            the first batch is there to take its place.
         on_event: called with each event before anything else is done with it.
         on_commit: called when a batch is in all sinks.
         on_rejection: called with the name of a sink and what it did not take.
@@ -96,14 +99,31 @@ async def deliver(
     _check(sinks, batch_size, max_wait_seconds, (on_event, on_commit, on_rejection))
     _check_stream(events)
     legs = [Leg(sink) for sink in sinks]
-    for leg in legs:
-        await leg.begin(events.resumed_from)
-    delivery = _Delivery(legs, Pending(batch_size), on_event, on_commit, on_rejection)
+    to_forget: list[Leg] = []
+    if restart:
+        if events.resumed_from is not None:
+            raise SetupError(
+                "restart begins the job again, and the stream was resumed from a checkpoint. "
+                "Leave out one of restart and resume_from."
+            )
+        # What cannot be read comes first: if it cannot be forgotten, nothing is.
+        readable = [await leg.look() for leg in legs]
+        to_forget = [leg for _, leg in sorted(zip(readable, legs, strict=True), key=_first)]
+    else:
+        for leg in legs:
+            await leg.begin(events.resumed_from)
+    delivery = _Delivery(
+        legs, to_forget, Pending(batch_size), on_event, on_commit, on_rejection
+    )
     async with AsyncExitStack() as stack:
         if not events.was_begun:
             await stack.enter_async_context(events)
         death = await delivery.take_all(events, _Patience(max_wait_seconds))
         return await delivery.finish(events.checkpoint(), death)
+
+
+def _first(pair: tuple[bool, Leg]) -> bool:
+    return pair[0]
 
 
 class _Patience:
@@ -137,12 +157,14 @@ class _Delivery:
     def __init__(
         self,
         legs: Sequence[Leg],
+        to_forget: Sequence[Leg],
         pending: Pending,
         on_event: Callable[[PipelineEvent], object] | None,
         on_commit: Callable[[DeliveryReport], object] | None,
         on_rejection: Callable[[str, Rejection], object] | None,
     ) -> None:
         self._legs = legs
+        self._to_forget = to_forget
         self._pending = pending
         self._on_event = on_event
         self._on_commit = on_commit
@@ -161,6 +183,7 @@ class _Delivery:
         # A gap among the numbers shows that somebody else has had events of this stream.
         counts, number = events.shows_everything, 0
         is_waiting, passed_over = False, 0
+        in_hand = False
         death: Exception | None = None
         try:
             async for event in events:
@@ -173,9 +196,11 @@ class _Delivery:
                     await self._commit(events.checkpoint())
                     clock.restart()
                     is_waiting, passed_over = False, events.statistics().skipped
+                in_hand = True
                 if on_event is not None:
                     on_event(event)
                 pending.take(event)
+                in_hand = False
                 if not is_waiting and (
                     pending or (type(event) is BatchProgress and event.skipped != passed_over)
                 ):
@@ -189,14 +214,17 @@ class _Delivery:
             if self._has_failed:
                 raise
             death = error
-        if counts:
+        if counts and not in_hand:
             seen = events.statistics()
-            if seen.completed + seen.failed != pending.ended and death is None:
-                raise _busy()
+            if seen.completed + seen.failed != pending.ended:
+                raise _busy() from death
         return death  # noqa: ASYNC910 -- what follows waits
 
     async def finish(self, checkpoint: Checkpoint, death: Exception | None) -> DeliveryReport:
         """Commit the rest; then raise what the stream failed with."""
+        if death is not None and self._to_forget and not self._pending:
+            # It could not even begin, so what there was stays.
+            raise death
         try:
             report = await self._commit(checkpoint)
         except Exception as error:
@@ -212,6 +240,9 @@ class _Delivery:
         rejected: list[Rejection] = []
         # Until all is done: a sink that has the batch must not be given it again.
         self._has_failed = True
+        for leg in self._to_forget:
+            await leg.forget()
+        self._to_forget = ()
         for leg in self._legs:
             try:
                 answer = await leg.commit(self._pending, checkpoint, rejected)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from trio_ingest import Checkpoint, CheckpointError, SetupError
@@ -47,6 +47,21 @@ class Leg:
         self.checkpoint: Checkpoint | None = None
         self._is_ahead = False
         self._rejected: frozenset[RecordKey] = frozenset()
+
+    async def look(self) -> bool:  # noqa: ASYNC910 -- the same
+        """Whether what the sink has can be read: before it is forgotten."""
+        if not isinstance(self._sink, Remembers):
+            return True  # noqa: ASYNC910 -- the same
+        try:
+            await self._sink.load()
+        except CheckpointError:
+            return False  # noqa: ASYNC910 -- the same
+        return True
+
+    async def forget(self) -> None:  # noqa: ASYNC910 -- the same
+        """Let the sink drop what it keeps of the job."""
+        if isinstance(self._sink, Remembers):
+            await self._sink.forget()
 
     async def begin(  # noqa: ASYNC910 -- a sink that remembers nothing is not asked
         self, resumed_from: Checkpoint | None
@@ -120,25 +135,31 @@ class Leg:
                 f"The write of {self.name} must be a coroutine function, `async def write`, "
                 f"and gave {answer!r:.80}."
             )
-        rejections = tuple(await answer or ())
-        self._check(batch, rejections)
+        rejections = self._checked(batch, await answer)
         delivered = batch.delivered(rejections)
         self.totals, self.checkpoint = delivered.totals, checkpoint
         self._rejected = delivered.rejected
         return Answer(rejections, again)
 
-    def _check(self, batch: Batch, rejections: Sequence[Rejection]) -> None:
-        if not rejections:
-            return
-        left = Counter(id(event.document) for event in batch.completed)
-        left.subtract(id(rejection.document) for rejection in rejections)
+    def _checked(self, batch: Batch, answer: object) -> tuple[Rejection, ...]:
+        if answer is None:
+            return ()
+        rejections = tuple(answer) if isinstance(answer, Iterable) else (answer,)
+        left = Counter(id(event.document) for event in batch.completed) if rejections else {}
         for rejection in rejections:
+            if not isinstance(rejection, Rejection):
+                raise SinkError(
+                    f"The write of {self.name} gave {rejection!r:.80}, which is no Rejection. "
+                    f"Let it give a list of those, or an empty one."
+                )
+            left[id(rejection.document)] = left.get(id(rejection.document), 0) - 1
             if left[id(rejection.document)] < 0:
                 raise SinkError(
                     f"{self.name} rejected the document {rejection.document.doc_id!r:.80} "
                     f"twice, or in a form that is not in its batch. Let it reject the "
                     f"document itself, not a copy, and once."
                 )
+        return rejections
 
     def described(self) -> str:
         """What the sink has, for a message."""

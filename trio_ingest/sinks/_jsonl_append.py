@@ -53,20 +53,20 @@ class AppendFile:
         self._tail = self._next_tail = b""
 
     def open(self, mark: Mark) -> None:
-        """Open the file, and cut off what is behind ``mark``.
+        """Open the file; what is behind ``mark`` is cut off before the next append.
+
+        Not here: whoever only looks, or is refused after all, leaves it as it is.
 
         Raises:
             FileNotFoundError: there is none.
             CheckpointError: it is not the file that the mark was made in; then it is as
                 it was.
-            OSError: it cannot be opened, read or cut.
+            OSError: it cannot be opened or read.
         """
         try:
             descriptor = os.open(self.path, _FLAGS)
             try:
                 tail = self._checked(descriptor, mark)
-                if os.fstat(descriptor).st_size > mark.offset:
-                    os.ftruncate(descriptor, mark.offset)
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -106,17 +106,20 @@ class AppendFile:
             OSError: it failed; some of ``data`` may be there, until the next append.
         """
         self._next_mark, self._next_tail = self._mark, self._tail
-        if data:
-            if self._descriptor is None:
-                self.create()
-            assert self._descriptor is not None
-            try:
-                self._look(self._descriptor)
-                self._cut(self._descriptor)
+        if self._descriptor is None and not data:
+            return self._mark
+        if self._descriptor is None:
+            self.create()
+        assert self._descriptor is not None
+        try:
+            self._look(self._descriptor)
+            self._cut(self._descriptor)
+            if data:
                 write_all(self._descriptor, data)
                 os.fsync(self._descriptor)
-            except OSError as error:
-                raise self._named(error) from error
+        except OSError as error:
+            raise self._named(error) from error
+        if data:
             tail = (self._tail + data[-CHECKED_BYTES:])[-CHECKED_BYTES:]
             self._next_mark = Mark(self._mark.offset + len(data), zlib.crc32(tail))
             self._next_tail = tail

@@ -181,11 +181,19 @@ class JobFiles:
         self._side = data
         try:
             side = Side.from_bytes(data, self._side_path)
+        except CheckpointError as error:
+            # Whether the output is ours, nobody can tell.
+            self._trouble, self._is_curable = error, not _size(self._output.path)
+            return
+        try:
             self._restore_output(side)
         except CheckpointError as error:
             self._trouble = error
             return
-        self._delivered = side.delivered
+        self._delivered, self._trouble = side.delivered, side.damage
+        if side.damage is not None and not side.output.offset:
+            # There was nothing to know the output by.
+            self._is_curable = not _size(self._output.path)
         try:
             self._failed.open(side.failed)
         except FileNotFoundError:

@@ -27,11 +27,13 @@ class Side:
         output: where the documents end.
         failed: where the dead letters end.
         delivered: what ``load`` gives; None before the first commit.
+        damage: why there is no ``delivered``, though the places can be read.
     """
 
     output: Mark = attrs.field(factory=Mark)
     failed: Mark = attrs.field(factory=Mark)
     delivered: Delivered | None = None
+    damage: CheckpointError | None = None
 
     def to_bytes(self) -> bytes:
         """As the side file holds it; ``from_bytes`` is its inverse."""
@@ -57,22 +59,28 @@ class Side:
             if type(version) is not int or version < 1:
                 raise ValueError(f"version is {version!r}")
             if version <= SIDE_VERSION:
-                delivered = fields["delivered"]
-                return cls(
-                    _mark(fields["output"]),
-                    _mark(fields["failed"]),
-                    None if delivered is None else Delivered.from_dict(delivered),
-                )
+                marks = _mark(fields["output"]), _mark(fields["failed"])
+                return cls(*marks, *_delivered(fields["delivered"], path))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(
                 f"{shortened(path)} is no checkpoint of ours, or a damaged one "
-                f"({error!r:.80}). Bring back the file that it was; or begin again with "
-                f"`await sink.forget()`, on the command line with --restart."
+                f"({error!r:.80}). Bring back the file that it was; or, to begin again, "
+                f"delete it together with the file whose checkpoint it is."
             ) from error
         raise CheckpointError(
             f"{shortened(path)} has version {version}; this release of trio_ingest reads up "
-            f"to version {SIDE_VERSION}. Upgrade trio_ingest to resume from it; or begin "
-            f"again with `await sink.forget()`, on the command line with --restart."
+            f"to version {SIDE_VERSION}. Upgrade trio_ingest to resume from it; or, to begin "
+            f"again, delete it together with the file whose checkpoint it is."
+        )
+
+
+def _delivered(data: Any, path: str) -> tuple[Delivered | None, CheckpointError | None]:
+    try:
+        return (None if data is None else Delivered.from_dict(data)), None
+    except CheckpointError as error:
+        return None, CheckpointError(
+            f"{shortened(path)}: {error} Or begin again with `await sink.forget()`, on the "
+            f"command line with --restart, which empties the file."
         )
 
 

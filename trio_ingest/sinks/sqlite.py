@@ -30,7 +30,9 @@ class SqliteSink:
             ``replace`` puts it in place of the earlier one, ``keep`` leaves the earlier
             one, ``fail`` rejects it, ``allow`` makes every document a row.
         full_text: whether to make an FTS5 index, ``documents_full_text(content)``. Triggers
-            keep it from then on, whoever writes; rows that are there already are read once.
+            keep it from then on, whoever writes (but for an ``INSERT OR REPLACE`` of another
+            program, of which SQLite tells no trigger unless that program turns on
+            ``recursive_triggers``); rows that are there already are read once.
         job: which checkpoint of the database is meant. Jobs share the documents.
         busy_timeout_seconds: how long to wait for another program's lock.
 
