@@ -68,7 +68,8 @@ async def deliver(
 
     Args:
         events: the stream, resumed from ``await resume_point(*sinks)``. One that has not
-            been entered is entered here, and left when the delivery ends.
+            been entered is entered here, and left when the delivery ends. Nobody else may
+            take events of it meanwhile; behind an ``event_filter`` that is not noticed.
         sinks: open ones. Each batch goes into the first, then the next; so a sink that
             only keeps what others have (a checkpoint store, a ledger) comes last.
         batch_size: ends (documents, failed and skipped ones) in a batch. A batch ends
