@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import select
 import signal
 import sqlite3
 import subprocess
@@ -42,7 +43,10 @@ def read_until(terminal: int, words: bytes) -> bytes:
     said = b""
     # At its end Linux answers EIO, others nothing.
     with contextlib.suppress(OSError):
-        while words not in said and (piece := os.read(terminal, 4096)):
+        while words not in said and select.select([terminal], [], [], 60)[0]:
+            piece = os.read(terminal, 4096)
+            if not piece:
+                break
             said += piece
     assert words in said
     return said
@@ -63,11 +67,13 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_stored(
         stderr=theirs,
     )
     os.close(theirs)
-    with process:
+    # Whatever fails here, nobody is left waiting for it.
+    with process, contextlib.ExitStack() as stack:
+        stack.callback(process.kill)
         assert process.stdin is not None
         process.stdin.write(b"".join(b'{"id": %d}\n' % n for n in range(2500)))
         process.stdin.flush()
-        # The pipe stays open, so the last 500 come by the progress of each second.
+        # The pipe stays open, so the last ones come by the progress of each second.
         said = read_until(ours, b"2,500 documents, 0 failed")
         process.send_signal(signal.SIGINT)
         said += read_until(ours, b"They are in documents.db.")
