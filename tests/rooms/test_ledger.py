@@ -305,3 +305,32 @@ def test_it_serves_both_event_loops(tmp_path: Path, backend: str) -> None:
             assert [entry.doc_id async for entry in ledger.entries()] == ["a"]
 
     anyio.run(use, backend=backend)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": -1},
+        {"attempts": 0},
+        {"attempts": True},
+        {"attempts": "x"},
+        {"attempts": 2**70},
+        {"duration_seconds": "x"},
+        {"duration_seconds": -0.1},
+        {"duration_seconds": float("nan")},
+        {"updated_at": float("inf")},
+        {"source": None},
+        {"source": 5},
+        {"error": 5},
+    ],
+    ids=repr,
+)
+async def test_a_record_of_the_wrong_kind_is_refused_and_nothing_is_changed(
+    wrong: Any, tmp_path: Path
+) -> None:
+    async with SqliteLedger(tmp_path / "ledger.db") as ledger:
+        await ledger.record("a", "failed", attempts=2)
+        before = await ledger.entry("a")
+        with pytest.raises(LedgerError, match="must be"):
+            await ledger.record("a", "failed", **wrong)
+        assert await ledger.entry("a") == before

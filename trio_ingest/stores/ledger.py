@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import time
@@ -20,6 +21,10 @@ from .errors import LedgerError
 
 _REOPEN: Final = "DELETE FROM ledger WHERE doc_id = ?"
 _COUNT: Final = "SELECT state, count(*) FROM ledger GROUP BY state"
+
+
+# Their sum has to stay a number of SQLite's.
+_MOST_ATTEMPTS: Final = 10**9
 
 
 class SqliteLedger:
@@ -155,11 +160,17 @@ class SqliteLedger:
             updated_at: seconds since the epoch; now, when not given.
 
         Raises:
-            LedgerError: it cannot go there from the state that it has; or that is no state.
+            LedgerError: it cannot go there from the state that it has; or that is no state;
+                or another argument is of the wrong kind.
             SinkError: the database is locked, full or damaged; nothing is kept.
 
         Cancelled here, it is committed, or was not begun.
         """
+        _check_numbers(attempts, duration_seconds, updated_at)
+        for name, value in (("source", source), ("error_type", error_type), ("error", error)):
+            given: object = value
+            if not isinstance(given, str) and (given is not None or name == "source"):
+                raise LedgerError(f"{name} must be text; got {given!r:.80}.")
         row = Row(
             key_of(doc_id),
             spelled(source),
@@ -257,3 +268,19 @@ def _record(connection: sqlite3.Connection, doc_id: str, row: Row) -> None:
             f"The document {doc_id!r:.80} is completed, and a ledger does not let it become "
             f"{row.state}. To have it done again, call `await ledger.reopen(doc_id)` first."
         )
+
+
+def _check_numbers(attempts: object, *seconds: object) -> None:
+    if type(attempts) is not int or not 0 < attempts < _MOST_ATTEMPTS:
+        raise LedgerError(
+            f"attempts must be a whole number between 1 and {_MOST_ATTEMPTS:,}; got "
+            f"{attempts!r:.80}."
+        )
+    for value in seconds:
+        if value is not None and not (
+            isinstance(value, int | float) and math.isfinite(value) and value >= 0
+        ):
+            raise LedgerError(
+                f"duration_seconds and updated_at must be numbers of at least 0, or None; got "
+                f"{value!r:.80}."
+            )
