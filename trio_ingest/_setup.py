@@ -7,6 +7,7 @@ import math
 import random
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import attrs
 
@@ -118,23 +119,15 @@ def _begin(
     position: Position | None,
     options: RunOptions,
 ) -> AdapterRun:
-    stable = plan.stable_order
+    begin = partial(AdapterRun, plan.source, params, key, stable_order=plan.stable_order)
     if position is None:
-        return AdapterRun(plan.source, params, key, stable_order=stable)
+        return begin()
     watermark = Watermark(position.watermark)
     for start, stop in position.ended:
         watermark.end_range(start, stop)
     watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
     if position.finished:
-        return AdapterRun(
-            plan.source,
-            params,
-            key,
-            watermark,
-            first_record=watermark.low,
-            finished=True,
-            stable_order=stable,
-        )
+        return begin(watermark, first_record=watermark.low, finished=True)
     if position.cursor_record is not None:
         if not plan.takes_cursor:
             raise CheckpointError(
@@ -146,25 +139,18 @@ def _begin(
             # off what had ended there could pass over a record nobody has seen.
             watermark = Watermark(position.cursor_record)
             watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
-        return AdapterRun(
-            plan.source,
-            params,
-            key,
-            watermark,
-            first_record=position.cursor_record,
-            stable_order=stable,
-        )
+        return begin(watermark, first_record=position.cursor_record)
     if plan.stable_order:
-        return AdapterRun(plan.source, params, key, watermark, stable_order=stable)
+        return begin(watermark)
     if plan.offers_cursor:
         # It was stopped before its first cursor, and so begins again.
-        return AdapterRun(plan.source, params, key, stable_order=stable)
+        return begin()
     if options.completed_ids is None and (position.watermark or position.ended):
         raise CheckpointError(
             f"The adapter {plan.source!r} cannot resume: it yields no Cursor and does not "
             f"declare stable_order. Give it one of these, or pass completed_ids."
         )
-    return AdapterRun(plan.source, params, key, stable_order=stable)
+    return begin()
 
 
 def _mismatch(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> str:

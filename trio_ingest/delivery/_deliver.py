@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from operator import itemgetter
 from typing import Final, get_args
 
 import anyio
@@ -109,7 +110,9 @@ async def deliver(
             )
         # What cannot be read comes first: if it cannot be forgotten, nothing is.
         readable = [await leg.look() for leg in legs]
-        to_forget = [leg for _, leg in sorted(zip(readable, legs, strict=True), key=_first)]
+        to_forget = [
+            leg for _, leg in sorted(zip(readable, legs, strict=True), key=itemgetter(0))
+        ]
     else:
         for leg in legs:
             await leg.begin(events.resumed_from)
@@ -123,10 +126,6 @@ async def deliver(
         return await delivery.finish(events.checkpoint(), death)
 
 
-def _first(pair: tuple[bool, Leg]) -> bool:
-    return pair[0]
-
-
 class _Patience:
     """Says when what is pending has waited long enough.
 
@@ -137,19 +136,21 @@ class _Patience:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until = math.inf
+        # Asked at every event, so it is an attribute and no question to a clock.
+        self.is_running = False
 
     def begin(self) -> None:
-        """The first has come, unless it was here before."""
-        if self._until == math.inf:
-            self._until = anyio.current_time() + self._seconds
+        """The first has come."""
+        self._until = anyio.current_time() + self._seconds
+        self.is_running = True
 
     def is_over(self) -> bool:
         """Whether the first has waited long enough."""
-        return self._until < math.inf and anyio.current_time() >= self._until
+        return self.is_running and anyio.current_time() >= self._until
 
-    def restart(self) -> None:
+    def stop(self) -> None:
         """Nothing waits any more."""
-        self._until = math.inf
+        self.is_running = False
 
 
 class _Delivery:
@@ -183,8 +184,7 @@ class _Delivery:
         pending, on_event = self._pending, self._on_event
         # A gap among the numbers shows that somebody else has had events of this stream.
         counts, number = events.shows_everything, 0
-        is_waiting, passed_over = False, 0
-        in_hand = False
+        passed_over, in_hand = 0, False
         death: Exception | None = None
         try:
             async for event in events:
@@ -195,18 +195,17 @@ class _Delivery:
                 if pending.is_full or (type(event) is BatchProgress and clock.is_over()):
                     # Everything before the event in hand is acknowledged, and no more.
                     await self._commit(events.checkpoint())
-                    clock.restart()
-                    is_waiting, passed_over = False, events.statistics().skipped
+                    clock.stop()
+                    passed_over = events.statistics().skipped
                 in_hand = True
                 if on_event is not None:
                     on_event(event)
                 pending.take(event)
                 in_hand = False
-                if not is_waiting and (
+                if not clock.is_running and (
                     pending or (type(event) is BatchProgress and event.skipped != passed_over)
                 ):
                     # Records that are passed over make no event; the checkpoint is news.
-                    is_waiting = True
                     clock.begin()
         except (StreamBusyError, StreamClosedError):
             # Nothing may be claimed.
