@@ -1,4 +1,4 @@
-"""CPU time of ``import trio_ingest`` over that of ``import trio``.
+"""CPU time of loading the face of trio_ingest over that of ``import trio``.
 
 Theory: each import is timed from inside a fresh process, so the start of the interpreter
 is left out; the two take turns, and the median is taken. All of them share a bytecode cache
@@ -18,17 +18,19 @@ import tempfile
 
 from job import table, versions
 
-NAMES = ("trio", "trio_ingest")
-PROGRAM = (
-    "import time; began = time.process_time(); import {}; print(time.process_time() - began)"
-)
+# Names of trio_ingest are loaded when they are asked for, so its own import says nothing.
+STATEMENTS = {
+    "trio": "import trio",
+    "trio_ingest": "from trio_ingest import IngestionPipeline",
+}
+PROGRAM = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
 
 
 def seconds_to_import(name: str, cache: str) -> float:
     env = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(name)],
+        [sys.executable, "-c", PROGRAM.format(STATEMENTS[name])],
         env=env,
         check=True,
         stdout=subprocess.PIPE,
@@ -38,12 +40,12 @@ def seconds_to_import(name: str, cache: str) -> float:
 
 
 def medians(rounds: int) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
+    seconds: dict[str, list[float]] = {name: [] for name in STATEMENTS}
     with tempfile.TemporaryDirectory() as cache:
-        for name in NAMES:
+        for name in STATEMENTS:
             seconds_to_import(name, cache)
         for _ in range(rounds):
-            for name in NAMES:
+            for name in STATEMENTS:
                 seconds[name].append(seconds_to_import(name, cache))
     return {name: statistics.median(times) for name, times in seconds.items()}
 
@@ -54,7 +56,7 @@ def main() -> int:
     rounds = 3 if parser.parse_args().quick else 15
     found = medians(rounds)
     rows = [
-        [f"`import {name}`", f"{median * 1e3:.0f}", f"{median / found['trio']:.2f}"]
+        [f"`{STATEMENTS[name]}`", f"{median * 1e3:.0f}", f"{median / found['trio']:.2f}"]
         for name, median in found.items()
     ]
     print(versions())

@@ -10,45 +10,56 @@ The path of the data, and where to read about each step:
     stream      _stream     what the consumer iterates; _pipeline starts it
 
 Words come from _events, _documents, _checkpoints and _errors.
+
+A name is loaded when it is first asked for, so that a program can begin, and listen to
+signals, before Trio is imported.
 """
 
-from ._adapters import (
-    Adapter,
-    Closes,
-    EstimatesTotal,
-    FetchItem,
-    HasStableOrder,
-    Identifies,
-    JudgesErrors,
-)
-from ._checkpoints import Checkpoint, Cursor, Position
-from ._documents import Document
-from ._errors import (
-    CheckpointError,
-    EngineBug,
-    IngestError,
-    MissingExtraError,
-    SetupError,
-    StreamBusyError,
-    StreamClosedError,
-    UnknownEventError,
-)
-from ._events import (
-    AdapterState,
-    AdapterStateChange,
-    BatchProgress,
-    DocumentCompleted,
-    DocumentFailed,
-    DocumentRetrying,
-    DocumentSkipped,
-    DocumentStarted,
-    EngineEvent,
-    PipelineEvent,
-)
-from ._options import RetryPolicy
-from ._pipeline import IngestionPipeline, RunArguments
-from ._results import DocumentStream, PipelineResult
-from ._stream import EventStream, StreamStatistics
+from __future__ import annotations
+
+from importlib import import_module
+
+# Type checkers know the name; importing it from typing would take longer than all the rest.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from ._adapters import (
+        Adapter,
+        Closes,
+        EstimatesTotal,
+        FetchItem,
+        HasStableOrder,
+        Identifies,
+        JudgesErrors,
+    )
+    from ._checkpoints import Checkpoint, Cursor, Position
+    from ._documents import Document
+    from ._errors import (
+        CheckpointError,
+        EngineBug,
+        IngestError,
+        MissingExtraError,
+        SetupError,
+        StreamBusyError,
+        StreamClosedError,
+        UnknownEventError,
+    )
+    from ._events import (
+        AdapterState,
+        AdapterStateChange,
+        BatchProgress,
+        DocumentCompleted,
+        DocumentFailed,
+        DocumentRetrying,
+        DocumentSkipped,
+        DocumentStarted,
+        EngineEvent,
+        PipelineEvent,
+    )
+    from ._options import RetryPolicy
+    from ._pipeline import IngestionPipeline, RunArguments
+    from ._results import DocumentStream, PipelineResult
+    from ._stream import EventStream, StreamStatistics
 
 __version__ = "0.1.0"
 
@@ -90,3 +101,75 @@ __all__ = [
     "StreamStatistics",
     "UnknownEventError",
 ]
+
+# Where each name lives, for whoever runs the program; the imports above are for whoever
+# checks its types. A test holds the two together.
+_HOMES = {
+    name: home
+    for home, names in {
+        "_adapters": (
+            "Adapter",
+            "Closes",
+            "EstimatesTotal",
+            "FetchItem",
+            "HasStableOrder",
+            "Identifies",
+            "JudgesErrors",
+        ),
+        "_checkpoints": (
+            "Checkpoint",
+            "Cursor",
+            "Position",
+        ),
+        "_documents": ("Document",),
+        "_errors": (
+            "CheckpointError",
+            "EngineBug",
+            "IngestError",
+            "MissingExtraError",
+            "SetupError",
+            "StreamBusyError",
+            "StreamClosedError",
+            "UnknownEventError",
+        ),
+        "_events": (
+            "AdapterState",
+            "AdapterStateChange",
+            "BatchProgress",
+            "DocumentCompleted",
+            "DocumentFailed",
+            "DocumentRetrying",
+            "DocumentSkipped",
+            "DocumentStarted",
+            "EngineEvent",
+            "PipelineEvent",
+        ),
+        "_options": ("RetryPolicy",),
+        "_pipeline": (
+            "IngestionPipeline",
+            "RunArguments",
+        ),
+        "_results": (
+            "DocumentStream",
+            "PipelineResult",
+        ),
+        "_stream": (
+            "EventStream",
+            "StreamStatistics",
+        ),
+    }.items()
+    for name in names
+}
+
+# Hidden from type checkers, for whom every name would exist otherwise.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'trio_ingest' has no attribute {name!r}")
+        value = getattr(import_module(f"trio_ingest.{_HOMES[name]}"), name)
+        globals()[name] = value  # so that the next one need not ask
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

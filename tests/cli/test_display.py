@@ -1,17 +1,22 @@
-"""When progress is shown, on a clock of the test's own."""
+"""What is shown while a run goes on, on a clock of the test's own."""
 
 import io
+import sys
+from typing import Any
 
 import pytest
 
-from trio_ingest import Checkpoint
-from trio_ingest.cli._display import Display
+from trio_ingest.cli._display import display_for
+from trio_ingest.cli._figures import Figures
+from trio_ingest.cli._lines import Lines, MovingLine
+from trio_ingest.cli._live import Live, View
 from trio_ingest.cli._report import Report
-from trio_ingest.delivery import DeliveryReport, Totals
+from trio_ingest.cli._words import details, fitting, printable, span
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
+        super().isatty()  # raises when it is closed
         return True
 
 
@@ -23,61 +28,279 @@ class Clock:
         return self.seconds
 
 
+FIGURES = Figures(
+    done=18_304,
+    total=30_000,
+    failed=2,
+    retried=3,
+    in_flight=4,
+    queue_depth=12,
+    buffer_size=100,
+    elapsed_seconds=3.0,
+    documents_per_second=6120.4,
+    eta_seconds=71.2,
+    bottleneck="parse",
+)
+IN_ONE_LINE = (
+    "18,304 of 30,000 documents, 6,120 documents/s, 2 failed, 1 min 11 s to go, "
+    "slowest: parse, 3 retried, 4 in flight, buffer 12 of 100"
+)
+
+
+def figures(**changes: Any) -> Figures:
+    from attrs import evolve
+
+    return evolve(FIGURES, **changes)
+
+
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def shown(columns: int, of: Figures = FIGURES, *, color: bool = False) -> list[str]:
+    from rich.console import Console
+
+    screen = io.StringIO()
+    console = Console(
+        file=screen,
+        width=columns,
+        force_terminal=True,
+        color_system="standard" if color else None,
+    )
+    console.print(View(of))
+    return [line.rstrip() for line in screen.getvalue().splitlines()]
+
+
+# -- which display ------------------------------------------------------------------------
+
+
+def test_a_terminal_has_the_live_display() -> None:
+    assert type(display_for(Terminal())) is Live
+
+
+def test_without_rich_a_line_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.delitem(sys.modules, "trio_ingest.cli._live", raising=False)
+    assert type(display_for(Terminal())) is MovingLine
+
+
+@pytest.mark.parametrize("why", ["no terminal", "dumb", "unwanted", "closed"])
+def test_elsewhere_there_are_lines(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO() if why == "no terminal" else Terminal()
+    if why == "dumb":
+        monkeypatch.setenv("TERM", "dumb")
+    if why == "closed":
+        stream.close()
+    assert type(display_for(stream, progress=why != "unwanted")) is Lines
+
+
+# -- lines --------------------------------------------------------------------------------
+
+
 def test_a_log_has_a_line_every_ten_seconds() -> None:
     log, clock = io.StringIO(), Clock()
-    report = Report(["documents.db"], Display(log, clock), clock)
+    display = display_for(log, clock=clock)
     for second in range(1, 36):
         clock.seconds += 1
-        totals = {"sink": Totals(completed=1000 * second)}
-        report.committed(DeliveryReport(checkpoint=Checkpoint(()), totals=totals))
-        report.progress()
-    assert log.getvalue().splitlines() == [
-        "10,000 documents, 0 failed, 10.0 seconds, 1,000 documents/s",
-        "20,000 documents, 0 failed, 20.0 seconds, 1,000 documents/s",
-        "30,000 documents, 0 failed, 30.0 seconds, 1,000 documents/s",
+        display.progress(lambda n=second: figures(done=n * 100))  # type: ignore[misc]
+    said = log.getvalue().splitlines()
+    assert [line.partition(" of ")[0] for line in said] == ["1,000", "2,000", "3,000"]
+
+
+def test_a_line_says_everything() -> None:
+    log, clock = io.StringIO(), Clock()
+    display = display_for(log, clock=clock)
+    clock.seconds += 10
+    display.progress(lambda: FIGURES)
+    assert log.getvalue() == f"{IN_ONE_LINE}\n"
+
+
+def test_no_progress_says_only_sentences() -> None:
+    log, clock = io.StringIO(), Clock()
+    display = display_for(log, progress=False, clock=clock)
+    clock.seconds += 100
+    display.progress(lambda: FIGURES)
+    display.say("Done.")
+    assert log.getvalue() == "Done.\n"
+
+
+def test_a_line_that_moves_is_written_over_and_wiped_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    screen, clock = Terminal(), Clock()
+    display = MovingLine(screen, clock)
+    for done in (100_000, 1, 2):
+        clock.seconds += 0.06
+        display.progress(lambda n=done: figures(done=n, total=None))  # type: ignore[misc]
+    clock.seconds += 1
+    display.progress(lambda: figures(done=3, total=None))
+    display.say("Done.")
+    assert screen.getvalue().split("\r") == [
+        "",
+        "1 document, 6,120 documents/s, 2 failed",
+        "3 documents, 6,120 documents/s         ",
+        " " * 30,
+        "Done.\n",
     ]
 
 
-def test_a_terminal_has_one_line_that_moves_and_is_wiped_at_the_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TERM", "xterm")
+# -- the live display ---------------------------------------------------------------------
+
+
+def test_a_known_total_is_a_bar_and_an_unknown_one_a_counter() -> None:
+    known, unknown = shown(100), shown(100, figures(total=None))
+    assert " 61%  18,304 of 30,000 documents" in known[0]
+    assert "━" in known[0]
+    assert unknown[0] == "18,304 documents"
+    for line in (known[1], unknown[1]):
+        assert line.startswith(
+            "6,120 documents/s · 2 failed · 1 min 11 s to go · slowest: parse"
+        )
+
+
+def test_a_total_that_was_exceeded_is_unknown() -> None:
+    assert shown(100, figures(total=18_303))[0] == "18,304 documents"
+
+
+@pytest.mark.parametrize("columns", [1, 5, 20, 40, 60, 80, 120, 200])
+def test_no_terminal_is_too_narrow(columns: int) -> None:
+    lines = shown(columns)
+    assert len(lines) == 2
+    assert all(len(line) < max(columns, 2) for line in lines)
+
+
+def test_what_matters_most_is_dropped_last() -> None:
+    assert shown(40)[1] == "6,120 documents/s · 2 failed"
+    assert shown(200)[1].endswith("3 retried · 4 in flight · buffer 12 of 100")
+
+
+def test_failures_are_red_and_none_are_not() -> None:
+    assert "\033[1;31m2 failed" in shown(100, color=True)[1]
+    assert "\033[1;31m" not in shown(100, figures(failed=0), color=True)[1]
+
+
+def test_without_colours_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = "\n".join(shown(100, color=True))
+    for colour in (31, 33, 36):
+        assert f"{colour}m" not in text
+
+
+def test_the_live_display_is_drawn_ten_times_a_second_at_most() -> None:
     screen, clock = Terminal(), Clock()
-    display = Display(screen, clock)
-    for line in ("a longer line", "too early", "short"):
-        clock.seconds += 0.06
-        display.progress(lambda line=line: line)  # type: ignore[misc]
-    clock.seconds += 1
-    display.progress(lambda: "last")
+    display = display_for(screen, clock=clock)
+    asked = []
+
+    def now() -> Figures:
+        asked.append(clock.seconds)
+        return FIGURES
+
+    for _ in range(100):
+        clock.seconds += 0.01
+        display.progress(now)
+    assert 9 <= len(asked) <= 10
+    display.close()
+    display.close()
     display.say("Done.")
-    assert screen.getvalue() == "\rtoo early\rlast     \r    \rDone.\n"
+    assert screen.getvalue().endswith("Done.\n")
+    # The cursor is hidden while it moves.
+    assert screen.getvalue().count("\033[?25l") == screen.getvalue().count("\033[?25h") == 1
 
 
-def test_a_dumb_terminal_is_written_to_as_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    screen, clock = Terminal(), Clock()
-    display = Display(screen, clock)
-    clock.seconds += 10
-    display.progress(lambda: "a line")
-    assert screen.getvalue() == "a line\n"
+# -- foreign texts, and streams that fail ---------------------------------------------------
 
 
-def test_a_line_wider_than_the_terminal_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
-    monkeypatch.setenv("TERM", "xterm")
-    screen, clock = Terminal(), Clock()
-    display = Display(screen, clock)
-    clock.seconds += 1
-    display.progress(lambda: "x" * 50)
-    assert screen.getvalue() == "\r" + "x" * 19
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_what_a_terminal_would_obey_is_spelled_out(stream: type[io.StringIO]) -> None:
+    screen = stream()
+    display_for(screen).say("bad\033[2Jname[red]\u202e\ud800\r\n'é'")
+    said = screen.getvalue()
+    assert said == "bad\\x1b[2Jname[red]\\u202e\\ud800\\r\\n'é'\n"
 
 
-def test_only_the_first_failures_are_kept() -> None:
+@pytest.mark.parametrize("tty", [True, False])
+def test_what_the_encoding_lacks_is_spelled_out(tty: bool) -> None:
+    class Ascii(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return tty
+
+    written = io.BytesIO()
+    display = display_for(Ascii(written, encoding="ascii", write_through=True))
+    display.progress(lambda: FIGURES)
+    display.say("Café …")
+    display.close()
+    assert b"Caf\\xe9 \\u2026\n" in written.getvalue()
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_nothing_is_raised_where_nothing_can_be_written(tty: bool) -> None:
+    class Full(io.StringIO):
+        def isatty(self) -> bool:
+            return tty
+
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    for stream in (Full(), None):
+        display = display_for(stream)
+        display.progress(lambda: FIGURES)
+        display.say("A sentence.")
+        display.close()
+
+
+def test_a_long_sentence_is_not_broken_into_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    screen = Terminal()
+    display_for(screen).say("word " * 40 + "end")
+    assert screen.getvalue() == "word " * 40 + "end\n"
+
+
+# -- words -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (90_000, "1 d 1 h"),
+    ],
+)
+def test_a_time_has_two_units(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_parts_are_dropped_whole() -> None:
+    assert fitting(["one", "two", "three"], 8) == "one, two"
+    assert fitting(["one", "two", "three"], 7) == "one"
+    assert fitting(["one"], 2) == "on"
+
+
+def test_what_is_not_known_is_not_shown() -> None:
+    bare = details(figures(eta_seconds=None, bottleneck=None))
+    assert not [part for part in bare if "to go" in part or "slowest" in part]
+
+
+def test_printable_text_is_left_alone() -> None:
+    assert printable("naïve, 日本語 [bold]") == "naïve, 日本語 [bold]"
+
+
+# -- the report ----------------------------------------------------------------------------
+
+
+def test_only_the_first_failures_are_kept_and_the_result_is_the_last_line() -> None:
     log = io.StringIO()
-    report = Report(["documents.db"], Display(log))
-    for number in range(21):
+    report = Report(["documents.db"], display=display_for(log))
+    for number in range(11):
         report.document_failed(f"line {number}")
     report.finished()
     said = log.getvalue().splitlines()
-    assert said[1:3] == ["Failed documents:", "  line 0"]
-    assert said[-2:] == ["  line 19", "  … and 1 more."]
+    assert said[:2] == ["Failed documents:", "  line 0"]
+    assert said[-3:-1] == ["  line 9", "  … and 1 more."]
+    assert said[-1].startswith("Done: 0 documents")

@@ -15,9 +15,11 @@ import pytest
 
 from trio_ingest.adapters import JsonLinesAdapter
 from trio_ingest.cli import main
-from trio_ingest.cli._display import Display
-from trio_ingest.cli._ingest import Job, run_job
+from trio_ingest.cli._display import display_for
+from trio_ingest.cli._ingest import run_job
+from trio_ingest.cli._job import Job
 from trio_ingest.cli._report import Report
+from trio_ingest.cli._signals import Signals
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
 
@@ -175,16 +177,10 @@ def test_a_machine_at_its_limit_fails_the_run(
         raise error
 
     monkeypatch.setattr("trio.run", fail)
-    job = Job(
-        adapter=JsonLinesAdapter("articles.jsonl"),
-        sinks=[],
-        places=[],
-        beginning=None,
-        workers=1,
-        buffer_size=100,
-    )
+    job = Job(adapters=[JsonLinesAdapter("articles.jsonl")], destinations=[])
     screen = io.StringIO()
-    assert run_job(job, Report(["documents.db"], Display(screen))) == 1
+    report = Report(["documents.db"], display=display_for(screen))
+    assert run_job(job, report, Signals()) == 1
     assert screen.getvalue().startswith("Error: ")
     assert "They are in" not in screen.getvalue()
 

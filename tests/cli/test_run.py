@@ -4,6 +4,7 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import TypeAlias
@@ -121,7 +122,7 @@ BAD_LINES = [
 def test_bad_lines_are_named_and_the_good_ones_arrive(cli: RunCli, tmp_path: Path) -> None:
     content = b"".join(bad + b"\n" + lines(n) for n, bad in enumerate(BAD_LINES))
     (tmp_path / "articles.jsonl").write_bytes(content)
-    finished = cli("run", "jsonl:articles.jsonl", *TO_DATABASE)
+    finished = cli("run", "jsonl:articles.jsonl", *TO_DATABASE, "--verbose")
     assert finished.returncode == 3
     count = len(BAD_LINES)
     assert f"Done: {count} documents, {count} failed".encode() in finished.stderr
@@ -132,16 +133,20 @@ def test_bad_lines_are_named_and_the_good_ones_arrive(cli: RunCli, tmp_path: Pat
     assert rows_of(tmp_path) == [(str(number),) for number in range(count)]
 
 
-def test_the_first_20_failures_are_named_and_the_rest_counted(
+def test_the_first_10_failures_are_named_and_the_rest_counted_and_kept(
     cli: RunCli, tmp_path: Path
 ) -> None:
     (tmp_path / "articles.jsonl").write_bytes(b"nonsense\n" * 2020 + lines("a"))
     finished = cli("run", "jsonl:articles.jsonl", *TO_DATABASE)
     assert finished.returncode == 3
     said = finished.stderr.decode()
-    assert "articles.jsonl, line 20: " in said
-    assert "line 21: " not in said
-    assert "and 2,000 more." in said
+    assert "articles.jsonl, line 10: " in said
+    assert "line 11: " not in said
+    assert "and 2,010 more." in said
+    assert "kept with its error in documents.db, table trio_ingest_dead_letters." in said
+    with closing(sqlite3.connect(tmp_path / "documents.db")) as database:
+        kept = database.execute("SELECT count(*) FROM trio_ingest_dead_letters")
+        assert kept.fetchone() == (2020,)
     assert rows_of(tmp_path) == [("a",)]
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
 import types
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -51,13 +53,24 @@ def test_the_packages_say_what_they_export() -> None:
     assert silent == []
 
 
-def test_whatever_the_face_shows_is_in_its_list() -> None:
-    shown = {
-        name
-        for name, value in vars(trio_ingest).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+def test_what_type_checkers_see_of_the_face_is_what_programs_get() -> None:
+    tree = ast.parse(Path(trio_ingest.__file__).read_text("utf-8"))
+    [block] = [node for node in tree.body if isinstance(node, ast.If) and node.body][:1]
+    seen = {
+        alias.name: f"trio_ingest.{node.module}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
-    assert shown - {"annotations"} <= set(trio_ingest.__all__)
+    assert set(seen) == set(trio_ingest.__all__)
+    for name, home in seen.items():
+        assert getattr(trio_ingest, name) is getattr(importlib.import_module(home), name)
+
+
+def test_the_face_has_nothing_else() -> None:
+    assert set(trio_ingest.__all__) <= set(dir(trio_ingest))
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        trio_ingest.Nonsense  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", public_modules())

@@ -21,16 +21,22 @@ def loaded_by(statement: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def added() -> set[str]:
-    """What ``import trio_ingest`` loads beyond ``import trio``."""
-    return loaded_by("import trio_ingest") - loaded_by("import trio")
+    """What the public face loads beyond ``import trio``."""
+    return loaded_by("from trio_ingest import IngestionPipeline") - loaded_by("import trio")
 
 
 @pytest.mark.parametrize("name", HEAVY)
-def test_importing_the_package_does_not_load(name: str, added: set[str]) -> None:
+def test_the_face_does_not_load(name: str, added: set[str]) -> None:
     assert name not in added
 
 
-def test_importing_the_package_loads_no_room_and_no_door(added: set[str]) -> None:
+def test_the_face_loads_no_room_and_no_door(added: set[str]) -> None:
     ours = {name for name in added if name.startswith("trio_ingest.")}
     assert [name for name in ours if not name.split(".")[1].startswith("_")] == []
     assert "trio_ingest.__main__" not in ours
+
+
+@pytest.mark.parametrize("module", ["trio_ingest", "trio_ingest.__main__"])
+def test_a_program_hears_signals_before_it_loads_anything_heavy(module: str) -> None:
+    loaded = loaded_by(f"import {module}")
+    assert not {name.split(".")[0] for name in loaded} & {"attrs", "trio", *HEAVY}

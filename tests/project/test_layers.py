@@ -55,7 +55,7 @@ THIRD_PARTY = {
     "motion": {"attrs", "trio", "trio_util"},
     "face": {"attrs", "trio"},
     "rooms": {"anyio", "attrs", "cattrs", "trio", "trio_util"},
-    "doors": {"anyio", "attrs", "click", "trio"},
+    "doors": {"anyio", "attrs", "click", "rich", "trio"},
 }
 
 FILES = pytest.mark.parametrize("path", sources(), ids=module_name)

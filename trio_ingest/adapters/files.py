@@ -136,6 +136,14 @@ class FilesAdapter:
         self._prefix = self._name if self._name.endswith("/") else self._name + "/"
         self.source = self._name if source is None else source
 
+    def place_of(self, path: str) -> str:
+        """The path to open a file by, as the metadata of its document has it.
+
+        Args:
+            path: relative to the directory, as events have it.
+        """
+        return self._prefix + path
+
     async def fetch(
         self, *, cursor: object = None
     ) -> AsyncGenerator[FileRecord | Cursor | FileSkipped, None]:
@@ -170,6 +178,20 @@ class FilesAdapter:
             while records:
                 yield records.popleft()
 
+    def means(self, path: str) -> bool:
+        """Whether a file of this path would be read, if it were there.
+
+        Args:
+            path: relative to the directory, with forward slashes.
+
+        Where a symbolic link leads is not looked at.
+        """
+        *directories, name = path.split("/")
+        places = self._pattern.start
+        for directory in directories:
+            places = self._pattern.below(places, directory)
+        return bool(name) and self._pattern.matches(places, name)
+
     def identify(self, record: FileRecord) -> str:
         """The path relative to the directory."""
         return record.path
@@ -198,7 +220,7 @@ class FilesAdapter:
         if record.problem is not None:
             raise BadDocumentError(path, record.problem)
         metadata: dict[str, Any] = {
-            "path": self._prefix + path,
+            "path": self.place_of(path),
             "name": path.rpartition("/")[2],
             "size_bytes": record.size_bytes,
             "modified": _timestamp(record.modified_seconds),

@@ -1,17 +1,16 @@
 """The command line: a door to the engine that does nothing a program could not.
 
-``_command`` says which words there are, ``_ends`` what SOURCE and SINK mean,
-``_ingest`` moves the documents, ``_report`` and ``_display`` say what happened.
+``_signals`` comes first. ``_command`` says which words there are, ``_sources`` and
+``_sinks`` what SOURCE and SINK mean, ``_look`` whether a job may be run as it stands.
+``_ingest`` moves the documents, with a ``_watch`` on every event and a ``_stop`` for its
+early end. ``_report`` says what happened, through ``_display``; ``_outputs`` writes it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
-
-from trio_ingest import MissingExtraError
 
 __all__ = ["main"]
 
@@ -25,16 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit status: 0 all done; 1 the run failed; 2 usage, configuration or
-        a missing file; 3 finished, but documents failed; 130 interrupted.
+        a missing file; 3 finished, but documents failed; 130 or 143 stopped by a signal;
+        141 nobody reads the standard output any more.
 
     Nothing but ``SystemExit`` is raised, unless the environment has
     ``TRIO_INGEST_DEBUG``: then an internal error is, with its traceback.
+
+    The program ``trio-ingest`` takes the signals over before it calls this; whoever
+    calls it from Python keeps them.
     """
     try:
         return _command_line(arguments)
-    except MissingExtraError as error:
-        _tell(f"Error: {error}")
-        return 2
     except KeyboardInterrupt:
         _tell("Interrupted.")
         return 130
@@ -53,18 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _tell(sentence: str) -> None:
     # Not by click, which may be what is missing.
-    with contextlib.suppress(OSError, ValueError):
+    try:  # noqa: SIM105 -- contextlib would have to be imported before the signals
         print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - see above
+    except (OSError, ValueError):
+        pass  # nobody reads it
 
 
 def _command_line(arguments: Sequence[str] | None) -> int:
+    # Not before the signals are taken over: it takes most of the time until the run begins.
     try:
-        from ._command import invoke  # noqa: PLC0415 - click may be missing
+        from ._command import invoke  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        raise MissingExtraError(
-            "The command line needs click, which is not installed. "
+        _tell(
+            "Error: The command line needs click, which is not installed. "
             "Install it: pip install 'trio_ingest[cli]'"
-        ) from error
+        )
+        return 2
     return invoke(arguments)

@@ -1,68 +1,61 @@
-"""Lines on standard error: one that moves on a terminal, one now and then elsewhere."""
+"""Which way a run is shown on standard error: live, in lines now and then, or not."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, TextIO
+from typing import Protocol, TextIO
 
-# Faster than this nobody reads, and each line costs a write to the terminal.
-_TERMINAL_SECONDS: Final = 0.1
-
-# A log that a person looks through later.
-_LOG_SECONDS: Final = 10.0
+from ._figures import Figures
+from ._lines import Lines, MovingLine
 
 
-class Display:
-    """Shows progress on standard error, and sentences between.
+class Display(Protocol):
+    """Shows progress, and sentences between."""
 
-    Args:
-        stream: where to; standard error when None.
-        clock: seconds, from anywhere.
-    """
-
-    def __init__(
-        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._stream = sys.stderr if stream is None else stream
-        # A dumb terminal cannot go back to the start of its line.
-        self._moving = (
-            self._stream is not None
-            and self._stream.isatty()
-            and os.environ.get("TERM") != "dumb"
-        )
-        self._interval_seconds = _TERMINAL_SECONDS if self._moving else _LOG_SECONDS
-        self._clock = clock
-        self._shown_at = clock()
-        self._line_length = 0
-
-    def progress(self, line: Callable[[], str]) -> None:
-        """Show ``line()``, unless the last progress is too recent."""
-        now = self._clock()
-        if now - self._shown_at < self._interval_seconds:
-            return
-        self._shown_at = now
-        if not self._moving:
-            self._write(f"{line()}\n")
-            return
-        # One column stays free: a terminal wraps when the last one is filled.
-        text = line()[: shutil.get_terminal_size().columns - 1]
-        self._write(f"\r{text.ljust(self._line_length)}")
-        self._line_length = len(text)
+    def progress(self, figures: Callable[[], Figures]) -> None:
+        """Show ``figures()``, unless the last progress is too recent."""
 
     def say(self, sentence: str) -> None:
         """Show a line that stays."""
-        blank = f"\r{' ' * self._line_length}\r" if self._line_length else ""
-        self._line_length = 0
-        self._write(f"{blank}{sentence}\n")
 
-    def _write(self, text: str) -> None:
-        # Nobody reads standard error any more: the documents still matter.
-        with contextlib.suppress(OSError, ValueError):
-            if self._stream is not None:
-                self._stream.write(text)
-                self._stream.flush()
+    def close(self) -> None:
+        """Take away what moves; can be called again."""
+
+
+def display_for(
+    stream: TextIO | None = None,
+    *,
+    progress: bool = True,
+    clock: Callable[[], float] = time.monotonic,
+) -> Display:
+    """The display that fits where it is shown.
+
+    Args:
+        stream: where to; standard error when None.
+        progress: whether progress is shown at all.
+        clock: seconds, from anywhere.
+
+    Nothing that a display does raises because of its stream: the documents matter, even
+    when nobody reads what is said of them.
+    """
+    stream = sys.stderr if stream is None else stream
+    # A dumb terminal cannot go back to the start of its line.
+    if not progress or not _is_terminal(stream) or os.environ.get("TERM") == "dumb":
+        return Lines(stream, clock, progress=progress)
+    try:
+        from ._live import Live  # noqa: PLC0415 -- rich is an extra, and takes time to load
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "rich":
+            raise
+        return MovingLine(stream, clock)
+    return Live(stream, clock)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False  # closed

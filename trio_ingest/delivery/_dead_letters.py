@@ -55,39 +55,47 @@ class DeadLetter:
     raw: str
     timestamp: float
 
+    @classmethod
+    def of_failure(cls, event: DocumentFailed) -> DeadLetter:
+        """The dead letter of a record that became no document."""
+        return cls(
+            doc_id=None if event.doc_id is None else writable(event.doc_id),
+            adapter=writable(event.adapter),
+            record_number=event.record_number,
+            stage="parse",
+            error_type=writable(event.error_type),
+            error=_message(event.error),
+            retry_count=event.retry_count,
+            is_retryable=event.is_retryable,
+            traceback=_cut(event.traceback),
+            raw=_text_of(event.raw),
+            timestamp=event.timestamp,
+        )
 
-def of_failure(event: DocumentFailed) -> DeadLetter:
-    """The dead letter of a record that became no document."""
-    return DeadLetter(
-        doc_id=None if event.doc_id is None else writable(event.doc_id),
-        adapter=writable(event.adapter),
-        record_number=event.record_number,
-        stage="parse",
-        error_type=writable(event.error_type),
-        error=_message(event.error),
-        retry_count=event.retry_count,
-        is_retryable=event.is_retryable,
-        traceback=_cut(event.traceback),
-        raw=_text_of(event.raw),
-        timestamp=event.timestamp,
-    )
+    @classmethod
+    def of_rejection(
+        cls, event: DocumentCompleted, document: Document, reason: str
+    ) -> DeadLetter:
+        """The dead letter of a document that a sink did not take.
 
-
-def of_rejection(event: DocumentCompleted, document: Document, reason: str) -> DeadLetter:
-    """The dead letter of a document that a sink did not take."""
-    return DeadLetter(
-        doc_id=writable(document.doc_id),
-        adapter=writable(event.adapter_metadata["adapter"]),
-        record_number=event.record_number,
-        stage="sink",
-        error_type="Rejected",
-        error=writable(reason)[:_ERROR_CHARACTERS],
-        retry_count=event.retry_count,
-        is_retryable=False,
-        traceback=None,
-        raw=_text_of(document.raw),
-        timestamp=event.timestamp,
-    )
+        Args:
+            event: what brought the document.
+            document: as the sink was given it.
+            reason: why, as a sentence.
+        """
+        return cls(
+            doc_id=writable(document.doc_id),
+            adapter=writable(event.adapter_metadata["adapter"]),
+            record_number=event.record_number,
+            stage="sink",
+            error_type="Rejected",
+            error=writable(reason)[:_ERROR_CHARACTERS],
+            retry_count=event.retry_count,
+            is_retryable=False,
+            traceback=None,
+            raw=_text_of(document.raw),
+            timestamp=event.timestamp,
+        )
 
 
 def writable(text: str) -> str:

@@ -16,7 +16,7 @@ from trio_ingest import (
     DocumentSkipped,
 )
 
-from ._dead_letters import DeadLetter, of_failure, of_rejection
+from ._dead_letters import DeadLetter
 from ._totals import Delivered, RecordKey, Totals
 from .errors import SinkError
 
@@ -97,7 +97,7 @@ class Batch:
         Args:
             rejections: the documents of this batch that the sink does not take.
         """
-        letters = [of_failure(event) for event in self.failed]
+        letters = [DeadLetter.of_failure(event) for event in self.failed]
         if rejections:
             # Lists, because an adapter may give one document for several records.
             events: dict[int, list[DocumentCompleted]] = {}
@@ -111,7 +111,9 @@ class Batch:
                         f"copy, and once."
                     )
                 event = events[id(rejection.document)].pop()
-                letters.append(of_rejection(event, rejection.document, rejection.reason))
+                letters.append(
+                    DeadLetter.of_rejection(event, rejection.document, rejection.reason)
+                )
         return letters
 
 

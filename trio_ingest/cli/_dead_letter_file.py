@@ -1,0 +1,76 @@
+"""``--errors``: the dead letters of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Final
+
+import attrs
+
+from trio_ingest import DocumentCompleted, DocumentFailed
+from trio_ingest.delivery import DeadLetter, Rejection
+
+from ._ndjson import LinesFile
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+class DeadLetterFile:
+    """Writes each failed record and each rejected document as a line of JSON.
+
+    Args:
+        path: the file; ``-`` is standard output.
+
+    Each is written before its batch is committed: after a crash, a resumed run may write
+    those of the last batch again, and loses none. The sinks keep each of them once.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = LinesFile(
+            "--errors",
+            path,
+            beginning=b'{"doc_id": ',
+            further=(b'"adapter": ', b'"record_number": ', b'"stage": '),
+        )
+
+    def open(self, *, append: bool) -> None:
+        """Open it.
+
+        Args:
+            append: whether to keep what an earlier run wrote.
+
+        Raises:
+            OutputError: it cannot be written, or is somebody else's.
+        """
+        self._file.open(append=append)
+
+    def failed(self, event: DocumentFailed) -> None:
+        """Write the dead letter of a record that became no document; raises as ``flush``."""
+        self._write(DeadLetter.of_failure(event))
+
+    def rejected(self, event: DocumentCompleted, rejection: Rejection) -> None:
+        """Write that of a document that a sink did not take; raises as ``flush``."""
+        letter = DeadLetter.of_rejection(event, rejection.document, rejection.reason)
+        self._write(letter)
+        # The sink has committed it, so no resumed run would write it again.
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what has come until now.
+
+        Raises:
+            OutputClosed: the reader of standard output has gone.
+            OutputError: it cannot be written any more.
+        """
+        self._file.flush()
+
+    def close(self) -> None:
+        """Write what is left; raises as ``flush``."""
+        self._file.close()
+
+    def _write(self, letter: DeadLetter) -> None:
+        fields = attrs.asdict(letter)
+        if not math.isfinite(letter.timestamp):
+            fields["timestamp"] = None  # a clock may say that it is no number
+        self._file.write(_ENCODER.encode(fields).encode())

@@ -1,0 +1,193 @@
+"""A file of JSON objects, one a line, that a run writes beside its sinks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+import sys
+from typing import Final
+
+from ._spelling import STANDARD_STREAM, shortened
+
+_STANDARD_OUTPUT: Final = 1
+
+# Less, and the calls to the system show; more, and whoever reads along waits longer.
+_BUFFER_BYTES: Final = 64 * 1024
+
+# How much of a file is looked at to tell whose it is, and at a time to find its last line.
+_LOOK_BYTES: Final = 64 * 1024
+
+_FLAGS: Final = (
+    os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+
+
+class OutputClosed(Exception):
+    """Nobody reads standard output any more."""
+
+
+class OutputError(Exception):
+    """A file beside the sinks cannot be written; the message says which, and why."""
+
+
+class LinesFile:
+    """Lines of JSON to a file, or to standard output.
+
+    Args:
+        option: what named the file, for the sentences.
+        path: the file; ``-`` is standard output.
+        beginning: how each of our lines begins. A file with other lines is somebody
+            else's, and is not touched.
+        further: what is also near the beginning of each.
+
+    Memory: 64 KiB, and the longest line.
+    """
+
+    def __init__(
+        self, option: str, path: str, *, beginning: bytes, further: tuple[bytes, ...]
+    ) -> None:
+        self._option = option
+        self._path = path
+        self._beginning = beginning
+        self._further = further
+        self._buffer = bytearray()
+        self._descriptor: int | None = None
+
+    def open(self, *, append: bool) -> None:
+        """Open the file, and make it when it is missing.
+
+        Args:
+            append: keep what is there, but for the part of a line that a killed run has
+                left; otherwise the file is emptied.
+
+        Raises:
+            OutputError: it cannot be opened, or is somebody else's.
+        """
+        if self._path == STANDARD_STREAM:
+            if sys.stdout is None:
+                raise OutputError(
+                    f"{self._option} is to be written to standard output, which is closed; "
+                    f"give a file, or a pipe."
+                )
+            self._descriptor = _STANDARD_OUTPUT
+            return
+        try:
+            self._descriptor = self._opened()
+            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                self._begin(self._descriptor, append=append)
+        except OSError as error:
+            raise OutputError(
+                f"{shortened(self._path)}, which {self._option} names, cannot be written: "
+                f"{error.strerror}. Give another path."
+            ) from error
+
+    def write(self, line: bytes) -> None:
+        """Write a line, sooner or later.
+
+        Args:
+            line: without a line feed.
+
+        Raises: as ``flush``.
+        """
+        self._buffer += line
+        self._buffer += b"\n"
+        if len(self._buffer) >= _BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has not been written.
+
+        Raises:
+            OutputClosed: the reader of standard output has gone.
+            OutputError: the disk is full, or whatever else.
+
+        After either, and after an interruption, nothing more is written.
+        """
+        if self._descriptor is None:
+            return
+        data = memoryview(bytes(self._buffer))
+        self._buffer.clear()
+        try:
+            while data:
+                data = data[_written(self._descriptor, data) :]
+        except OSError as error:
+            self._leave()
+            if error.errno == errno.EPIPE and self._path == STANDARD_STREAM:
+                raise OutputClosed from error
+            name = (
+                "standard output" if self._path == STANDARD_STREAM else shortened(self._path)
+            )
+            raise OutputError(
+                f"{name}, which {self._option} names, cannot be written any more: "
+                f"{error.strerror}. What was delivered before stays; make room, or give "
+                f"another path, and go on with --resume."
+            ) from error
+        except BaseException:
+            self._leave()
+            raise
+
+    def close(self) -> None:
+        """Write what is left, and close the file; can be called again.
+
+        Raises: as ``flush``.
+        """
+        try:
+            self.flush()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        self._buffer.clear()
+        if descriptor is not None and descriptor != _STANDARD_OUTPUT:
+            os.close(descriptor)
+
+    def _opened(self) -> int:
+        try:
+            return os.open(self._path, _FLAGS, 0o666)
+        except PermissionError:
+            # What may only be written: a device, somebody's log.
+            return os.open(self._path, _FLAGS & ~os.O_RDWR | os.O_WRONLY | os.O_APPEND, 0o666)
+
+    def _begin(self, descriptor: int, *, append: bool) -> None:
+        size = os.fstat(descriptor).st_size
+        if size:
+            self._check_ours(os.pread(descriptor, _LOOK_BYTES, 0))
+        end = _end_of_last_line(descriptor, size) if append else 0
+        os.ftruncate(descriptor, end)
+        os.lseek(descriptor, end, os.SEEK_SET)
+
+    def _check_ours(self, head: bytes) -> None:
+        # A run that was killed while it wrote its first line leaves the start of one.
+        begun = self._beginning.startswith(head) or head.startswith(self._beginning)
+        whole = all(word in head for word in self._further) or b"\n" not in head
+        if not begun or not whole:
+            found = head[:40].decode(errors="backslashreplace")
+            raise OutputError(
+                f"{shortened(self._path)}, which {self._option} names, begins with "
+                f"{found!r}, so something else wrote it; it was left alone. Give another "
+                f"path, or delete it."
+            )
+
+
+def _end_of_last_line(descriptor: int, size: int) -> int:
+    """Where the last line feed ends."""
+    end = size
+    while end:
+        start = max(0, end - _LOOK_BYTES)
+        place = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if place >= 0:
+            return start + place + 1
+        end = start
+    return 0
+
+
+def _written(descriptor: int, data: memoryview) -> int:
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:
+        # Somebody who shares it with us has made it so.
+        select.select([], [descriptor], [])
+        return 0

@@ -1,0 +1,112 @@
+"""What Ctrl-C and SIGTERM do, from the first import to the last line.
+
+This file imports next to nothing, and nothing of ours: it comes before everything else,
+so that a signal during the imports finds its handler. An exception raised there could end
+up anywhere, in an import lock's callback for one, and be printed as a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+_STANDARD_ERROR = 2
+
+# Whoever forwards signals to its children (timeout, a package runner) and shares their
+# terminal gives them one Ctrl-C twice, within milliseconds; a finger takes longer.
+_SAME_SIGNAL_SECONDS = 0.05
+
+# An abort takes milliseconds, unless a disk does not answer.
+_ABORT_SECONDS = 5.0
+
+_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+
+
+class Signals:
+    """The handler of SIGINT and SIGTERM of the whole process.
+
+    Before anything listens, a signal ends the process at once: nothing has been begun.
+    While something listens, it is asked to drain, then to abort, and a third signal ends
+    the process. When nothing listens any more, the end is near, and waits for nobody.
+    """
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self.is_installed = False
+        self._heard_at = 0.0
+        self._asked = 0
+        self._ask: Callable[[int], None] | None = None
+        self._is_over = False
+
+    @property
+    def exit_status(self) -> int:
+        """What the shell is to be told when a signal has ended the run."""
+        return 128 + (signal.SIGINT if self.first is None else self.first)
+
+    @property
+    def name(self) -> str:
+        """What the first signal is called by people."""
+        return _NAMES[signal.SIGINT if self.first is None else self.first]
+
+    def install(self) -> None:
+        """Take the signals over for good; those that are ignored stay ignored."""
+        try:
+            for number in _NAMES:
+                # A shell lets its background jobs ignore Ctrl-C.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, self._handle)
+        except ValueError:
+            return  # not the main thread: its owner decides about signals
+        self.is_installed = True
+
+    def listen(self, ask: Callable[[int], None]) -> None:
+        """Let ``ask`` hear of signals, with 1 for the first and 2 for the second.
+
+        Called from the handler, between any two steps of the main thread, so it must do
+        nothing but pass the word on, or raise an exception.
+        """
+        self._ask = ask
+
+    def listen_no_more(self) -> None:
+        """The end is near: whoever sends a signal now would only spoil it."""
+        self._ask = None
+        self._is_over = True
+        if self._asked > 1:
+            self._set_alarm(0)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.first is None:
+            self.first = signal.Signals(number)
+        elif now - self._heard_at < _SAME_SIGNAL_SECONDS:
+            return
+        self._heard_at = now
+        if self._ask is None:
+            if not self._is_over:
+                self._leave("Interrupted.")
+            return
+        self._asked += 1
+        if self._asked > 2:
+            self._leave("Left at once.")
+        if self._asked == 2:
+            self._set_alarm(_ABORT_SECONDS)
+        self._ask(self._asked)
+
+    def _set_alarm(self, seconds: float) -> None:
+        if self.is_installed and hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, lambda *_: self._leave("Left at once."))
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def _leave(self, sentence: str) -> None:
+        # Not by print: what was interrupted may be in the middle of printing.
+        try:  # noqa: SIM105 -- contextlib would have to be imported first
+            os.write(_STANDARD_ERROR, f"\n{sentence}\n".encode())
+        except OSError:
+            pass  # nobody reads it
+        os._exit(self.exit_status)
+
+
+SIGNALS = Signals()

@@ -1,0 +1,114 @@
+"""Whoever hears every event of a run on its way to the sinks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trio_ingest import (
+    AdapterStateChange,
+    BatchProgress,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentRetrying,
+    DocumentSkipped,
+    PipelineEvent,
+)
+from trio_ingest.adapters import BadDocumentError, BadLineError, FilesAdapter, FileSkipped
+from trio_ingest.delivery import DeliveryReport, Rejection
+
+from ._job import Job
+from ._outputs import Outputs
+from ._report import Report
+from ._stop import LimitReached, Stop
+
+_ENDS: Final = frozenset({DocumentCompleted, DocumentFailed, DocumentSkipped})
+
+
+class Watch:
+    """Tells the report, the outputs and the limit what happens.
+
+    Args:
+        job: what was asked for.
+        report: who says it to people.
+        outputs: who writes it to files.
+        stop: who is asked to end the run at its limit.
+    """
+
+    def __init__(self, job: Job, report: Report, outputs: Outputs, stop: Stop) -> None:
+        self._destinations = job.destinations
+        self._files = {
+            adapter.source: adapter
+            for adapter in job.adapters
+            if isinstance(adapter, FilesAdapter)
+        }
+        self._path_of = {place.sink.name: place.path for place in job.destinations}
+        self._report = report
+        self._outputs = outputs
+        self._stop = stop
+        self._left = job.limit
+        self._writes = job.events is not None or job.errors is not None
+
+    def event(self, event: PipelineEvent) -> None:
+        """Hear of an event.
+
+        Raises:
+            LimitReached: by the event after the last one that counts, whose arrival
+                acknowledges that one.
+            OutputError: it cannot be written.
+            OutputClosed: nobody reads standard output any more.
+        """
+        kind = type(event)
+        if self._left is not None:
+            if self._left == 0:
+                raise LimitReached
+            if kind in _ENDS:
+                self._left -= 1
+                if self._left == 0:
+                    # Makes an event, so that the next one need not be waited for.
+                    self._stop.drain_quietly()
+        if self._writes:
+            self._outputs.take(event)
+        self._report.meter.take(event)
+        if kind is DocumentCompleted:
+            self._report.completed(event)  # type: ignore[arg-type]
+        elif kind is BatchProgress:
+            self._report.progress()
+        else:
+            self._otherwise(event)
+
+    def _otherwise(self, event: PipelineEvent) -> None:
+        report = self._report
+        match event:
+            case DocumentFailed():
+                report.document_failed(self._place(event))
+            case DocumentRetrying(doc_id=doc_id, adapter=adapter, error=error):
+                report.detail(f"Retrying {adapter}, document {doc_id!r:.80}: {error!r:.200}")
+            case FileSkipped(adapter=adapter, path=path, reason=reason):
+                report.file_skipped(f"{self._files[adapter].place_of(path)}: {reason}.")
+            case AdapterStateChange(adapter=adapter, old_state=old, new_state=new):
+                report.detail(f"{adapter} was {old} and is {new}.")
+
+    def rejection(self, name: str, rejection: Rejection) -> None:
+        """Hear of a document that a sink did not take."""
+        document = rejection.document
+        where = f", in {self._path_of[name]}" if len(self._path_of) > 1 else ""
+        self._report.document_failed(
+            f"{document.source}, document {document.doc_id!r:.80}{where}: {rejection.reason}"
+        )
+        self._outputs.rejected(rejection)
+
+    def commit(self, committed: DeliveryReport) -> None:
+        """Hear that a batch is in every sink."""
+        sinks = [place.sink for place in self._destinations]
+        self._report.replaced = max((getattr(s, "replaced", 0) for s in sinks), default=0)
+        self._report.kept = max((getattr(s, "kept", 0) for s in sinks), default=0)
+        self._report.committed(committed)
+        self._outputs.committed()
+
+    def _place(self, failure: DocumentFailed) -> str:
+        error = failure.error
+        if isinstance(error, BadLineError):
+            return str(error)
+        if isinstance(error, BadDocumentError):
+            return self._files[failure.adapter].place_of(str(error))
+        return f"{failure.adapter}, record {failure.record_number}: {error!r}"
