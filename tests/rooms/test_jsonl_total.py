@@ -1,0 +1,111 @@
+"""How many lines to expect of a file: what a bar needs, at little cost."""
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+import trio
+
+from trio_ingest import BatchProgress, IngestionPipeline
+from trio_ingest.adapters import JsonLinesAdapter, _line_count
+
+Estimate: TypeAlias = Callable[[Path | str], int | None]
+
+
+@pytest.fixture
+def estimate() -> Estimate:
+    return lambda path: trio.run(JsonLinesAdapter(path).estimate_total)
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", 0),
+        (b"a", 1),
+        (b"a\n", 1),
+        (b"a\nb", 2),
+        (b"\n\na\n\n\nb\n\n", 2),
+        (b"a\r\n\r\nb\r\n", 2),
+    ],
+)
+def test_a_small_file_is_counted(
+    tmp_path: Path, estimate: Estimate, content: bytes, lines: int
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(content)
+    assert estimate(path) == lines
+
+
+@hypothesis.given(
+    st.lists(st.sampled_from([b"", b"x", b"yy" * 9]), max_size=40), st.booleans()
+)
+def test_the_count_is_that_of_the_lines_with_something_in_them(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], ended: bool
+) -> None:
+    path = tmp_path_factory.mktemp("lines") / "a.jsonl"
+    path.write_bytes(b"\n".join(lines) + b"\n" * ended)
+    with pytest.MonkeyPatch.context() as patch:
+        # So that pieces end everywhere.
+        patch.setattr(_line_count, "_SAMPLE_BYTES", 7)
+        assert _line_count.count_lines(str(path)) == len([line for line in lines if line])
+
+
+def test_a_large_file_is_judged_by_samples(tmp_path: Path, estimate: Estimate) -> None:
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        for number in range(60_000):
+            file.write(b"x" * (100 if number < 30_000 else 500) + b"\n")
+    assert path.stat().st_size > 16 * 1024 * 1024
+    estimated = estimate(path)
+    assert estimated is not None
+    assert abs(estimated - 60_000) < 6000
+
+
+def test_lines_longer_than_every_sample_are_not_guessed(
+    tmp_path: Path, estimate: Estimate
+) -> None:
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        file.truncate(20 * 1024 * 1024)
+    assert estimate(path) is None
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl"])
+def test_gzip_is_not_guessed(tmp_path: Path, estimate: Estimate, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"a\nb\n"))
+    assert estimate(path) is None
+
+
+def test_what_is_no_file_is_neither_guessed_nor_opened(
+    tmp_path: Path, estimate: Estimate
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, tmp_path / "missing", "/dev/null", "-"):
+        assert estimate(path) is None
+
+
+def test_a_file_called_like_standard_input_is_not_meant(
+    tmp_path: Path, estimate: Estimate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_bytes(b"a\n")
+    assert estimate("-") is None
+    assert estimate("./-") == 1
+
+
+def test_progress_has_the_total(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": 1}\n{"id": 2}\n')
+
+    async def totals() -> set[int | None]:
+        async with IngestionPipeline(JsonLinesAdapter(path)).stream_events() as events:
+            return {e.estimated_total async for e in events if isinstance(e, BatchProgress)}
+
+    assert trio.run(totals) == {2}
