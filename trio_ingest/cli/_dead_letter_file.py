@@ -22,8 +22,10 @@ class DeadLetterFile:
     Args:
         path: the file; ``-`` is standard output.
 
-    Each is written before its batch is committed: after a crash, a resumed run may write
-    those of the last batch again, and loses none. The sinks keep each of them once.
+    Those of failed records are written before their batch is committed: after a crash, a
+    resumed run may write the last ones again, and loses none. That of a rejected document
+    follows the commit that rejected it, so a crash between the two leaves it with the sink,
+    which keeps each of them exactly once.
     """
 
     def __init__(self, path: str) -> None:
@@ -46,27 +48,21 @@ class DeadLetterFile:
         self._file.open(append=append)
 
     def failed(self, event: DocumentFailed) -> None:
-        """Write the dead letter of a record that became no document; raises as ``flush``."""
+        """Write the dead letter of a record that became no document; raises as ``close``."""
         self._write(DeadLetter.of_failure(event))
 
     def rejected(self, event: DocumentCompleted, rejection: Rejection) -> None:
-        """Write that of a document that a sink did not take; raises as ``flush``."""
+        """Write that of a document that a sink did not take; raises as ``close``."""
         letter = DeadLetter.of_rejection(event, rejection.document, rejection.reason)
         self._write(letter)
-        # The sink has committed it, so no resumed run would write it again.
-        self.flush()
 
-    def flush(self) -> None:
-        """Write what has come until now.
+    def close(self) -> None:
+        """Close the file.
 
         Raises:
             OutputClosed: the reader of standard output has gone.
             OutputError: it cannot be written any more.
         """
-        self._file.flush()
-
-    def close(self) -> None:
-        """Write what is left; raises as ``flush``."""
         self._file.close()
 
     def _write(self, letter: DeadLetter) -> None:
@@ -74,3 +70,5 @@ class DeadLetterFile:
         if not math.isfinite(letter.timestamp):
             fields["timestamp"] = None  # a clock may say that it is no number
         self._file.write(_ENCODER.encode(fields).encode())
+        # Before the batch is committed: a resumed run does not write it again.
+        self._file.flush()

@@ -81,14 +81,17 @@ class Outputs:
         """Write the dead letter of a document that a sink did not take."""
         # Taken away: a second sink that rejects it adds no second letter.
         event = self._completed.pop(id(rejection.document), None)
-        if self._errors is not None and event is not None:
+        if self._errors is None or event is None:
+            return
+        self.is_writing = True
+        try:
             self._errors.rejected(event, rejection)
+        finally:
+            self.is_writing = False
 
     def committed(self) -> None:
         """A batch is in every sink."""
         self._completed.clear()
-        if self._errors is not None:
-            self._errors.flush()
 
     def close(self) -> None:
         """Write what is left."""

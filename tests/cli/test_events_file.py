@@ -1,0 +1,296 @@
+"""``--events``: every event as a line of JSON, whatever is in it."""
+
+import datetime
+import decimal
+import json
+import math
+import os
+import subprocess
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, TypeAlias
+
+import attrs
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from trio_ingest import Document, DocumentCompleted, DocumentFailed, PipelineEvent
+from trio_ingest.cli._event_json import line_of
+
+RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
+
+RUN = ("run", "jsonl:articles.jsonl", "--to", "sqlite:documents.db")
+
+
+@pytest.fixture
+def articles(tmp_path: Path) -> Path:
+    path = tmp_path / "articles.jsonl"
+    path.write_bytes(b'{"id": "a", "text": "caf\xc3\xa9"}\nnonsense\n{"id": "b"}\n')
+    return path
+
+
+def read(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def completed(raw: Any = None, **metadata: Any) -> DocumentCompleted:
+    return DocumentCompleted(
+        document=Document("a", "feed", "text", raw, metadata),
+        duration=0.5,
+        adapter_metadata={"adapter": "feed", "parameters": {}},
+        record_number=0,
+        retry_count=0,
+    )
+
+
+# -- in a run -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to", ["events.jsonl", "-"])
+def test_every_event_is_a_line_in_order(
+    cli: RunCli, tmp_path: Path, articles: Path, to: str
+) -> None:
+    finished = cli(*RUN, "--events", to)
+    assert finished.returncode == 3
+    written = finished.stdout if to == "-" else (tmp_path / to).read_bytes()
+    events = read(written)
+    assert [event["sequence"] for event in events] == list(range(len(events)))
+    assert len({event["pipeline_id"] for event in events}) == 1
+    assert [event["type"] for event in events if event["type"] != "BatchProgress"] == [
+        "AdapterStateChange",
+        *["DocumentStarted", "DocumentCompleted"],
+        *["DocumentStarted", "DocumentFailed"],
+        *["DocumentStarted", "DocumentCompleted"],
+        "AdapterStateChange",
+    ]
+    [first, _] = [event for event in events if event["type"] == "DocumentCompleted"]
+    assert list(first)[:5] == ["type", "version", "timestamp", "pipeline_id", "sequence"]
+    assert first["document"]["content"] == "café"
+    [failed] = [event for event in events if event["type"] == "DocumentFailed"]
+    assert failed["error"]["type"] == "BadLineError"
+    assert failed["error"]["message"].startswith("articles.jsonl, line 2: ")
+    assert json.loads(failed["raw"])["data"] == "nonsense"
+    assert b"Done: 2 documents" in finished.stderr
+
+
+def test_events_of_an_adapters_own_are_written_too(cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    os.mkfifo(tmp_path / "docs" / "pipe")
+    cli("run", "files:docs", *RUN[2:], "--events", "events.jsonl")
+    events = read((tmp_path / "events.jsonl").read_bytes())
+    [skipped] = [event for event in events if event["type"] == "FileSkipped"]
+    assert skipped["path"] == "pipe"
+
+
+def test_a_dry_run_shows_its_events(cli: RunCli, articles: Path) -> None:
+    finished = cli(*RUN[:2], "--dry-run", "--events", "-")
+    assert len(read(finished.stdout)) >= 8
+
+
+def test_a_resumed_run_adds_to_the_file(cli: RunCli, tmp_path: Path, articles: Path) -> None:
+    words = (*RUN, "--events", "events.jsonl", "--max-failed", "1")
+    assert cli(*words, "--limit", "1").returncode == 0
+    with (tmp_path / "events.jsonl").open("ab") as file:
+        file.write(b'{"type": "DocumentSta')  # as a killed run leaves it
+    assert cli(*words, "--resume").returncode == 0
+    events = read((tmp_path / "events.jsonl").read_bytes())
+    assert len({event["pipeline_id"] for event in events}) == 2
+    documents = [e["document"]["doc_id"] for e in events if "document" in e]
+    assert documents == ["a", "b"]
+
+
+def test_a_run_that_begins_writes_the_file_anew(
+    cli: RunCli, tmp_path: Path, articles: Path
+) -> None:
+    for words in ((), ("--restart",)):
+        assert cli(*RUN, "--events", "events.jsonl", *words).returncode == 3
+    events = read((tmp_path / "events.jsonl").read_bytes())
+    assert events[0]["sequence"] == 0
+    assert len({event["pipeline_id"] for event in events}) == 1
+
+
+def test_a_reader_that_has_seen_enough_ends_the_run_quietly(
+    tmp_path: Path, command: list[str], environment: dict[str, str]
+) -> None:
+    lines = b"".join(b'{"id": %d, "text": "text"}\n' % n for n in range(5000))
+    (tmp_path / "articles.jsonl").write_bytes(lines)
+    script = (
+        f"{' '.join(command)} {' '.join(RUN)} --events - | head -1; echo ${{PIPESTATUS[0]}}"
+    )
+    finished = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    first, status = finished.stdout.splitlines()
+    assert json.loads(first)["sequence"] == 0
+    assert status == b"141"
+    assert finished.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_ends_the_run_and_keeps_what_was_delivered(
+    cli: RunCli, tmp_path: Path
+) -> None:
+    lines = b"".join(b'{"id": %d, "text": "text"}\n' % n for n in range(3000))
+    (tmp_path / "articles.jsonl").write_bytes(lines)
+    finished = cli(*RUN, "--events", "/dev/full")
+    assert finished.returncode == 1
+    assert b"'/dev/full', which --events names, cannot be written any more" in finished.stderr
+    assert b"No space left on device" in finished.stderr
+    assert cli(*RUN, "--resume").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--events", "folder"), "'folder', which --events names, cannot be written"),
+        (("--events", "missing/x"), "cannot be written: No such file or directory"),
+        (("--events", "articles.jsonl"), "SOURCE and --events are the same file"),
+        (("--events", "documents.db-wal"), "SINK and --events are the same file"),
+        (("--events", "x", "--errors", "./x"), "--events and --errors are the same file"),
+        (("--events", "-", "--errors", "-"), "would both write to standard output"),
+        (("--events", "notes.txt"), "begins with 'Dear diary', so something else wrote it"),
+        (("--errors", "notes.txt"), "begins with 'Dear diary', so something else wrote it"),
+        (("--errors", "other.jsonl"), "begins with '{\"id\": 1}', so something else wrote it"),
+        (("--events", "letters.jsonl"), "so something else wrote it; it was left alone"),
+    ],
+)
+def test_what_cannot_be_written_or_is_somebody_elses_is_refused(
+    cli: RunCli, tmp_path: Path, articles: Path, words: tuple[str, ...], why: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    texts = {
+        "notes.txt": "Dear diary",
+        "other.jsonl": '{"id": 1}',
+        "letters.jsonl": '{"doc_id": null, "adapter": "x"}\n',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    for more in ((), ("--resume",)):
+        finished = cli(*RUN, *words, *more)
+        assert finished.returncode == 2, finished.stderr
+        assert why in finished.stderr.decode()
+    for name, text in texts.items():
+        assert (tmp_path / name).read_text() == text
+
+
+def test_a_pipe_of_the_shell_can_be_written_to(
+    tmp_path: Path, command: list[str], environment: dict[str, str], articles: Path
+) -> None:
+    script = f"{' '.join(command)} {' '.join(RUN)} --events >(cat > seen.jsonl); wait $!"
+    subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert read((tmp_path / "seen.jsonl").read_bytes())[0]["sequence"] == 0
+
+
+# -- whatever is in an event ---------------------------------------------------------------
+
+
+class Stubborn:
+    def __str__(self) -> str:
+        raise RuntimeError("no text of me")
+
+    __repr__ = __str__
+
+
+@attrs.frozen(kw_only=True)
+class PageRead(PipelineEvent):
+    page: int
+    notes: Any
+
+
+deep: list[Any] = []
+for _ in range(100_000):
+    deep = [deep]
+cyclic: dict[str, Any] = {}
+cyclic["self"] = cyclic
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (b"caf\xc3\xa9 \xff", "café \\xff"),
+        (datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), "2026-01-02 00:00:00+00:00"),
+        (decimal.Decimal("1.50"), "1.50"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Path("a/b"), "a/b"),
+        ({3, 1}, [1, 3]),
+        ((1, "x"), [1, "x"]),
+        (math.nan, "nan"),
+        (-math.inf, "-inf"),
+        ("half \ud800", "half \\ud800"),
+        ("nul \0", "nul \0"),
+        ({1: "x", None: 2.5}, {"1": "x", "null": 2.5}),
+        ({(1, 2): 3}, {"(1, 2)": 3}),
+        (2**70, 2**70),
+        (10**5000, "<int, which has no JSON form>"),
+        (Stubborn(), "<Stubborn, which has no JSON form>"),
+        (Document("x", "y", "z"), {"doc_id": "x", "source": "y", "content": "z"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_json_has_no_form_for_is_described(value: Any, written: Any) -> None:
+    found = json.loads(line_of(completed(raw=value)))["document"]["raw"]
+    if isinstance(written, dict) and isinstance(found, dict):
+        found = {key: found[key] for key in written}
+    assert found == written
+    assert json.loads(line_of(PageRead(page=1, notes=value)))["page"] == 1
+
+
+@pytest.mark.parametrize("value", [deep, cyclic], ids=["deep", "cyclic"])
+def test_what_has_no_end_is_cut(value: Any) -> None:
+    line = line_of(completed(raw=value))
+    assert b"nested too deep" in line
+    assert len(line) < 10_000
+
+
+def test_an_error_is_its_type_and_message() -> None:
+    event = DocumentFailed(
+        doc_id=None,
+        error=KeyError("text"),
+        error_type="KeyError",
+        retry_count=0,
+        is_retryable=False,
+        traceback=None,
+        adapter="feed",
+        record_number=3,
+        raw=Stubborn(),
+    )
+    found = json.loads(line_of(event))
+    assert found["error"] == {"type": "KeyError", "message": "'text'"}
+    assert isinstance(found["raw"], str)
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.binary()
+    | st.text()
+    # Halves of surrogate pairs as well, which st.text() leaves out.
+    | st.text(st.characters(categories=["Cs", "Ll"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=10,
+)
+
+
+@hypothesis.given(anything)
+def test_any_event_is_one_line_of_valid_json(value: Any) -> None:
+    line = line_of(PageRead(page=1, notes=value))
+    assert b"\n" not in line
+    found = json.loads(line, parse_constant=pytest.fail)
+    assert found["type"] == "PageRead"
