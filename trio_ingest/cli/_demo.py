@@ -139,12 +139,20 @@ def _killed_half_way(folder: Path, database: Path, total: int) -> tuple[_Child, 
                 break
         process.kill()
         child = _ended(process)
+    _show_cursor()
     if child.status >= 0:
         raise DemoError(
             f"The first run ended by itself, with the exit status {child.status}, before it "
             f"could be killed. What it says above tells why."
         )
     return child, seen
+
+
+def _show_cursor() -> None:
+    # Hidden by the live display, which had no time to bring it back.
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write("\033[?25h")
+        sys.stderr.flush()
 
 
 def _resumed(folder: Path) -> _Child:

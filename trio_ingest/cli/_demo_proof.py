@@ -10,8 +10,8 @@ from typing import Final
 
 import attrs
 
-# Said in one place of the library, and nowhere else in these words.
-_QUERY: Final = '"happy eyeballs"'
+# What many know of, and where, so that they can judge what is found.
+_QUERY: Final = '"Mersenne Twister"'
 
 
 @attrs.frozen(kw_only=True)
@@ -45,13 +45,9 @@ class Proof:
         """
         faults = []
         if self.missing:
-            faults.append(
-                f"{len(self.missing):,} documents are missing: {_some(self.missing)}."
-            )
+            faults.append(f"These documents are missing: {_some(self.missing)}.")
         if self.surplus:
-            faults.append(
-                f"{len(self.surplus):,} documents should not be there: {_some(self.surplus)}."
-            )
+            faults.append(f"These documents should not be there: {_some(self.surplus)}.")
         if self.rows != len(good) or self.distinct != self.rows:
             faults.append(
                 f"There are {self.rows:,} documents with {self.distinct:,} ids, where "
@@ -59,8 +55,8 @@ class Proof:
             )
         if sorted(doc_id for doc_id, _ in self.failed) != sorted(bad):
             faults.append(
-                f"{len(self.failed):,} documents are kept as failed, where {len(bad):,} files "
-                f"are not UTF-8."
+                f"Kept as failed are {len(self.failed):,}, and of the files {len(bad):,} are "
+                f"not UTF-8."
             )
         if not self.hits:
             faults.append(f"The search for {self.query} found nothing.")
@@ -113,4 +109,5 @@ def _read_only(database: Path) -> sqlite3.Connection:
 
 
 def _some(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+    more = len(names) - 3
+    return ", ".join(sorted(names)[:3]) + (f" and {more:,} more" if more > 0 else "")
