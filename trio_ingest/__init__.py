@@ -17,8 +17,6 @@ signals, before Trio is imported.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 # Type checkers know the name; importing it from typing would take longer than all the rest.
 TYPE_CHECKING = False
 
@@ -167,6 +165,8 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module 'trio_ingest' has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - as above
+
         value = getattr(import_module(f"trio_ingest.{_HOMES[name]}"), name)
         globals()[name] = value  # so that the next one need not ask
         return value

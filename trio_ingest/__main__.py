@@ -5,6 +5,7 @@ Its first act is to take over the signals, before whatever else is imported.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from trio_ingest.cli._signals import SIGNALS
@@ -14,9 +15,20 @@ SIGNALS.install()
 
 def main() -> int:
     """Run the command line of this process, and return its exit status."""
+    _fill_closed_streams()
     from trio_ingest.cli import main as command_line  # noqa: PLC0415 - after the signals
 
     return command_line()
+
+
+def _fill_closed_streams() -> None:
+    # Whoever starts us without one of the three would find the next file that we open in
+    # its place, and what is said there would be written into that file.
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 if __name__ == "__main__":

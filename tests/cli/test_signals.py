@@ -185,8 +185,39 @@ def test_the_second_signal_aborts_though_nobody_reads_the_events(
         _, said = child.end()
     assert ended == 130
     assert "Interrupted: " in said
-    assert "Left at once." not in said
+    assert "Aborted." not in said
     assert 0 <= stored(tmp_path) < 4000
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_lock_that_is_waited_for_is_given_up(
+    tmp_path: Path, command: list[str], environment: dict[str, str], times: int
+) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1, "text": "text"}\n')
+    with closing(sqlite3.connect(tmp_path / "documents.db")) as other:
+        other.execute("CREATE TABLE somebody_elses (x)")
+        other.commit()
+        other.execute("BEGIN EXCLUSIVE")
+        process = subprocess.Popen(
+            [*command, *RUN[:4]],
+            cwd=tmp_path,
+            env={k: v for k, v in environment.items() if not k.startswith("COVERAGE")},
+            stderr=subprocess.PIPE,
+        )
+        with process:
+            # The program is there when its thread for the database is.
+            while len(os.listdir(f"/proc/{process.pid}/task")) < 2:
+                assert process.poll() is None
+                os.sched_yield()
+            for _ in range(times):
+                process.send_signal(signal.SIGINT)
+                if poll(process) is not None:
+                    break
+            _, said = process.communicate(timeout=60)
+        other.rollback()
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert b"Interrupted: 0 documents" in said or b"Aborted." in said
 
 
 def poll(process: subprocess.Popen[bytes]) -> int | None:

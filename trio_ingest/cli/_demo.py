@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
-import shutil
+import shlex
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NoReturn
-
-import attrs
+from typing import Final, TextIO
 
 from ._demo_library import BROKEN, DemoError, copy_library, readable
 from ._demo_proof import Proof, look_at, stored
+from ._demo_runs import Ended, Interruption, ended
 from ._job import ExitStatus
 from ._signals import SIGNALS
 
@@ -26,7 +25,8 @@ _DATABASE: Final = "documents.db"
 _WORDS: Final = ("run", "files:library/**/*.py", "--to", f"sqlite:{_DATABASE}", "--full-text")
 
 # What ends a record, as the line of an event begins.
-_ENDS: Final = (b'{"type": "DocumentCompleted"', b'{"type": "DocumentFailed"')
+_COMPLETED: Final = b'{"type": "DocumentCompleted"'
+_FAILED: Final = b'{"type": "DocumentFailed"'
 
 _MEBIBYTE: Final = 1024 * 1024
 
@@ -40,27 +40,25 @@ def run_demo(*, keep: str | None) -> int:
     Returns:
         the exit status: 0 when everything adds up.
     """
-    SIGNALS.listen(_interrupt)
+    interruption = Interruption()
+    SIGNALS.listen(interruption.ask)
     try:
         with _place(keep) as folder:
-            return _shown(folder, is_kept=keep is not None)
+            return _shown(folder, interruption, is_kept=keep is not None)
     except KeyboardInterrupt:
         _complain("Interrupted.")
         return SIGNALS.exit_status
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- to the end
+        # What could not be written waits in the stream, and would fail once more at the end.
+        sys.stdout = io.StringIO()
         return ExitStatus.OUTPUT_CLOSED
     except DemoError as error:
         _complain(f"Error: {error}")
-    except (OSError, sqlite3.Error, shutil.Error) as error:
+    except (OSError, sqlite3.Error) as error:
         _complain(f"Error: the demo cannot go on: {error}")
     finally:
         SIGNALS.listen_no_more()
     return ExitStatus.RUN_FAILED
-
-
-def _interrupt(_times: int) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -81,38 +79,24 @@ def _place(keep: str | None) -> Iterator[Path]:
     yield folder
 
 
-@attrs.frozen
-class _Child:
-    """A run that has ended.
-
-    Args:
-        status: its exit status; negative for the signal that killed it.
-        seconds: how long it took.
-        peak_bytes: the most memory it had, or None where the system does not tell.
-    """
-
-    status: int
-    seconds: float
-    peak_bytes: int | None
-
-
-def _shown(folder: Path, *, is_kept: bool) -> int:
+def _shown(folder: Path, interruption: Interruption, *, is_kept: bool) -> int:
     began = time.monotonic()
-    total = copy_library(folder / "library")
+    total = copy_library(folder / "library", check=interruption.check)
     _say(
         f"The source files of the standard library of Python {platform.python_version()}: "
         f"{total:,} of them, and one is broken on purpose.\n"
     )
     database = folder / _DATABASE
-    killed, seen = _killed_half_way(folder, database, total)
+    killed, seen = _killed_half_way(folder, interruption, total)
     before = stored(database)
     _say(
         f"\nKilled (SIGKILL) when it had read {seen:,} of {total:,} files. "
         f"{before:,} documents are in the database.\n"
     )
-    resumed = _resumed(folder)
+    resumed = _resumed(folder, interruption)
     good, bad = readable(folder / "library")
     proof = look_at(database, good)
+    interruption.check()
     _say_proof(proof, good, bad)
     speed = (proof.rows - before) / resumed.seconds
     _say_figure("speed", f"{speed:,.0f} documents/s in the second run, its start included")
@@ -128,74 +112,43 @@ def _shown(folder: Path, *, is_kept: bool) -> int:
     return ExitStatus.RUN_FAILED if faults else ExitStatus.DONE
 
 
-def _killed_half_way(folder: Path, database: Path, total: int) -> tuple[_Child, int]:
-    """Begin the run, and kill it when half of the files are done and some are stored."""
+def _killed_half_way(
+    folder: Path, interruption: Interruption, total: int
+) -> tuple[Ended, int]:
+    """Begin the run, and kill it when half of the files are done and not all are stored."""
+    seen = completed = 0
+    words = _said((*_WORDS, "--events", "-"))
     # Read from a pipe, which holds so little that the run cannot get ahead of us.
-    with _started(folder, "--events", "-") as process:
-        seen = 0
+    with interruption.started(folder, words, is_read=True) as process:
         for line in process.stdout or ():
-            seen += line.startswith(_ENDS)
-            if seen >= total // 2 and stored(database):
-                break
-        process.kill()
-        child = _ended(process)
-    _show_cursor()
-    if child.status >= 0:
+            completed += line.startswith(_COMPLETED)
+            seen += line.startswith((_COMPLETED, _FAILED))
+            if seen >= total // 2 and 0 < stored(folder / _DATABASE) < completed:
+                process.kill()
+                return ended(process), seen
+        interruption.check()
         raise DemoError(
-            f"The first run ended by itself, with the exit status {child.status}, before it "
-            f"could be killed. What it says above tells why."
+            f"The first run {ended(process).how} before the demo could kill it. What it says "
+            f"above tells why."
         )
-    return child, seen
 
 
-def _show_cursor() -> None:
-    # Hidden by the live display, which had no time to bring it back.
-    if sys.stderr is not None and sys.stderr.isatty():
-        sys.stderr.write("\033[?25h")
-        sys.stderr.flush()
+def _resumed(folder: Path, interruption: Interruption) -> Ended:
+    words = _said((*_WORDS, "--resume"))
+    with interruption.started(folder, words, is_read=False) as process:
+        resumed = ended(process)
+    interruption.check()
+    if resumed.status not in {ExitStatus.DONE, ExitStatus.DOCUMENTS_FAILED}:
+        raise DemoError(
+            f"The second run {resumed.how} before it was done. What it says above tells why."
+        )
+    return resumed
 
 
-def _resumed(folder: Path) -> _Child:
-    with _started(folder, "--resume") as process:
-        return _ended(process)
-
-
-@contextmanager
-def _started(folder: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A run as a user would start it; it is gone when the block is left."""
-    shown = " ".join(f"'{word}'" if "*" in word else word for word in (*_WORDS, *more))
-    _say(f"$ trio-ingest {shown}", bold=True)
-    process = subprocess.Popen(  # noqa: S603 -- ourselves
-        [sys.executable, "-m", "trio_ingest", *_WORDS, *more],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": _import_path()},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if "--events" in more else None,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _import_path() -> str:
-    """Where the child finds this very package: it has a folder of its own."""
-    here = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
-
-
-def _ended(process: subprocess.Popen[bytes]) -> _Child:
-    began = time.monotonic()
-    if not hasattr(os, "wait4"):
-        return _Child(process.wait(), time.monotonic() - began, None)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return _Child(process.returncode, time.monotonic() - began, usage.ru_maxrss * unit)
+def _said(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a run, shown as a user would type them."""
+    _say(f"$ trio-ingest {shlex.join(words)}", bold=True)
+    return words
 
 
 def _say_proof(proof: Proof, good: set[str], bad: set[str]) -> None:
@@ -213,8 +166,8 @@ def _say_proof(proof: Proof, good: set[str], bad: set[str]) -> None:
         _say_figure("", text)
 
 
-def _memory(*children: _Child) -> str:
-    peaks = [child.peak_bytes for child in children if child.peak_bytes is not None]
+def _memory(*runs: Ended) -> str:
+    peaks = [run.peak_bytes for run in runs if run.peak_bytes is not None]
     return f"{max(peaks) / _MEBIBYTE:,.0f} MiB at most" if peaks else "not told by this system"
 
 
@@ -223,9 +176,20 @@ def _say_figure(name: str, text: str) -> None:
 
 
 def _say(text: str, *, bold: bool = False) -> None:
+    if sys.stdout is None:
+        return  # it was closed before we began, so nobody reads it
+    fitting = _encodable(text, sys.stdout)
     is_bold = bold and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    print(f"\033[1m{text}\033[0m" if is_bold else text, flush=True)  # noqa: T201 -- the answer
+    print(f"\033[1m{fitting}\033[0m" if is_bold else fitting, flush=True)  # noqa: T201 -- the answer
 
 
 def _complain(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 -- what went wrong
+    # Whether anybody reads it or not, the exit status tells.
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(_encodable(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201 -- what went wrong
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, errors="backslashreplace").decode(encoding)

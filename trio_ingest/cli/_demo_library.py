@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +24,12 @@ class DemoError(Exception):
     """The demo cannot be shown; the message is a sentence."""
 
 
-def copy_library(target: Path) -> int:
+def copy_library(target: Path, *, check: Callable[[], None] = lambda: None) -> int:
     """Copy the source files of the standard library, and add a broken one.
 
     Args:
         target: a directory to make.
+        check: called before each file; what it raises ends the copying.
 
     Returns:
         how many files there are now.
@@ -40,6 +41,7 @@ def copy_library(target: Path) -> int:
     source = Path(sysconfig.get_paths()["stdlib"])
     count = 0
     for path in _sources(source):
+        check()
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
@@ -72,8 +74,12 @@ def readable(library: Path) -> tuple[set[str], set[str]]:
 
 def _sources(folder: Path) -> Iterator[Path]:
     for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in _NOT_OF_THE_LIBRARY]
+        folders[:] = [
+            name for name in folders if name not in _NOT_OF_THE_LIBRARY and name[0] != "."
+        ]
         for name in files:
-            # As the pattern of the run has it, which leaves hidden names out.
-            if name.endswith(".py") and not name.startswith("."):
-                yield Path(here, name)
+            # As the pattern of the run has it, which leaves hidden names out. Some systems
+            # link to files that are not installed.
+            path = Path(here, name)
+            if name.endswith(".py") and name[0] != "." and path.is_file():
+                yield path

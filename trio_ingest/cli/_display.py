@@ -6,10 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Protocol, TextIO
+from typing import Final, Protocol, TextIO
 
 from ._figures import Figures
 from ._lines import Lines, MovingLine
+
+# They cannot go back to the start of their line; rich shows nothing that moves on either.
+_DUMB_TERMINALS: Final = frozenset({"dumb", "unknown"})
 
 
 class Display(Protocol):
@@ -42,8 +45,8 @@ def display_for(
     when nobody reads what is said of them.
     """
     stream = sys.stderr if stream is None else stream
-    # A dumb terminal cannot go back to the start of its line.
-    if not progress or not _is_terminal(stream) or os.environ.get("TERM") == "dumb":
+    is_dumb = os.environ.get("TERM", "").lower() in _DUMB_TERMINALS
+    if not progress or stream is None or is_dumb or not _is_terminal(stream):
         return Lines(stream, clock, progress=progress)
     try:
         from ._live import Live  # noqa: PLC0415 -- rich is an extra, and takes time to load
@@ -54,8 +57,8 @@ def display_for(
     return Live(stream, clock)
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def _is_terminal(stream: TextIO) -> bool:
     try:
-        return stream is not None and stream.isatty()
+        return stream.isatty()
     except ValueError:
         return False  # closed

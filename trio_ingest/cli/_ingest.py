@@ -69,6 +69,11 @@ async def _ingest(job: Job, report: Report, outputs: Outputs, signals: Signals) 
         signals.listen(stop.ask)
         try:
             checkpoint = await _move(job, report, watch, stop, outputs)
+        except Exception:
+            if not scope.cancel_called:
+                raise
+            # What could not be waited for has failed meanwhile; nobody wants it any more.
+            return "aborted"
         finally:
             signals.listen_no_more()
     if scope.cancelled_caught:

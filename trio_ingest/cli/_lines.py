@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,45 @@ _LOG_SECONDS: Final = 10.0
 
 # Faster than this nobody reads, and each line costs a write to the terminal.
 TERMINAL_SECONDS: Final = 0.1
+
+
+class Outlet:
+    """A stream that is written to as far as it lets itself be.
+
+    Args:
+        stream: where to; nowhere when None.
+
+    Nothing here raises OSError or ValueError. When nobody reads standard error any more,
+    the documents still matter.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write the text, and spell out what the encoding lacks."""
+        known = text.encode(self.encoding, errors="backslashreplace").decode(self.encoding)
+        with suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.write(known)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what has been written."""
+        with suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
+
+    def columns(self) -> int:
+        """How wide the terminal is, at this moment."""
+        with suppress(OSError, ValueError):
+            # Python itself would ask standard output, which may be a file.
+            if self._stream is not None and "COLUMNS" not in os.environ:
+                columns = os.get_terminal_size(self._stream.fileno()).columns
+                if columns:
+                    return columns
+        return shutil.get_terminal_size().columns
 
 
 class Lines:
@@ -35,7 +75,7 @@ class Lines:
         progress: bool = True,
         interval_seconds: float = _LOG_SECONDS,
     ) -> None:
-        self._stream = stream
+        self._outlet = Outlet(stream)
         self._clock = clock
         self._progress = progress
         self._interval_seconds = interval_seconds
@@ -59,14 +99,8 @@ class Lines:
         self.say(", ".join([counted(figures), *details(figures)]))
 
     def _write(self, text: str) -> None:
-        # Nobody reads standard error any more: the documents still matter.
-        with suppress(OSError, ValueError):
-            if self._stream is not None:
-                encoding = getattr(self._stream, "encoding", None) or "utf-8"
-                self._stream.write(
-                    text.encode(encoding, errors="backslashreplace").decode(encoding)
-                )
-                self._stream.flush()
+        self._outlet.write(text)
+        self._outlet.flush()
 
 
 class MovingLine(Lines):
@@ -84,12 +118,17 @@ class MovingLine(Lines):
     def close(self) -> None:
         """Wipe the line."""
         if self._length:
-            self._write(f"\r{' ' * self._length}\r")
+            # It may have become narrower, and more blanks than that would begin a new line.
+            blanks = " " * min(self._length, self._room())
+            self._write(f"\r{blanks}\r")
         self._length = 0
 
     def _show(self, figures: Figures) -> None:
-        # One column stays free: a terminal wraps when the last one is filled.
-        columns = shutil.get_terminal_size().columns - 1
-        text = fitting([counted(figures), *details(figures)], columns)
-        self._write(f"\r{text.ljust(self._length)}")
+        room = self._room()
+        text = fitting([counted(figures), *details(figures)], room)
+        self._write(f"\r{text.ljust(min(self._length, room))}")
         self._length = len(text)
+
+    def _room(self) -> int:
+        # One column stays free: a terminal wraps when the last one is filled.
+        return self._outlet.columns() - 1

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as RichLive
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from ._figures import Figures
-from ._lines import TERMINAL_SECONDS
-from ._words import counted, details, fitting, known_total, printable
+from ._lines import TERMINAL_SECONDS, Outlet
+from ._words import counted, details, known_total, printable
 
 # A longer bar tells nothing more, and pulls the eye from the figures.
 _BAR_COLUMNS: Final = 40
 # A shorter one tells nothing.
 _LEAST_BAR_COLUMNS: Final = 8
+_GAP: Final = "  "
+
+# From here on all the other figures have room on one line, with long numbers too. It is
+# fixed, so that lines do not come and go while the numbers grow.
+_WIDE_COLUMNS: Final = 130
+# Retried, in flight, buffer: where there are two lines, they begin the second.
+_LESS_IMPORTANT: Final = 3
+
+_SHOW_CURSOR: Final = "\033[?25h"
 
 
 class View:
-    """The figures as two lines, in as many columns as there are.
+    """The figures as two lines, or three where it is narrow.
 
     Args:
         figures: of one moment.
 
-    Colours are the terminal's own basic ones, so they can be read on its background.
+    Whatever has no room is left out as a whole, and never wrapped or cut. Bold, dim, and
+    colours that are the terminal's own can be read on any background; without colours and
+    without dim, the bar still shows by its shape how far it has come.
     """
 
     def __init__(self, figures: Figures) -> None:
@@ -38,44 +47,68 @@ class View:
         """Give rich the lines."""
         # One column stays free: some terminals wrap when the last one is filled.
         columns = options.max_width - 1
-        yield self._first_line(columns)
-        yield self._second_line(columns, ", " if options.ascii_only else " · ")
+        yield self._first_line(columns, "=-" if options.ascii_only else "━─")
+        between = ", " if options.ascii_only else " · "
+        for parts in _rows(details(self._figures), columns, between):
+            yield Text(between).join(Text(part, style=self._style(part)) for part in parts)
 
-    def _first_line(self, columns: int) -> Table | Text:
-        figures, total = self._figures, known_total(self._figures)
-        words = counted(figures)
-        if total:
-            words = f"{min(figures.done / total, 1):4.0%}  {words}"
-        room = min(columns - len(words) - 2, _BAR_COLUMNS)
-        if len(words) > columns:
-            words = fitting([counted(figures)], columns)
-        text = Text(words, style="bold", no_wrap=True)
-        if not total or room < _LEAST_BAR_COLUMNS:
-            return text
-        line = Table.grid(padding=(0, 2, 0, 0))
-        line.add_row(
-            ProgressBar(
-                total=total,
-                completed=figures.done,
-                width=room,
-                style="dim",
-                complete_style="cyan",
-                finished_style="cyan",
-            ),
-            text,
+    def _first_line(self, columns: int, shapes: str) -> Text:
+        wordings = _wordings(self._figures)
+        total = known_total(self._figures)
+        words = _longest(wordings, columns - len(_GAP) - _LEAST_BAR_COLUMNS)
+        if not total or not words:
+            return Text(_longest(wordings, columns), style="bold")
+        width = min(columns - len(_GAP) - len(words), _BAR_COLUMNS)
+        full = width * self._figures.done // total
+        return Text.assemble(
+            (shapes[0] * full, "cyan"),
+            (shapes[1] * (width - full), "dim"),
+            _GAP,
+            (words, "bold"),
         )
-        return line
 
-    def _second_line(self, columns: int, between: str) -> Text:
-        line = Text(fitting(details(self._figures), columns, between), no_wrap=True)
-        if self._figures.failed:
-            line.highlight_regex(r"[\d,]+ failed", "bold red")
-        line.highlight_regex(r"slowest: \w+", "yellow")
-        return line
+    def _style(self, part: str) -> str:
+        if part.endswith(" failed"):
+            return "bold red" if self._figures.failed else "dim"
+        return "bold" if part.startswith("slowest") else ""
+
+
+def _wordings(figures: Figures) -> list[str]:
+    """How far the run has come, the longest wording first."""
+    words, total = counted(figures), known_total(figures)
+    bare = words.rpartition(" ")[0]
+    if not total:
+        return [words, bare]
+    # Rounded down: 100 % is for when nothing is left.
+    share = f"{100 * figures.done // total:3}%"
+    return [f"{share}{_GAP}{words}", f"{share}{_GAP}{bare}", share]
+
+
+def _longest(wordings: list[str], columns: int) -> str:
+    return next((words for words in wordings if len(words) <= columns), "")
+
+
+def _rows(parts: list[str], columns: int, between: str) -> list[list[str]]:
+    """The parts of one line or of two; those that have no room are left out."""
+    if columns >= _WIDE_COLUMNS:
+        return [_row(parts, columns, between)]
+    fit = [part for part in parts[:-_LESS_IMPORTANT] if len(part) <= columns]
+    first = _row(fit, columns, between)
+    rest = fit[len(first) :] + parts[-_LESS_IMPORTANT:]
+    return [first, _row(rest, columns, between)]
+
+
+def _row(parts: list[str], columns: int, between: str) -> list[str]:
+    row: list[str] = []
+    for part in parts:
+        if len(between.join([*row, part])) > columns:
+            break
+        row.append(part)
+    return row
 
 
 class Live:
-    """Shows two lines that move, and sentences above them that stay.
+    """Shows some lines that move, and sentences above them that stay.
 
     Args:
         stream: a terminal.
@@ -87,8 +120,15 @@ class Live:
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._shown_at = float("-inf")
+        # Given the stream itself, rich would end the process when its pipe is broken, and
+        # keep all that it could not write.
+        self._outlet = Outlet(stream)
         self._console = Console(
-            file=stream, force_terminal=True, highlight=False, markup=False, emoji=False
+            file=cast("TextIO", self._outlet),
+            force_terminal=True,
+            highlight=False,
+            markup=False,
+            emoji=False,
         )
         self._live: RichLive | None = None
 
@@ -99,30 +139,36 @@ class Live:
             return
         self._shown_at = now
         view = View(figures())
-        with suppress(OSError, ValueError):
-            if self._live is None:
-                self._live = RichLive(
-                    view,
-                    console=self._console,
-                    auto_refresh=False,
-                    transient=True,
-                    redirect_stdout=False,
-                    redirect_stderr=False,
-                )
-                self._live.start(refresh=True)
-            else:
-                self._live.update(view, refresh=True)
+        if self._live is None:
+            self._begin(view)
+        else:
+            self._live.update(view, refresh=True)
 
     def say(self, sentence: str) -> None:
         """Show a line that stays."""
-        encoding = self._console.encoding or "utf-8"
-        text = printable(sentence).encode(encoding, errors="backslashreplace").decode(encoding)
-        with suppress(OSError, ValueError):
-            self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(printable(sentence)), soft_wrap=True)
 
     def close(self) -> None:
-        """Take the two lines away."""
+        """Take the moving lines away."""
         live, self._live = self._live, None
         if live is not None:
-            with suppress(OSError, ValueError):
-                live.stop()
+            live.stop()
+            atexit.unregister(self._show_cursor)
+
+    def _begin(self, view: View) -> None:
+        # A process that ends by an exception may close nothing. The lines stay then, above
+        # its traceback, but nobody wants to be left without a cursor.
+        atexit.register(self._show_cursor)
+        self._live = RichLive(
+            view,
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start(refresh=True)
+
+    def _show_cursor(self) -> None:
+        self._outlet.write(_SHOW_CURSOR)
+        self._outlet.flush()

@@ -19,8 +19,11 @@ _STANDARD_ERROR = 2
 # terminal gives them one Ctrl-C twice, within milliseconds; a finger takes longer.
 _SAME_SIGNAL_SECONDS = 0.05
 
-# An abort takes milliseconds, unless a disk does not answer.
-_ABORT_SECONDS = 5.0
+# An abort takes milliseconds, unless a lock or a disk does not answer; a person has waited
+# long enough then, and a killed run can be resumed.
+_ABORT_SECONDS = 1.0
+
+_ABORTED = "Aborted. What was stored before stays; --resume goes on from there."
 
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
@@ -90,14 +93,14 @@ class Signals:
             return
         self._asked += 1
         if self._asked > 2:
-            self._leave("Left at once.")
+            self._leave(_ABORTED)
         if self._asked == 2:
             self._set_alarm(_ABORT_SECONDS)
         self._ask(self._asked)
 
     def _set_alarm(self, seconds: float) -> None:
         if self.is_installed and hasattr(signal, "setitimer"):
-            signal.signal(signal.SIGALRM, lambda *_: self._leave("Left at once."))
+            signal.signal(signal.SIGALRM, lambda *_: self._leave(_ABORTED))
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _leave(self, sentence: str) -> None:

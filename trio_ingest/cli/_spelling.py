@@ -38,9 +38,16 @@ def split(text: str, forms: Mapping[str, str]) -> End:
     """
     kind, colon, path = text.partition(":")
     if colon and kind in forms and path:
-        return End(kind, path)
+        return End(kind, _expanded(path))
     known = " or ".join(f"{kind}:{form}" for kind, form in forms.items())
     raise click.BadParameter(f"{shortened(text)} is not of the form {known}.")
+
+
+def _expanded(path: str) -> str:
+    """With a home directory in place of the ``~`` that a shell leaves behind a colon."""
+    if path.startswith("~") and not os.path.lexists(path):
+        return os.path.expanduser(path)  # noqa: PTH111 -- a Path would change other paths
+    return path
 
 
 def shortened(text: str) -> str:
