@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from trio_ingest.cli._demo import _killed_half_way, _resumed
 from trio_ingest.cli._demo_library import BROKEN, DemoError, copy_library, readable
 from trio_ingest.cli._demo_proof import look_at, stored
+from trio_ingest.cli._demo_runs import Interruption, ended
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
 
@@ -119,8 +122,29 @@ def test_a_python_without_sources_is_told(
         copy_library(tmp_path / "library")
 
 
+def test_hidden_files_and_broken_links_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    (source / ".hidden").mkdir(parents=True)
+    (source / ".hidden" / "a.py").touch()
+    (source / ".a.py").touch()
+    (source / "linked.py").symlink_to("nowhere")
+    for number in range(100):
+        (source / f"{number}.py").touch()
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"stdlib": str(source)})
+    assert copy_library(tmp_path / "library") == 101
+    good, bad = readable(tmp_path / "library")
+    assert (len(good), bad) == (100, {BROKEN})
+
+
+@pytest.mark.parametrize("heard_by", ["all", "the demo alone"])
 def test_an_interrupted_demo_leaves_no_process_and_no_file(
-    tmp_path: Path, command: list[str], environment: dict[str, str], temporary: Path
+    tmp_path: Path,
+    command: list[str],
+    environment: dict[str, str],
+    temporary: Path,
+    heard_by: str,
 ) -> None:
     process = subprocess.Popen(
         [*command, "demo"],
@@ -134,8 +158,10 @@ def test_an_interrupted_demo_leaves_no_process_and_no_file(
         assert process.stdout is not None
         while b"--events -" not in process.stdout.readline():
             assert process.poll() is None
-        # As a terminal does: the child hears it too.
-        os.killpg(process.pid, signal.SIGINT)
+        if heard_by == "all":  # as from a terminal
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Interrupted." in said
@@ -143,6 +169,95 @@ def test_an_interrupted_demo_leaves_no_process_and_no_file(
     assert list(temporary.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def test_a_signal_while_the_directory_is_removed_leaves_nothing(
+    tmp_path: Path, environment: dict[str, str], temporary: Path
+) -> None:
+    program = """
+import os, shutil, signal, sys
+from trio_ingest.__main__ import main
+
+remove = shutil.rmtree
+
+def interrupted(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+    remove(*arguments, **options)
+
+shutil.rmtree = interrupted
+sys.argv = ["trio-ingest", "demo"]
+sys.exit(main())
+"""
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={k: v for k, v in environment.items() if not k.startswith("COVERAGE")},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert list(temporary.iterdir()) == []
+
+
+def assert_no_child_is_left() -> None:
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_an_interruption_ends_the_run_that_goes_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "never-written")
+    words = ("run", "jsonl:never-written", "--to", "sqlite:documents.db")
+    interruption = Interruption()
+    with interruption.started(tmp_path, words, is_read=True) as process:
+        interruption.ask(1)
+        assert ended(process).how == f"was killed by signal {int(signal.SIGKILL)}"
+    with pytest.raises(KeyboardInterrupt):
+        interruption.check()
+    assert_no_child_is_left()
+
+
+def test_a_run_that_begins_after_an_interruption_is_ended(tmp_path: Path) -> None:
+    interruption = Interruption()
+    interruption.ask(1)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interruption.started(tmp_path, ("--version",), is_read=True),
+    ):
+        pytest.fail("The run goes on.")
+    assert_no_child_is_left()
+
+
+def test_a_run_that_ends_too_early_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # There is no library to read.
+    with pytest.raises(DemoError, match="The first run ended with the exit status 2 before"):
+        _killed_half_way(tmp_path, Interruption(), 10)
+    with pytest.raises(DemoError, match="The second run ended with the exit status 2 before"):
+        _resumed(tmp_path, Interruption())
+    assert "library" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["is closed", "knows ASCII only"])
+def test_the_demo_does_not_depend_on_its_output(
+    tmp_path: Path,
+    command: list[str],
+    environment: dict[str, str],
+    temporary: Path,
+    output: str,
+) -> None:
+    closing_it = " >&-" if output == "is closed" else ""
+    finished = subprocess.run(
+        ["bash", "-c", f"{' '.join(command)} demo{closing_it}"],
+        cwd=tmp_path,
+        env=environment | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert (b"best found in random.py" in finished.stdout) == (output != "is closed")
 
 
 def test_a_reader_that_has_seen_enough_ends_the_demo(

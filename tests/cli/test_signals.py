@@ -206,7 +206,7 @@ def test_a_lock_that_is_waited_for_is_given_up(
         )
         with process:
             # The program is there when its thread for the database is.
-            while len(os.listdir(f"/proc/{process.pid}/task")) < 2:
+            while len([*Path(f"/proc/{process.pid}/task").iterdir()]) < 2:
                 assert process.poll() is None
                 os.sched_yield()
             for _ in range(times):

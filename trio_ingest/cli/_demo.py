@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -43,7 +43,10 @@ def run_demo(*, keep: str | None) -> int:
     interruption = Interruption()
     SIGNALS.listen(interruption.ask)
     try:
-        with _place(keep) as folder:
+        with ExitStack() as stack:
+            folder = stack.enter_context(_place(keep))
+            # While the directory is removed, a signal would only leave some of it behind.
+            stack.callback(SIGNALS.listen_no_more)
             return _shown(folder, interruption, is_kept=keep is not None)
     except KeyboardInterrupt:
         _complain("Interrupted.")
