@@ -67,8 +67,24 @@ class RetryPolicy:
         _number(self.max_seconds, "RetryPolicy.max_seconds", 0)
 
 
-def _new_pipeline_id() -> str:
+def _random_pipeline_id() -> str:
     return os.urandom(16).hex()
+
+
+@attrs.define
+class Defaults:
+    """What a pipeline gets that was not given its own: the test kit gives every one its own.
+
+    Args:
+        clock: gives seconds since the epoch.
+        new_pipeline_id: names a run.
+    """
+
+    clock: Callable[[], float] = time.time
+    new_pipeline_id: Callable[[], str] = _random_pipeline_id
+
+
+DEFAULTS = Defaults()
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -79,8 +95,8 @@ class Policy:
     ordered: bool = True
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     cleanup_grace_seconds: float = 5.0
-    clock: Callable[[], float] = time.time
-    new_pipeline_id: Callable[[], str] = _new_pipeline_id
+    clock: Callable[[], float] = attrs.field(factory=lambda: DEFAULTS.clock)
+    new_pipeline_id: Callable[[], str] = attrs.field(factory=lambda: DEFAULTS.new_pipeline_id)
 
     def __attrs_post_init__(self) -> None:
         _number(self.workers, "workers", 1, whole=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
@@ -11,7 +10,7 @@ from ._checkpoints import Checkpoint
 from ._errors import SetupError, add_note
 from ._events import PipelineEvent
 from ._legacy import run_eagerly, warn_once
-from ._options import Policy, RetryPolicy, RunOptions, Shaping, _new_pipeline_id
+from ._options import DEFAULTS, Policy, RetryPolicy, RunOptions, Shaping
 from ._results import (
     Collector,
     DocumentStream,
@@ -59,8 +58,9 @@ class IngestionPipeline:
         ordered: with several workers, keep the order of the source.
         retry: when a failed parse is tried again; never, by default.
         cleanup_grace_seconds: how long an adapter may take to close after a cancellation.
-        clock: gives the timestamps of events, in seconds since the epoch.
-        new_pipeline_id: names each run.
+        clock: gives the timestamps of events, in seconds since the epoch; the system's when
+            None.
+        new_pipeline_id: names each run; 32 random hexadecimal digits when None.
 
     Raises:
         SetupError: when an adapter lacks something, or an argument is out of range.
@@ -73,8 +73,8 @@ class IngestionPipeline:
         ordered: bool = True,
         retry: RetryPolicy | None = None,
         cleanup_grace_seconds: float = 5.0,
-        clock: Callable[[], float] = time.time,
-        new_pipeline_id: Callable[[], str] = _new_pipeline_id,
+        clock: Callable[[], float] | None = None,
+        new_pipeline_id: Callable[[], str] | None = None,
     ) -> None:
         if not adapters:
             raise SetupError(
@@ -93,8 +93,10 @@ class IngestionPipeline:
             ordered=ordered,
             retry=RetryPolicy() if retry is None else retry,
             cleanup_grace_seconds=cleanup_grace_seconds,
-            clock=clock,
-            new_pipeline_id=new_pipeline_id,
+            clock=DEFAULTS.clock if clock is None else clock,
+            new_pipeline_id=(
+                DEFAULTS.new_pipeline_id if new_pipeline_id is None else new_pipeline_id
+            ),
         )
 
     @overload

@@ -44,7 +44,8 @@ SHARED_ROOMS = ("serialization", "delivery", "databases")
 # A room uses what users have: the public face, and the shared rooms. The exceptions:
 BEHIND_THE_FACE = {
     "aio": {"_runtime"},  # it supplies another runtime to the same engine
-    "testing": {"_channel"},  # it switches the channel's fast path
+    # It switches the channel's fast path, and gives every pipeline a clock of its own.
+    "testing": {"_channel", "_options"},
 }
 
 # Beyond the standard library, by layer. What decides does not wait, so it needs no Trio.

@@ -2,19 +2,24 @@
 
 ``ScriptedAdapter`` is an adapter that does what a list says, and counts what was done to
 it. ``cancel_everywhere`` runs a function again and again and cancels it at each of its
-cancellation points in turn.
+cancellation points in turn. ``run_deterministic`` runs it the same way each time, and
+``explore`` looks for a schedule that breaks it.
 """
 
 from .cancellation import CancellationReport, cancel_everywhere
+from .deterministic import ExplorationReport, explore, run_deterministic
 from .scripted import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
 
 __all__ = [
     "CancellationReport",
     "Crash",
+    "ExplorationReport",
     "Fail",
     "FailTimes",
     "Pause",
     "ScriptedAdapter",
     "SlowParse",
     "cancel_everywhere",
+    "explore",
+    "run_deterministic",
 ]

@@ -1,0 +1,158 @@
+"""Runs that are the same each time, and the search for a schedule that breaks something."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
+
+import attrs
+import trio
+import trio.testing
+
+from trio_ingest import SetupError, _options
+
+from ._schedule import seeded_schedule
+
+T = TypeVar("T")
+
+# The first second of the century's second quarter: a time that nobody takes for now.
+BEGINNING_SECONDS: Final = 1_735_689_600.0
+
+# Virtual: the clock jumps over idle time, so this costs nothing.
+_HANG_SECONDS: Final = 1e6
+
+
+@attrs.frozen
+class ExplorationReport:
+    """What ``explore`` tried.
+
+    Args:
+        seeds: how many seeds.
+        schedules: how many different orders of steps they gave.
+    """
+
+    seeds: int
+    schedules: int
+
+
+def run_deterministic(fn: Callable[..., Awaitable[T]], *args: Any, seed: int = 0) -> T:
+    """Run an async function so that it does the same each time it is given the same seed.
+
+    Time is virtual and jumps over whatever is waited for. The order in which tasks take
+    turns is drawn from the seed. Pipelines that ``fn`` makes without a ``clock`` or
+    ``new_pipeline_id`` of their own get timestamps from the virtual clock, which begins with
+    the year 2025, and the ids ``run-0``, ``run-1``…; ``random`` is seeded. What comes from
+    outside stays as it is: threads, files, sockets, other processes.
+
+    Args:
+        fn: an async function, which makes what it needs itself.
+        args: what it is called with.
+        seed: any whole number; another one gives another order of steps.
+
+    Returns:
+        what ``fn`` returns.
+
+    Raises:
+        SetupError: inside a running loop, or Trio's scheduler cannot be seeded.
+        TimeoutError: ``fn`` waits for something that never comes.
+        Exception: what ``fn`` raises, with a note that names the seed.
+    """
+    return _run(fn, args, seed)[0]
+
+
+def explore(
+    fn: Callable[..., Awaitable[object]], *args: Any, seeds: int | Iterable[int] = 100
+) -> ExplorationReport:
+    """Run an async function under many schedules, to find one that breaks it.
+
+    Args:
+        fn: an async function that asserts what must hold; run once for each seed.
+        args: what it is called with.
+        seeds: which ones, or how many, from 0 on.
+
+    Raises:
+        SetupError: as ``run_deterministic``; or there are no seeds.
+        AssertionError: ``fn`` raised anything; the message names the seed and says how to
+            run it again, and the cause is what was raised.
+    """
+    tried, schedules = 0, set()
+    for seed in range(seeds) if isinstance(seeds, int) else seeds:
+        try:
+            _, schedule = _run(fn, args, seed)
+        except SetupError:
+            raise
+        except Exception as error:
+            name = getattr(fn, "__qualname__", repr(fn))
+            raise AssertionError(
+                f"seed {seed}: {type(error).__name__}: {error}\n"
+                f"To run it again: run_deterministic({name}, seed={seed})"
+            ) from error
+        tried += 1
+        schedules.add(schedule)
+    if not tried:
+        raise SetupError("There are no seeds, so nothing would be tried; give at least one.")
+    return ExplorationReport(tried, len(schedules))
+
+
+class _Steps(trio.abc.Instrument):
+    """Tells one order of steps from another, in a number of its own."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[trio.lowlevel.Task, int] = {}
+        self.digest = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        number = self._tasks.setdefault(task, len(self._tasks))
+        self.digest = zlib.crc32(number.to_bytes(4, "big"), self.digest)
+
+
+def _run(fn: Callable[..., Awaitable[T]], args: Any, seed: int) -> tuple[T, int]:
+    if trio.lowlevel.in_trio_run():
+        raise SetupError(
+            "run_deterministic and explore start runs of their own, so they cannot be called "
+            "from inside one. Call them from a plain function."
+        )
+    if type(seed) is not int:
+        raise SetupError(f"seed must be a whole number; got {seed!r:.80}.")
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    steps = _Steps()
+
+    async def watched() -> T:
+        with trio.move_on_after(_HANG_SECONDS):
+            return await fn(*args)
+        raise TimeoutError("the run waits for something that never comes")
+
+    with seeded_schedule(seed), _given_defaults(clock), _seeded_random(seed):
+        try:
+            return trio.run(watched, clock=clock, instruments=[steps]), steps.digest
+        except Exception as error:
+            with suppress(Exception):  # an exception that cannot be changed
+                error.add_note(f"With seed={seed}.")
+            raise
+
+
+@contextmanager
+def _given_defaults(clock: trio.testing.MockClock) -> Iterator[None]:
+    """Pipelines made in the block have a virtual wall clock, and ids that count."""
+    defaults, numbers = _options.DEFAULTS, itertools.count()
+    before = attrs.astuple(defaults)
+    defaults.clock = lambda: BEGINNING_SECONDS + clock.current_time()
+    defaults.new_pipeline_id = lambda: f"run-{next(numbers)}"
+    try:
+        yield
+    finally:
+        defaults.clock, defaults.new_pipeline_id = before
+
+
+@contextmanager
+def _seeded_random(seed: int) -> Iterator[None]:
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
