@@ -18,7 +18,10 @@ def main() -> int:
     _fill_closed_streams()
     from trio_ingest.cli import main as command_line  # noqa: PLC0415 - after the signals
 
-    return command_line()
+    try:
+        return command_line()
+    finally:
+        SIGNALS.ignore()
 
 
 def _fill_closed_streams() -> None:

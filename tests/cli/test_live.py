@@ -274,12 +274,13 @@ def test_a_terminal_has_the_sentences_above_the_lines_that_move() -> None:
 
 
 def test_closing_leaves_clean_lines_and_the_cursor() -> None:
-    lines, visible = screen_after(
-        on_a_terminal(SCRIPT + "display.close(); display.say('After.')")
-    )
+    said = on_a_terminal(SCRIPT + "display.close(); display.say('After.')")
+    lines, visible = screen_after(said)
     assert lines[:3] == ["Before.", "Between.", "After."]
     assert not any(lines[3:])
     assert visible
+    # The end of the process has nothing to add.
+    assert said.count(SHOW_CURSOR) == 1
 
 
 def test_a_process_that_does_not_get_to_closing_leaves_the_cursor() -> None:

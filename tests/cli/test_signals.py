@@ -84,6 +84,32 @@ def test_a_signal_at_any_step_gives_no_traceback_and_loses_nothing(
     assert 128 + number in statuses
 
 
+def test_a_signal_on_the_way_out_changes_no_exit_status(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1, "text": "text"}\n')
+    code = (
+        "import os, sys; from trio_ingest.__main__ import main\n"
+        # It dies after Python has taken its handlers away.
+        "class Last:\n"
+        "    def __del__(self, kill=os.kill, pid=os.getpid()): kill(pid, 2)\n"
+        "sys.last_of_all = Last()\n"
+        f"sys.argv = ['trio-ingest', *{list(RUN[:4])!r}]\n"
+        "sys.exit(main())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Done: 1 document" in ended.stderr
+
+
 class Child:
     """The command line reading a pipe that stays open, until it is told to stop."""
 
@@ -103,7 +129,10 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def feed(self, count: int) -> None:
         assert self.process.stdin is not None
@@ -128,7 +157,11 @@ class Child:
             os.sched_yield()
 
     def end(self) -> tuple[int, str]:
+        # Kept open: at its end the source would end the run by itself.
+        source, self.process.stdin = self.process.stdin, None
         _, said = self.process.communicate(timeout=60)
+        if source is not None:
+            source.close()
         assert b"Traceback" not in said
         return self.process.returncode, said.decode()
 

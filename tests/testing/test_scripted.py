@@ -14,6 +14,7 @@ from tests.promises.adapters import FORMS, see
 from tests.promises.checks import documents_of, names_of
 from trio_ingest import Checkpoint as Point
 from trio_ingest import (
+    CheckpointError,
     Cursor,
     DocumentCompleted,
     DocumentFailed,
@@ -22,7 +23,17 @@ from trio_ingest import (
     Position,
     RetryPolicy,
 )
-from trio_ingest.testing import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
+from trio_ingest.testing import (
+    BadParse,
+    Crash,
+    End,
+    Fail,
+    FailTimes,
+    Hang,
+    Pause,
+    ScriptedAdapter,
+    SlowParse,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +116,7 @@ async def test_script_may_be_any_iterable_and_is_kept() -> None:
 
 async def test_cursor_begins_behind_its_own_place() -> None:
     adapter = ScriptedAdapter(["a", "b", Cursor(2), "c", Cursor(4), "d"])
-    for cursor, left in ((None, "abcd"), (2, "cd"), (4, "d"), (5, "")):
+    for cursor, left in ((None, "abcd"), (2, "cd"), (4, "d")):
         items = await fetched(adapter, cursor=cursor)
         steps = [item.step for item in items if not isinstance(item, Cursor)]
         assert steps == list(left)
@@ -131,3 +142,39 @@ async def test_adapter_that_was_left_early_counts_as_closed() -> None:
     assert (adapter.opened, adapter.closed) == (1, 0)
     await items.aclose()  # type: ignore[attr-defined]
     assert (adapter.opened, adapter.closed, adapter.fetched) == (1, 1, 1)
+
+
+@FORMS
+async def test_a_parse_that_gives_no_document_is_a_failed_document(
+    bare: bool, workers: int
+) -> None:
+    adapter = ScriptedAdapter(["a", BadParse(), BadParse("text")])
+    seen = await see(IngestionPipeline(adapter, workers=workers), bare=bare)
+    assert documents_of(seen.events) == ["0"]
+    failed = [e for e in seen.events if isinstance(e, DocumentFailed)]
+    assert [e.record_number for e in failed] == [1, 2]
+
+
+async def test_a_script_that_hangs_waits_until_it_is_cancelled(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    adapter = ScriptedAdapter(["a", Hang(), "b"])
+    with trio.move_on_after(1000) as scope:
+        await see(IngestionPipeline(adapter), bare=False)
+    assert scope.cancelled_caught
+    assert adapter.parsed == 1
+    assert (adapter.opened, adapter.closed) == (1, 1)
+
+
+async def test_a_script_ends_once_and_then_has_grown() -> None:
+    adapter = ScriptedAdapter(["a", End(), "c", End(), "e"])
+    runs = [[record.index for record in await fetched(adapter)] for _ in range(3)]
+    assert runs == [[0], [0, 2], [0, 2, 4]]
+    assert (adapter.opened, adapter.closed) == (3, 3)
+
+
+async def test_a_cursor_may_have_any_value() -> None:
+    adapter = ScriptedAdapter(["a", Cursor({"page": 7}), "c"])
+    assert [record.index for record in await fetched(adapter, cursor={"page": 7})] == [2]
+    with pytest.raises(CheckpointError, match="no Cursor in the script of 'script' has"):
+        await fetched(adapter, cursor="nonsense")

@@ -39,6 +39,7 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
     except Exception as error:
         why = explained(error)
         if why is None:
+            report.silent()
             raise
         if is_refusal(error) or (isinstance(error, OutputError) and not outputs.are_open):
             report.failed_to_start(why)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 
 _STANDARD_ERROR = 2
+_SHOW_CURSOR = "\033[?25h"
 
 # Whoever forwards signals to its children (timeout, a package runner) and shares their
 # terminal gives them one Ctrl-C twice, within milliseconds; a finger takes longer.
@@ -80,6 +81,15 @@ class Signals:
         if self._asked > 1:
             self._set_alarm(0)
 
+    def ignore(self) -> None:
+        """Hear of no signal any more: all is said and done.
+
+        Python takes our handler away before the process has ended, but leaves this.
+        """
+        if self.is_installed:
+            for number in _NAMES:
+                signal.signal(number, signal.SIG_IGN)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.first is None:
@@ -105,8 +115,10 @@ class Signals:
 
     def _leave(self, sentence: str) -> None:
         # Not by print: what was interrupted may be in the middle of printing.
-        try:  # noqa: SIM105 -- contextlib would have to be imported first
-            os.write(_STANDARD_ERROR, f"\n{sentence}\n".encode())
+        try:
+            # The live display hides the cursor, and has no time to bring it back.
+            cursor = _SHOW_CURSOR if os.isatty(_STANDARD_ERROR) else ""
+            os.write(_STANDARD_ERROR, f"{cursor}\n{sentence}\n".encode())
         except OSError:
             pass  # nobody reads it
         os._exit(self.exit_status)

@@ -8,14 +8,27 @@ cancellation points in turn. ``run_deterministic`` runs it the same way each tim
 
 from .cancellation import CancellationReport, cancel_everywhere
 from .deterministic import ExplorationReport, explore, run_deterministic
-from .scripted import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
+from .scripted import (
+    BadParse,
+    Crash,
+    End,
+    Fail,
+    FailTimes,
+    Hang,
+    Pause,
+    ScriptedAdapter,
+    SlowParse,
+)
 
 __all__ = [
+    "BadParse",
     "CancellationReport",
     "Crash",
+    "End",
     "ExplorationReport",
     "Fail",
     "FailTimes",
+    "Hang",
     "Pause",
     "ScriptedAdapter",
     "SlowParse",

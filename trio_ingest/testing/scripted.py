@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import attrs
 
-from trio_ingest import Cursor, Document, PipelineEvent
+from trio_ingest import CheckpointError, Cursor, Document, PipelineEvent
 
 
 @attrs.frozen
@@ -30,6 +30,26 @@ class SlowParse:
     """A record whose ``parse`` awaits ``seconds``."""
 
     seconds: float
+
+
+@attrs.frozen
+class BadParse:
+    """A record whose ``parse`` gives ``value`` where a document is due."""
+
+    value: Any = None
+
+
+@attrs.frozen
+class Hang:
+    """No record: ``fetch`` waits here for ever."""
+
+
+@attrs.frozen
+class End:
+    """No record: ``fetch`` ends here, the first time that it comes here.
+
+    A later run goes on behind it: a source that has grown meanwhile.
+    """
 
 
 @attrs.frozen
@@ -56,14 +76,17 @@ class _Record:
 class ScriptedAdapter:
     """Yields the steps of a script, and counts what was done to it.
 
-    ``Pause``, ``Crash``, ``Cursor`` and own events act where they stand; every other step
-    is a record, and its document's id is its place in the script as text. A ``Cursor``
-    step resumes behind itself: give it its own index in the script as value.
+    ``Pause``, ``Hang``, ``Crash``, ``End``, ``Cursor`` and own events act where they stand;
+    every other step is a record, and its document's id is its place in the script as text. A
+    run that is resumed with the value of a ``Cursor`` goes on behind that step.
 
     Args:
         script: the steps.
         source: names the adapter in events.
         stable_order: whether it may be resumed by counting records.
+
+    ``opened``, ``closed``, ``fetched`` and ``parsed`` count what was done to it: runs begun
+    and ended, records yielded, calls of ``parse``.
 
     Memory: the script, and one small object for each record it has yielded.
     """
@@ -78,18 +101,28 @@ class ScriptedAdapter:
         self.closed = 0
         self.fetched = 0
         self.parsed = 0
+        self._ends_seen: set[int] = set()
 
-    async def fetch(self, *, cursor: int | None = None) -> AsyncIterator[Any]:
-        """Yield what the script says, from behind the cursor on."""
+    async def fetch(self, *, cursor: Any = None) -> AsyncIterator[Any]:
+        """Yield what the script says, from behind the cursor on.
+
+        Raises:
+            CheckpointError: no ``Cursor`` of the script has the value that it is resumed with.
+        """
+        start = 0 if cursor is None else self._behind(cursor)
         self.opened += 1
         try:
-            for index, step in enumerate(self.script):
-                if cursor is not None and index <= cursor:
-                    continue
+            for index, step in enumerate(self.script[start:], start):
                 if isinstance(step, Pause):
                     await anyio.sleep(step.seconds)
+                elif isinstance(step, Hang):
+                    await anyio.sleep_forever()
                 elif isinstance(step, Crash):
                     raise step.error
+                elif isinstance(step, End):
+                    if index not in self._ends_seen:
+                        self._ends_seen.add(index)
+                        return
                 elif isinstance(step, Cursor | PipelineEvent):
                     yield step
                 else:
@@ -107,9 +140,20 @@ class ScriptedAdapter:
             raise step.error
         if isinstance(step, FailTimes) and record.attempts <= step.times:
             raise OSError(f"scripted failure {record.attempts} of {step.times}")
+        if isinstance(step, BadParse):
+            return step.value
         if isinstance(step, SlowParse):
             return self._slowly(record, step.seconds)
         return self._document(record)
+
+    def _behind(self, cursor: Any) -> int:
+        for index, step in enumerate(self.script):
+            if isinstance(step, Cursor) and step.value == cursor:
+                return index + 1
+        raise CheckpointError(
+            f"The checkpoint's cursor is {cursor!r:.80}, and no Cursor in the script of "
+            f"{self.source!r:.80} has this value. Resume with a script that has it."
+        )
 
     async def _slowly(self, record: _Record, seconds: float) -> Document:
         await anyio.sleep(seconds)
