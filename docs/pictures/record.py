@@ -23,6 +23,8 @@ COLUMNS, ROWS = 104, 40
 INTERVAL_SECONDS = 0.02
 # How long the reader has for the end.
 REST_SECONDS = 8.0
+# Nobody wants to see for longer that nothing moves.
+LONGEST_SECONDS = 1.5
 CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, BAR = 7.8, 17, 14, 30
 
 SESSION = "trio-ingest-recording"
@@ -48,7 +50,9 @@ class Frame(NamedTuple):
 
 
 def tmux(*words: str) -> str:
-    ran = subprocess.run(["tmux", *words], check=True, capture_output=True, text=True)
+    # A server of our own, so that nobody's settings or sessions are in the picture.
+    program = ["tmux", "-L", SESSION, "-f", "/dev/null"]
+    ran = subprocess.run([*program, *words], check=True, capture_output=True, text=True)
     return ran.stdout
 
 
@@ -83,6 +87,17 @@ def record(command: list[str]) -> list[Frame]:
         if began is not None and (not frames or lines != frames[-1].lines):
             frames.append(Frame(time.monotonic() - began, lines))
         time.sleep(INTERVAL_SECONDS)
+
+
+def paced(frames: list[Frame], speed: float) -> list[Frame]:
+    """The frames with the times at which they are shown."""
+    shown: list[Frame] = []
+    at_seconds, before = 0.0, frames[0].at_seconds
+    for frame in frames:
+        at_seconds += min((frame.at_seconds - before) / speed, LONGEST_SECONDS)
+        before = frame.at_seconds
+        shown.append(frame._replace(at_seconds=at_seconds))
+    return shown
 
 
 def spans(line: str) -> Iterator[tuple[str, str]]:
@@ -179,7 +194,7 @@ def picture(frames: list[Frame], title: str) -> str:
             f"<desc>A recording of a terminal that runs: {escape(title)}</desc>",
             f"<style>{style}{''.join(rules)}</style>",
             f"<defs>{''.join(defined)}</defs>",
-            f'<rect {size} rx="8" fill="#0d1117"/>',
+            f'<rect {size} rx="8" fill="#0d1117" stroke="#30363d"/>',  # dark pages
             dots,
             f'<text {place} style="fill:#8b949e">{escape(title)}</text>',
             f'<g transform="translate({MARGIN},{BAR + MARGIN + 10})">',
@@ -197,10 +212,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
-    frames = [
-        frame._replace(at_seconds=frame.at_seconds / given.speed)
-        for frame in record(given.command)
-    ]
+    frames = paced(record(given.command), given.speed)
     given.target.write_text(picture(frames, shlex.join(given.command)), encoding="utf-8")
     seconds = frames[-1].at_seconds
     print(

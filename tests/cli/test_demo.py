@@ -1,5 +1,6 @@
 """``trio-ingest demo``: what it shows, what it proves, and what it leaves."""
 
+import io
 import os
 import signal
 import sqlite3
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from trio_ingest.cli._demo import _killed_half_way, _resumed
+from trio_ingest.cli._demo import _complain, _killed_half_way, _resumed, _say, _say_figure
 from trio_ingest.cli._demo_library import BROKEN, DemoError, copy_library, readable
 from trio_ingest.cli._demo_proof import look_at, stored
 from trio_ingest.cli._demo_runs import Interruption, ended
@@ -171,17 +172,20 @@ def test_an_interrupted_demo_leaves_no_process_and_no_file(
         os.killpg(process.pid, 0)
 
 
-def test_a_signal_while_the_directory_is_removed_leaves_nothing(
+def test_signals_while_the_directory_is_removed_leave_nothing(
     tmp_path: Path, environment: dict[str, str], temporary: Path
 ) -> None:
     program = """
 import os, shutil, signal, sys
 from trio_ingest.__main__ import main
+from trio_ingest.cli import _signals
 
+_signals._SAME_SIGNAL_SECONDS = 0
 remove = shutil.rmtree
 
 def interrupted(*arguments, **options):
-    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGINT)
     remove(*arguments, **options)
 
 shutil.rmtree = interrupted
@@ -239,25 +243,37 @@ def test_a_run_that_ends_too_early_is_told(
     assert "library" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("output", ["is closed", "knows ASCII only"])
-def test_the_demo_does_not_depend_on_its_output(
-    tmp_path: Path,
-    command: list[str],
-    environment: dict[str, str],
-    temporary: Path,
-    output: str,
+def test_what_the_output_cannot_hold_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = io.BytesIO()
+    with io.TextIOWrapper(held, encoding="ascii") as output:
+        monkeypatch.setattr("sys.stdout", output)
+        _say("caf\xe9 …")
+        assert held.getvalue() == b"caf\\xe9 \\u2026\n"
+
+
+def test_a_long_figure_stays_below_itself_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    closing_it = " >&-" if output == "is closed" else ""
-    finished = subprocess.run(
-        ["bash", "-c", f"{' '.join(command)} demo{closing_it}"],
-        cwd=tmp_path,
-        env=environment | {"PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert (b"best found in random.py" in finished.stdout) == (output != "is closed")
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    _say_figure("search", "found in a place with quite a long name")
+    first, second = terminal.getvalue().splitlines()
+    assert first == "  search     found in a place with"
+    assert second == "             quite a long name"
+
+
+def test_streams_that_were_closed_before_are_done_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    _say("nobody reads it", bold=True)
+    _complain("nor this")
 
 
 def test_a_reader_that_has_seen_enough_ends_the_demo(

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import enum
 import json
 import math
 import os
@@ -18,7 +19,9 @@ import hypothesis.strategies as st
 import pytest
 
 from trio_ingest import Document, DocumentCompleted, DocumentFailed, PipelineEvent
+from trio_ingest.cli._event_file import EventFile
 from trio_ingest.cli._event_json import line_of
+from trio_ingest.cli._ndjson import OutputError
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
 
@@ -160,6 +163,10 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_delivered(
         (("--errors", "notes.txt"), "begins with 'Dear diary', so something else wrote it"),
         (("--errors", "other.jsonl"), "begins with '{\"id\": 1}', so something else wrote it"),
         (("--events", "letters.jsonl"), "so something else wrote it; it was left alone"),
+        # Of one line each, and alike at the beginning: what ours would be if it were cut.
+        (("--events", "map.geojson"), 'begins with \'{"type": "FeatureCollection"'),
+        (("--errors", "only.jsonl"), 'begins with \'{"doc_id": "a", "text"'),
+        (("--events", "types.jsonl"), 'begins with \'{"type": "article"}'),
     ],
 )
 def test_what_cannot_be_written_or_is_somebody_elses_is_refused(
@@ -170,6 +177,9 @@ def test_what_cannot_be_written_or_is_somebody_elses_is_refused(
         "notes.txt": "Dear diary",
         "other.jsonl": '{"id": 1}',
         "letters.jsonl": '{"doc_id": null, "adapter": "x"}\n',
+        "map.geojson": '{"type": "FeatureCollection", "features": []}',
+        "only.jsonl": '{"doc_id": "a", "text": "the only copy"}',
+        "types.jsonl": '{"type": "article"}\n{"version": 1, "pipeline_id": 2, "sequence": 3}',
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
@@ -196,6 +206,50 @@ def test_a_pipe_of_the_shell_can_be_written_to(
     assert read((tmp_path / "seen.jsonl").read_bytes())[0]["sequence"] == 0
 
 
+def test_a_pipe_whose_reader_has_gone_ends_the_run(
+    tmp_path: Path, command: list[str], environment: dict[str, str]
+) -> None:
+    lines = b"".join(b'{"id": %d, "text": "text"}\n' % n for n in range(3000))
+    (tmp_path / "articles.jsonl").write_bytes(lines)
+    script = f"{' '.join(command)} {' '.join(RUN)} --events >(head -1 > seen.jsonl); echo $?"
+    finished = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert finished.stdout == b"1\n"
+    assert b"which --events names, cannot be written any more: Broken pipe" in finished.stderr
+    assert b"Traceback" not in finished.stderr
+
+
+def test_a_named_pipe_is_not_opened_for_reading(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    file = EventFile(str(path))
+    file.open(append=False)
+    file.take(PageRead(page=1, notes=None))
+    os.close(reader)
+    with pytest.raises(OutputError, match="cannot be written any more: Broken pipe"):
+        file.close()
+    file.close()
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b'{"type": "'])
+def test_the_first_bytes_of_a_killed_run_are_ours(tmp_path: Path, left: bytes) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(left)
+    file = EventFile(str(path))
+    file.open(append=True)
+    file.take(PageRead(page=1, notes=None))
+    file.close()
+    [event] = read(path.read_bytes())
+    assert event["page"] == 1
+
+
 # -- whatever is in an event ---------------------------------------------------------------
 
 
@@ -204,6 +258,23 @@ class Stubborn:
         raise RuntimeError("no text of me")
 
     __repr__ = __str__
+
+
+class Boom(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text of me")
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Size(enum.StrEnum):
+    BIG = "big"
+
+
+class Number(enum.IntEnum):
+    TWO = 2
 
 
 @attrs.frozen(kw_only=True)
@@ -217,6 +288,8 @@ for _ in range(100_000):
     deep = [deep]
 cyclic: dict[str, Any] = {}
 cyclic["self"] = cyclic
+twofold: list[Any] = []
+twofold.extend([twofold, twofold])
 
 
 @pytest.mark.parametrize(
@@ -238,6 +311,10 @@ cyclic["self"] = cyclic
         (2**70, 2**70),
         (10**5000, "<int, which has no JSON form>"),
         (Stubborn(), "<Stubborn, which has no JSON form>"),
+        ([Colour.RED, Size.BIG, Number.TWO], ["red", "big", 2]),
+        ([Colour.RED, Size.BIG, Number.TWO, math.nan], ["red", "big", 2, "nan"]),
+        ({Size.BIG: math.nan}, {"big": "nan"}),
+        (Boom(), {"type": "Boom", "message": "its text failed with RuntimeError"}),
         (Document("x", "y", "z"), {"doc_id": "x", "source": "y", "content": "z"}),
     ],
     ids=lambda value: type(value).__name__,
@@ -250,10 +327,19 @@ def test_what_json_has_no_form_for_is_described(value: Any, written: Any) -> Non
     assert json.loads(line_of(PageRead(page=1, notes=value)))["page"] == 1
 
 
-@pytest.mark.parametrize("value", [deep, cyclic], ids=["deep", "cyclic"])
-def test_what_has_no_end_is_cut(value: Any) -> None:
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (deep, b"nested too deep"),
+        (cyclic, b"<dict, which holds itself>"),
+        # Walked to any depth, it would double with each level.
+        (twofold, b"<list, which holds itself>"),
+    ],
+    ids=["deep", "cyclic", "twofold"],
+)
+def test_what_has_no_end_is_cut(value: Any, why: bytes) -> None:
     line = line_of(completed(raw=value))
-    assert b"nested too deep" in line
+    assert why in line
     assert len(line) < 10_000
 
 

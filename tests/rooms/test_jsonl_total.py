@@ -1,6 +1,7 @@
 """How many lines to expect of a file: what a bar needs, at little cost."""
 
 import gzip
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -55,15 +56,49 @@ def test_the_count_is_that_of_the_lines_with_something_in_them(
         assert _line_count.count_lines(str(path)) == len([line for line in lines if line])
 
 
-def test_a_large_file_is_judged_by_samples(tmp_path: Path, estimate: Estimate) -> None:
+@pytest.mark.parametrize(
+    "length_at",
+    [
+        lambda number: 100 if number < 30_000 else 500,
+        lambda number: 500 if number < 30_000 else 100,
+        lambda number: 100 + number // 75,
+        lambda number: 20 + number * 7919 % 700,
+    ],
+    ids=["longer later", "longer first", "ever longer", "mixed"],
+)
+def test_a_large_file_is_judged_by_samples(
+    tmp_path: Path, estimate: Estimate, length_at: Callable[[int], int]
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(
+        b"".join(b"x" * length_at(number) + b"\r\n\r\n" for number in range(60_000))
+    )
+    assert path.stat().st_size > 16 * 1024 * 1024
+    assert estimate(path) == pytest.approx(60_000, rel=0.05)
+
+
+def test_of_a_large_file_little_is_read_and_of_a_small_one_no_more_than_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+
+    class Counted(io.FileIO):
+        def read(self, size: int | None = -1) -> bytes:
+            data = super().read(size)
+            reads.append(len(data))
+            return data
+
+    monkeypatch.setattr(io, "FileIO", Counted)
     path = tmp_path / "a.jsonl"
     with path.open("wb") as file:
-        for number in range(60_000):
-            file.write(b"x" * (100 if number < 30_000 else 500) + b"\n")
-    assert path.stat().st_size > 16 * 1024 * 1024
-    estimated = estimate(path)
-    assert estimated is not None
-    assert abs(estimated - 60_000) < 6000
+        file.truncate(5_000_000_000)
+    assert _line_count.count_lines(str(path)) is None
+    assert sum(reads) <= 2 * 1024 * 1024 + 2
+    assert max(reads) <= 64 * 1024
+    del reads[:]
+    path.write_bytes(b"a\n" * 100_000)
+    assert _line_count.count_lines(str(path)) == 100_000
+    assert sum(reads) == 200_000 + 2
 
 
 def test_lines_longer_than_every_sample_are_not_guessed(
@@ -82,13 +117,30 @@ def test_gzip_is_not_guessed(tmp_path: Path, estimate: Estimate, name: str) -> N
     assert estimate(path) is None
 
 
-def test_what_is_no_file_is_neither_guessed_nor_opened(
-    tmp_path: Path, estimate: Estimate
+def test_what_is_no_file_is_not_guessed(tmp_path: Path, estimate: Estimate) -> None:
+    for path in (tmp_path, tmp_path / "missing", "/dev/null", "-", "nul\0", "\ud800"):
+        assert estimate(path) is None
+
+
+def test_what_became_a_pipe_since_it_was_looked_at_holds_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    plain, pipe = tmp_path / "plain", tmp_path / "pipe"
+    plain.write_bytes(b"a\n")
+    os.mkfifo(pipe)
+    looked_at = plain.stat()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", lambda _path: looked_at)
+        assert _line_count.count_lines(str(pipe)) is None
+
+
+def test_a_pipe_is_not_opened_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for path in (pipe, tmp_path, tmp_path / "missing", "/dev/null", "-"):
-        assert estimate(path) is None
+    opened: list[str] = []
+    monkeypatch.setattr(_line_count, "_without_waiting", lambda path, _: opened.append(path))
+    assert _line_count.count_lines(str(pipe)) is None
+    assert not opened
 
 
 def test_a_file_called_like_standard_input_is_not_meant(

@@ -7,26 +7,45 @@ from itertools import islice
 from typing import Final
 
 _NAMES_SHOWN: Final = 5
-_NAME_CHARACTERS: Final = 30
+# Five of them and the sentence around them are about 200 characters, two lines of a terminal.
+_NAME_CHARACTERS: Final = 28
 
 
 def other_shape(line_number: int, text: str) -> str:
     """What the whole file seems to be, told by its first line; empty where nothing shows."""
     if line_number != 1:
         return ""
-    start = text.strip()
+    start = text[:_LOOKED_AT].strip()
     if start.startswith("["):
-        return " The file seems to be one JSON array; jq -c '.[]' FILE makes lines of it."
+        return (
+            " The file seems to be one JSON array; make lines of it: "
+            "jq -c '.[]' FILE > FILE.jsonl."
+        )
     if start == "{":
-        return " The file seems to be JSON over several lines; jq -c . FILE makes lines of it."
+        return (
+            " The file seems to be JSON over several lines; make one of each: "
+            "jq -c . FILE > FILE.jsonl."
+        )
     return ""
 
 
+# What begins a file is there, and a line may be as long as the memory allows.
+_LOOKED_AT: Final = 200
+
+
 def fields_there(names: Iterable[str]) -> str:
-    """Which fields there are instead of the one that is missing."""
-    shown = [repr(name[:_NAME_CHARACTERS]) for name in islice(names, _NAMES_SHOWN + 1)]
+    """Which fields the line has instead of the one that is missing."""
+    shown = [_shown(name) for name in islice(names, _NAMES_SHOWN + 1)]
     if not shown:
-        return "; there is none at all"
+        return "; the line has no fields"
     if len(shown) > _NAMES_SHOWN:
         shown[-1] = "…"
-    return f"; there are {', '.join(shown)}"
+    return f"; the line has {', '.join(shown)}"
+
+
+def _shown(name: str) -> str:
+    # Cut after it is quoted: one character may be ten of an escape.
+    quoted = repr(name[:_NAME_CHARACTERS])
+    if len(name) <= _NAME_CHARACTERS and len(quoted) <= _NAME_CHARACTERS:
+        return quoted
+    return f"{quoted[: _NAME_CHARACTERS - 1]}…"

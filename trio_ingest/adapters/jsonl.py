@@ -168,8 +168,8 @@ class JsonLinesAdapter:
     async def estimate_total(self) -> int | None:
         """About how many lines a plain file has; exact when it is no larger than 16 MiB.
 
-        None for gzip, pipes and standard input, whose length nobody knows. Reads at most
-        16 MiB, and 2 MiB of a larger file.
+        None for gzip, pipes and standard input, whose length nobody knows, and where nothing
+        can be read: ``fetch`` says why. Reads at most 16 MiB, and 2 MiB of a larger file.
         """
         if self._path == STANDARD_INPUT:
             return None  # noqa: ASYNC910 -- there is nothing to wait for
@@ -254,10 +254,12 @@ class JsonLinesAdapter:
 
     def _text(self, record: LineRecord) -> str:
         if record.full_length is not None:
+            begun = record.data.decode(errors="replace")
+            remedy = other_shape(record.line_number, begun) or " Raise it to read the line."
             raise self._bad(
                 record,
                 f"the line is {record.full_length:,} bytes long and was skipped: "
-                f"max_record_bytes is {self._max_record_bytes:,}. Raise it to read the line.",
+                f"max_record_bytes is {self._max_record_bytes:,}.{remedy}",
             )
         try:
             return record.data.decode().rstrip("\r")
@@ -269,28 +271,28 @@ class JsonLinesAdapter:
             ) from error
 
     def _fields(self, record: LineRecord, text: str) -> dict[str, Any]:
+        hint = other_shape(record.line_number, text)
         try:
             fields = _DECODER.decode(text)
         except json.JSONDecodeError as error:
+            # Some of its messages end in the word that goes on here.
+            what = error.msg.removesuffix(" at")
             raise self._bad(
                 record,
-                f"the line is not valid JSON: {error.msg} at position {error.pos + 1}."
-                f"{other_shape(record.line_number, text)}",
+                f"the line is not valid JSON: {what} at position {error.pos + 1}.{hint}",
             ) from error
         except RecursionError as error:
-            raise self._bad(record, "the line nests values too deeply.") from error
+            raise self._bad(record, f"the line nests values too deeply.{hint}") from error
         except _RefusedNumber as error:
-            raise self._bad(record, f"the line {error}.") from error
+            raise self._bad(record, f"the line {error}.{hint}") from error
         except ValueError as error:
             most = sys.get_int_max_str_digits()
             raise self._bad(
-                record, f"the line holds a number with more than {most:,} digits."
+                record, f"the line holds a number with more than {most:,} digits.{hint}"
             ) from error
         if type(fields) is not dict:
             raise self._bad(
-                record,
-                f"the line must hold a JSON object, not {_described(fields)}."
-                f"{other_shape(record.line_number, text)}",
+                record, f"the line must hold a JSON object, not {_described(fields)}.{hint}"
             )
         return fields
 

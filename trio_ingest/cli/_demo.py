@@ -6,9 +6,11 @@ import io
 import os
 import platform
 import shlex
+import shutil
 import sqlite3
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -49,7 +51,9 @@ def run_demo(*, keep: str | None) -> int:
             stack.callback(SIGNALS.listen_no_more)
             return _shown(folder, interruption, is_kept=keep is not None)
     except KeyboardInterrupt:
-        _complain("Interrupted.")
+        # Below what is left of a live display, whose last line is not ended.
+        is_live = sys.stderr is not None and sys.stderr.isatty()
+        _complain("\nInterrupted." if is_live else "Interrupted.")
         return SIGNALS.exit_status
     except BrokenPipeError:
         # What could not be written waits in the stream, and would fail once more at the end.
@@ -175,7 +179,13 @@ def _memory(*runs: Ended) -> str:
 
 
 def _say_figure(name: str, text: str) -> None:
-    _say(f"  {name:<11}{text}")
+    first = f"  {name:<11}"
+    if sys.stdout is not None and sys.stdout.isatty():
+        # Where the terminal broke the line, the next one would not stand below its figure.
+        columns = max(shutil.get_terminal_size().columns - 1, 2 * len(first))
+        _say(textwrap.fill(text, columns, initial_indent=first, subsequent_indent=" " * 13))
+    else:
+        _say(first + text)
 
 
 def _say(text: str, *, bold: bool = False) -> None:

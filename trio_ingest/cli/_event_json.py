@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import math
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import attrs
 from trio_ingest import Checkpoint, DocumentFailed, PipelineEvent
 from trio_ingest.delivery import DeadLetter
 
-# Deeper than this an object of a user's is described: it may hold itself.
+# Deeper than this an object of a user's is described: it may make new parts for ever.
 _DEEPEST: Final = 30
 
 # What is only described.
@@ -43,7 +44,7 @@ def line_of(event: PipelineEvent) -> bytes:
     try:
         return _ENCODER.encode(fields).encode()
     except Exception:  # noqa: BLE001 -- whatever is in a record, and whatever its methods raise
-        return _ENCODER.encode(_plain(fields, 0)).encode()
+        return _ENCODER.encode(_plain(fields, ())).encode()
 
 
 def _described(value: Any) -> Any:  # noqa: PLR0911 -- a case for each kind
@@ -51,7 +52,9 @@ def _described(value: Any) -> Any:  # noqa: PLR0911 -- a case for each kind
     if isinstance(value, Checkpoint):
         return value.to_dict()
     if isinstance(value, BaseException):
-        return {"type": type(value).__name__, "message": str(value)}
+        return {"type": type(value).__name__, "message": _message(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
     if attrs.has(type(value)):
         return {f.name: getattr(value, f.name) for f in attrs.fields(type(value))}
     if isinstance(value, Mapping):
@@ -66,28 +69,49 @@ def _described(value: Any) -> Any:  # noqa: PLR0911 -- a case for each kind
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_described)
 
 
-def _plain(value: Any, depth: int) -> Any:  # noqa: PLR0911 -- a case for each kind
-    """The slow way, for what the encoder refuses: each part by itself."""
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
+        return f"its text failed with {type(problem).__name__}"
+
+
+def _plain(value: Any, around: tuple[int, ...]) -> Any:  # noqa: PLR0911 -- a case for each kind
+    """The slow way, for what the encoder refuses: each part by itself.
+
+    Args:
+        value: a part.
+        around: the ids of all that hold it.
+    """
     try:
         if value is None or isinstance(value, bool):
             return value
-        if depth > _DEEPEST:
-            return f"<{type(value).__name__}, nested too deep>"
         if isinstance(value, str):
             return _text(value)
         if isinstance(value, int):
-            return int(str(value))  # more digits than Python writes are refused here
+            return int(int.__repr__(value))  # more digits than Python writes are refused
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else repr(float(value))
+        if id(value) in around:
+            # Before it is too deep: what holds itself twice doubles with each level.
+            return f"<{type(value).__name__}, which holds itself>"
+        if len(around) > _DEEPEST:
+            return f"<{type(value).__name__}, nested too deep>"
+        inside = (*around, id(value))
         if isinstance(value, Mapping):
-            return {_text(str(k)): _plain(v, depth + 1) for k, v in value.items()}
+            return {_key(key): _plain(part, inside) for key, part in value.items()}
         if isinstance(value, list | tuple):
-            return [_plain(part, depth + 1) for part in value]
-        return _plain(_described(value), depth + 1)
+            return [_plain(part, inside) for part in value]
+        return _plain(_described(value), inside)
     except Exception:  # noqa: BLE001 -- a user's method may raise anything
         return f"<{type(value).__name__}, which has no JSON form>"
 
 
+def _key(key: Any) -> str:
+    return _text(key if isinstance(key, str) else str(key))
+
+
 def _text(text: str) -> str:
     """The text with halves of surrogate pairs spelled out."""
-    return str(text).encode(errors="backslashreplace").decode()
+    # Not by its own methods: the text of an enum is not its value.
+    return str.encode(text, errors="backslashreplace").decode()

@@ -7,6 +7,7 @@ import os
 import select
 import stat
 import sys
+from pathlib import Path
 from typing import Final
 
 from ._spelling import STANDARD_STREAM, shortened
@@ -19,9 +20,7 @@ _BUFFER_BYTES: Final = 64 * 1024
 # How much of a file is looked at to tell whose it is, and at a time to find its last line.
 _LOOK_BYTES: Final = 64 * 1024
 
-_FLAGS: Final = (
-    os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-)
+_FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class OutputClosed(Exception):
@@ -41,6 +40,9 @@ class LinesFile:
         beginning: how each of our lines begins. A file with other lines is somebody
             else's, and is not touched.
         further: what is also near the beginning of each.
+
+    A named pipe, a device or a descriptor of the shell's is written to as it is. Opening a
+    named pipe waits for its reader.
 
     Memory: 64 KiB, and the longest line.
     """
@@ -91,8 +93,8 @@ class LinesFile:
 
         Raises: as ``flush``.
         """
-        self._buffer += line
-        self._buffer += b"\n"
+        # In one step: a signal between two would leave half a line to be written at the end.
+        self._buffer += line + b"\n"
         if len(self._buffer) >= _BUFFER_BYTES:
             self.flush()
 
@@ -145,11 +147,12 @@ class LinesFile:
             os.close(descriptor)
 
     def _opened(self) -> int:
-        try:
-            return os.open(self._path, _FLAGS, 0o666)
-        except PermissionError:
-            # What may only be written: a device, somebody's log.
-            return os.open(self._path, _FLAGS & ~os.O_RDWR | os.O_WRONLY | os.O_APPEND, 0o666)
+        path = Path(self._path)
+        if path.exists() and not path.is_file():
+            # Not for reading as well: a pipe that we could read ourselves would never say
+            # that its reader has gone, and a full one would block the run for ever.
+            return os.open(self._path, _FLAGS | os.O_WRONLY)
+        return os.open(self._path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o666)
 
     def _begin(self, descriptor: int, *, append: bool) -> None:
         size = os.fstat(descriptor).st_size
@@ -160,16 +163,21 @@ class LinesFile:
         os.lseek(descriptor, end, os.SEEK_SET)
 
     def _check_ours(self, head: bytes) -> None:
-        # A run that was killed while it wrote its first line leaves the start of one.
-        begun = self._beginning.startswith(head) or head.startswith(self._beginning)
-        whole = all(word in head for word in self._further) or b"\n" not in head
-        if not begun or not whole:
+        if not self._is_ours(head):
             found = head[:40].decode(errors="backslashreplace")
             raise OutputError(
                 f"{shortened(self._path)}, which {self._option} names, begins with "
                 f"{found!r}, so something else wrote it; it was left alone. Give another "
                 f"path, or delete it."
             )
+
+    def _is_ours(self, head: bytes) -> bool:
+        # A killed run leaves the start of a line. With less than all the words it may as
+        # well be the only line of somebody else's file, unless there is next to nothing.
+        first, _, _ = head.partition(b"\n")
+        return self._beginning.startswith(head) or (
+            first.startswith(self._beginning) and all(word in first for word in self._further)
+        )
 
 
 def _end_of_last_line(descriptor: int, size: int) -> int:
