@@ -10,11 +10,10 @@ import sys
 
 from trio_ingest.cli._signals import SIGNALS
 
-SIGNALS.install()
-
 
 def main() -> int:
     """Run the command line of this process, and return its exit status."""
+    SIGNALS.install()
     _fill_closed_streams()
     from trio_ingest.cli import main as command_line  # noqa: PLC0415 - after the signals
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from trio_ingest.cli._outputs import Outputs
 from trio_ingest.delivery import DeadLetter
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
@@ -54,6 +55,46 @@ def test_what_a_sink_rejects_is_kept_once(cli: RunCli, tmp_path: Path) -> None:
     assert letter["stage"] == "sink"
     assert letter["doc_id"] == "1"
     assert letter["record_number"] == 1
+
+
+def test_a_rejection_that_cannot_be_written_is_counted_all_the_same(
+    cli: RunCli, tmp_path: Path
+) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1, "text": "x"}\n' * 2)
+    finished = cli(*RUN[:4], "--duplicates=fail", "--errors", "/dev/full")
+    assert finished.returncode == 1
+    assert b"'/dev/full', which --errors names, cannot be written" in finished.stderr
+    assert b"The run failed: 1 document, 1 failed" in finished.stderr
+    assert b"They are in documents.db." in finished.stderr
+
+
+def test_a_second_file_that_is_refused_leaves_the_first_as_it_was(
+    cli: RunCli, tmp_path: Path
+) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(b"nonsense\n")
+    assert cli(*RUN).returncode == 3
+    finished = cli(*RUN, "--restart", "--events", "missing/events.jsonl")
+    assert finished.returncode == 2
+    assert len(letters_in(tmp_path)) == 1
+
+
+def test_a_dry_run_holds_no_documents_for_a_sink_that_is_not_there(tmp_path: Path) -> None:
+    from trio_ingest import Document, DocumentCompleted
+
+    outputs = Outputs(None, str(tmp_path / "errors.jsonl"), has_sinks=False)
+    outputs.open(resumed=False)
+    for number in range(3):
+        outputs.take(
+            DocumentCompleted(
+                document=Document(str(number), "feed", "text"),
+                duration=0.0,
+                adapter_metadata={"adapter": "feed", "parameters": {}},
+                record_number=number,
+                retry_count=0,
+            )
+        )
+    outputs.close()
+    assert outputs._completed == {}
 
 
 def test_a_run_without_failures_leaves_an_empty_file(cli: RunCli, tmp_path: Path) -> None:

@@ -230,7 +230,8 @@ def test_a_named_pipe_is_not_opened_for_reading(tmp_path: Path) -> None:
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     file = EventFile(str(path))
-    file.open(append=False)
+    file.open()
+    file.begin(append=False)
     file.take(PageRead(page=1, notes=None))
     os.close(reader)
     with pytest.raises(OutputError, match="cannot be written any more: Broken pipe"):
@@ -243,7 +244,8 @@ def test_the_first_bytes_of_a_killed_run_are_ours(tmp_path: Path, left: bytes) -
     path = tmp_path / "events.jsonl"
     path.write_bytes(left)
     file = EventFile(str(path))
-    file.open(append=True)
+    file.open()
+    file.begin(append=True)
     file.take(PageRead(page=1, notes=None))
     file.close()
     [event] = read(path.read_bytes())

@@ -70,6 +70,16 @@ def test_a_dry_run_reads_everything_and_writes_nothing(cli: RunCli, tmp_path: Pa
         assert [entry.name for entry in tmp_path.iterdir()] == ["articles.jsonl"]
 
 
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_a_limited_dry_run_counts_what_it_was_limited_to(
+    cli: RunCli, tmp_path: Path, workers: str
+) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(lines(1) + b"nonsense\n" + lines(*range(500)))
+    finished = cli(*RUN, "--dry-run", "--limit", "5", "--workers", workers, "--max-failed=1")
+    assert finished.returncode == 0
+    assert b"Stopped at the limit: 4 documents, 1 failed" in finished.stderr
+
+
 @pytest.mark.parametrize("words", [("--resume",), ("--restart",)])
 def test_a_dry_run_resumes_nothing(cli: RunCli, tmp_path: Path, words: tuple[str]) -> None:
     (tmp_path / "articles.jsonl").write_bytes(lines(1))

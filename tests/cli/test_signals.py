@@ -9,11 +9,14 @@ import sqlite3
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Self
 
 import pytest
+
+from trio_ingest.cli._signals import Signals
 
 SIGNAL_AT = str(Path(__file__).parent / "signal_at.py")
 RUN = (
@@ -211,11 +214,9 @@ def test_the_second_signal_aborts_though_nobody_reads_the_events(
         child.feed(4000)
         child.wait_until_stuck()
         child.process.send_signal(signal.SIGINT)
-        ended = None
-        while ended is None:
-            child.process.send_signal(signal.SIGINT)
-            ended = poll(child.process)
-        _, said = child.end()
+        assert poll(child.process) is None
+        child.process.send_signal(signal.SIGINT)
+        ended, said = child.end()
     assert ended == 130
     assert "Interrupted: " in said
     assert "Aborted." not in said
@@ -258,6 +259,95 @@ def poll(process: subprocess.Popen[bytes]) -> int | None:
         return process.wait(timeout=0.2)
     except subprocess.TimeoutExpired:
         return None
+
+
+def test_a_restart_that_is_stopped_before_the_first_document_takes_nothing_away(
+    cli: Callable[..., subprocess.CompletedProcess[bytes]],
+    tmp_path: Path,
+    command: list[str],
+    environment: dict[str, str],
+) -> None:
+    words = ("run", "jsonl:-", "--to", "jsonl:documents.jsonl")
+    assert cli(*words, input=b'{"id": 1, "text": "text"}\n' * 10).returncode == 0
+    before = (tmp_path / "documents.jsonl").read_bytes()
+    process = subprocess.Popen(
+        [*command, *words, "--restart", "--verbose"],
+        cwd=tmp_path,
+        env={k: v for k, v in environment.items() if not k.startswith("COVERAGE")},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stderr is not None
+        while b"is running" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        process.stderr.read()
+    assert (tmp_path / "documents.jsonl").read_bytes() == before
+    refused = cli(*words, input=b"")
+    assert refused.returncode == 2
+    assert b"came to its end, with 10 documents" in refused.stderr
+
+
+def test_a_full_standard_error_does_not_hold_the_end_up(
+    tmp_path: Path, command: list[str], environment: dict[str, str]
+) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(b"nonsense\n" * 5000)
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [*command, "run", "jsonl:articles.jsonl", "--dry-run", "--verbose"],
+        cwd=tmp_path,
+        env={k: v for k, v in environment.items() if not k.startswith("COVERAGE")},
+        stderr=writing,
+    )
+    with process:
+        waiting = array.array("i", [0])
+        while waiting[0] < 60_000:
+            assert process.poll() is None
+            fcntl.ioctl(reading, termios.FIONREAD, waiting)
+            os.sched_yield()
+        while poll(process) is None:
+            process.send_signal(signal.SIGTERM)
+    os.close(reading)
+    os.close(writing)
+    assert process.returncode == 143
+
+
+def test_a_pipe_whose_reader_never_comes_is_given_up(
+    tmp_path: Path, command: list[str], environment: dict[str, str]
+) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1, "text": "text"}\n')
+    os.mkfifo(tmp_path / "pipe")
+    process = subprocess.Popen(
+        [*command, *RUN[:4], "--events", "pipe"],
+        cwd=tmp_path,
+        env={k: v for k, v in environment.items() if not k.startswith("COVERAGE")},
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        # It opens the pipe when its database is there.
+        while not (tmp_path / "documents.db").exists():
+            assert process.poll() is None
+            os.sched_yield()
+        poll(process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Interrupted: 0 documents" in said
+
+
+def test_a_signal_that_interrupts_its_own_handler_counts_once() -> None:
+    signals, asked = Signals(), []
+
+    def ask(times: int) -> None:
+        asked.append(times)
+        signals._handle(signal.SIGTERM, None)
+
+    signals.listen(ask)
+    signals._handle(signal.SIGTERM, None)
+    assert asked == [1]
+    assert signals.exit_status == 143
 
 
 def test_signals_that_were_ignored_stay_ignored(tmp_path: Path, child: Child) -> None:

@@ -178,7 +178,7 @@ class FilesAdapter:
             while records:
                 yield records.popleft()
 
-    def means(self, path: str) -> bool:
+    def would_read(self, path: str) -> bool:
         """Whether a file of this path would be read, if it were there.
 
         Args:

@@ -67,9 +67,13 @@ def _check_unread(
         return
     given, _ = directory_and_pattern(source.path)
     directory = os.path.realpath(given)
-    if os.path.commonpath([directory, resolved]) != directory:
-        return
-    if adapter.means(os.path.relpath(resolved, directory).replace(os.sep, "/")):
+    try:
+        is_inside = os.path.commonpath([directory, resolved]) == directory
+    except ValueError:
+        return  # on another drive
+    if is_inside and adapter.would_read(
+        os.path.relpath(resolved, directory).replace(os.sep, "/")
+    ):
         raise click.UsageError(
             f"{shortened(path)}, which {name} would write, lies among the files that SOURCE "
             f"reads. Write to another directory, or choose files with a pattern, as in "

@@ -292,7 +292,7 @@ def run(  # noqa: PLR0913 -- an argument for each option
     )
     beginning: Beginning | None = "resume" if resume else "restart" if restart else None
     volume: Volume = "quiet" if quiet else "verbose" if verbose else "normal"
-    kept = [place.dead_letters for place in destinations]
+    letters_in = [place.dead_letters for place in destinations]
     return run_job(
         Job(
             adapters=adapters,
@@ -309,7 +309,7 @@ def run(  # noqa: PLR0913 -- an argument for each option
         ),
         Report(
             [] if dry_run else [end.path for end in sinks],
-            kept=[errors] if errors is not None else [] if dry_run else kept,
+            letters_in=[errors] if errors is not None else [] if dry_run else letters_in,
             volume=volume,
             max_failed=max_failed,
             content_field=None if any(e.kind != "jsonl" for e in sources) else content_field,

@@ -36,16 +36,24 @@ class DeadLetterFile:
             further=(b'"adapter": ', b'"record_number": ', b'"stage": '),
         )
 
-    def open(self, *, append: bool) -> None:
-        """Open it.
+    def open(self) -> None:
+        """Open it, and leave what is in it.
+
+        Raises:
+            OutputError: it cannot be written, or is somebody else's.
+        """
+        self._file.open()
+
+    def begin(self, *, append: bool) -> None:
+        """Make ready for the first line.
 
         Args:
             append: whether to keep what an earlier run wrote.
 
         Raises:
-            OutputError: it cannot be written, or is somebody else's.
+            OutputError: the disk fails.
         """
-        self._file.open(append=append)
+        self._file.begin(append=append)
 
     def failed(self, event: DocumentFailed) -> None:
         """Write the dead letter of a record that became no document; raises as ``close``."""

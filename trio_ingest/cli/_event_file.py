@@ -27,16 +27,24 @@ class EventFile:
             further=(b'"version": ', b'"pipeline_id": ', b'"sequence": '),
         )
 
-    def open(self, *, append: bool) -> None:
-        """Open it.
+    def open(self) -> None:
+        """Open it, and leave what is in it.
+
+        Raises:
+            OutputError: it cannot be written, or is somebody else's.
+        """
+        self._file.open()
+
+    def begin(self, *, append: bool) -> None:
+        """Make ready for the first line.
 
         Args:
             append: whether to keep what an earlier run wrote.
 
         Raises:
-            OutputError: it cannot be written, or is somebody else's.
+            OutputError: the disk fails.
         """
-        self._file.open(append=append)
+        self._file.begin(append=append)
 
     def take(self, event: PipelineEvent) -> None:
         """Write an event.

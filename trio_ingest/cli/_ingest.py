@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 import trio
 
 from trio_ingest import Checkpoint, CheckpointError, EventStream, PipelineEvent
-from trio_ingest.delivery import Totals, deliver, resume_point
+from trio_ingest.delivery import deliver, resume_point
 
 from ._explain import explained, is_refusal
 from ._job import ExitStatus, Job
@@ -28,7 +28,7 @@ _End: TypeAlias = Literal["finished", "limit", "stopped", "stopped at the end", 
 
 def run_job(job: Job, report: Report, signals: Signals) -> int:
     """Run ``job`` to whatever end it comes to, tell ``report`` which, and give the status."""
-    outputs = Outputs(job.events, job.errors)
+    outputs = Outputs(job.events, job.errors, has_sinks=not job.is_dry)
     try:
         end = trio.run(_ingest, job, report, outputs, signals)
     except KeyboardInterrupt:
@@ -74,16 +74,18 @@ async def _ingest(job: Job, report: Report, outputs: Outputs, signals: Signals) 
             if not scope.cancel_called:
                 raise
             # What could not be waited for has failed meanwhile; nobody wants it any more.
-            return "aborted"
+            await trio.lowlevel.checkpoint()  # noqa: ASYNC120 -- to discard it is what is meant
+            raise
         finally:
             signals.listen_no_more()
+            if job.is_dry:
+                report.counted(watch.totals)
     if scope.cancelled_caught:
         return "aborted"
-    if checkpoint is None:
-        return "limit"
     if signals.first is None:
-        return "finished"
-    return "stopped at the end" if checkpoint.finished else "stopped"
+        return "limit" if checkpoint is None else "finished"
+    is_done = checkpoint is not None and checkpoint.finished
+    return "stopped at the end" if is_done else "stopped"
 
 
 async def _move(
@@ -111,7 +113,7 @@ async def _move(
             try:
                 async with stream:
                     stop.begun(stream)
-                    await _deliver(job, report, watch, stream)
+                    await _deliver(job, watch, stream)
             except LimitReached:
                 return None
         return stream.checkpoint()
@@ -130,9 +132,7 @@ async def _resume_point(job: Job, report: Report) -> Checkpoint | None:
     return await resume_point(*[place.sink for place in job.destinations])
 
 
-async def _deliver(
-    job: Job, report: Report, watch: Watch, stream: EventStream[PipelineEvent]
-) -> None:
+async def _deliver(job: Job, watch: Watch, stream: EventStream[PipelineEvent]) -> None:
     if not job.is_dry:
         await deliver(
             stream,
@@ -143,9 +143,5 @@ async def _deliver(
             on_commit=watch.commit,
         )
         return
-    try:
-        async for event in stream:
-            watch.event(event)
-    finally:
-        seen = stream.statistics()
-        report.counted(Totals(completed=seen.completed, failed=seen.failed))
+    async for event in stream:
+        watch.event(event)

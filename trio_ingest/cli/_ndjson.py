@@ -57,12 +57,8 @@ class LinesFile:
         self._buffer = bytearray()
         self._descriptor: int | None = None
 
-    def open(self, *, append: bool) -> None:
-        """Open the file, and make it when it is missing.
-
-        Args:
-            append: keep what is there, but for the part of a line that a killed run has
-                left; otherwise the file is emptied.
+    def open(self) -> None:
+        """Open the file, and make it when it is missing; what is in it stays.
 
         Raises:
             OutputError: it cannot be opened, or is somebody else's.
@@ -77,13 +73,43 @@ class LinesFile:
             return
         try:
             self._descriptor = self._opened()
-            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-                self._begin(self._descriptor, append=append)
+            if self._size():
+                self._check_ours(_piece(self._descriptor, 0, _LOOK_BYTES))
         except OSError as error:
-            raise OutputError(
-                f"{shortened(self._path)}, which {self._option} names, cannot be written: "
-                f"{error.strerror}. Give another path."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def begin(self, *, append: bool) -> None:
+        """Make ready for the first line.
+
+        Args:
+            append: keep what is there, but for the part of a line that a killed run has
+                left; otherwise the file is emptied.
+
+        Raises:
+            OutputError: the disk fails.
+        """
+        try:
+            size = self._size()
+            if size is None or self._descriptor is None:
+                return
+            end = _end_of_last_line(self._descriptor, size) if append else 0
+            os.ftruncate(self._descriptor, end)
+            os.lseek(self._descriptor, end, os.SEEK_SET)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _size(self) -> int | None:
+        """Of a file; None of standard output, a pipe or a device."""
+        if self._descriptor is None or self._path == STANDARD_STREAM:
+            return None
+        status = os.fstat(self._descriptor)
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{shortened(self._path)}, which {self._option} names, cannot be written: "
+            f"{error.strerror}. Give another path."
+        )
 
     def write(self, line: bytes) -> None:
         """Write a line, sooner or later.
@@ -154,14 +180,6 @@ class LinesFile:
             return os.open(self._path, _FLAGS | os.O_WRONLY)
         return os.open(self._path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o666)
 
-    def _begin(self, descriptor: int, *, append: bool) -> None:
-        size = os.fstat(descriptor).st_size
-        if size:
-            self._check_ours(os.pread(descriptor, _LOOK_BYTES, 0))
-        end = _end_of_last_line(descriptor, size) if append else 0
-        os.ftruncate(descriptor, end)
-        os.lseek(descriptor, end, os.SEEK_SET)
-
     def _check_ours(self, head: bytes) -> None:
         if not self._is_ours(head):
             found = head[:40].decode(errors="backslashreplace")
@@ -185,11 +203,17 @@ def _end_of_last_line(descriptor: int, size: int) -> int:
     end = size
     while end:
         start = max(0, end - _LOOK_BYTES)
-        place = os.pread(descriptor, end - start, start).rfind(b"\n")
+        place = _piece(descriptor, start, end - start).rfind(b"\n")
         if place >= 0:
             return start + place + 1
         end = start
     return 0
+
+
+def _piece(descriptor: int, start: int, size: int) -> bytes:
+    # Not by pread, which not every system has.
+    os.lseek(descriptor, start, os.SEEK_SET)
+    return os.read(descriptor, size)
 
 
 def _written(descriptor: int, data: memoryview) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -20,15 +21,20 @@ class Outputs:
     Args:
         events: a path, or - for standard output.
         errors: the same.
+        has_sinks: whether any sink may reject a document.
 
-    Memory: with ``errors``, the events of one batch.
+    Memory: with ``errors`` and sinks, the events of one batch.
     """
 
-    def __init__(self, events: str | None, errors: str | None) -> None:
+    def __init__(
+        self, events: str | None, errors: str | None, *, has_sinks: bool = True
+    ) -> None:
         self._events = None if events is None else EventFile(events)
         self._errors = None if errors is None else DeadLetterFile(errors)
         # Of the batch that is not committed yet: a rejection names the document alone.
+        self._has_sinks = has_sinks
         self._completed: dict[int, DocumentCompleted] = {}
+        self._rejected: list[tuple[DocumentCompleted, Rejection]] = []
         self.is_writing = False
         self.are_open = False
 
@@ -51,55 +57,61 @@ class Outputs:
     def open(self, *, resumed: bool) -> None:
         """Open them, before the run begins.
 
+        Args:
+            resumed: whether to add to what an earlier run of the job wrote.
+
         Raises:
-            OutputError: one cannot be written, or is somebody else's.
+            OutputError: one cannot be written, or is somebody else's; then both are what
+                they were.
         """
-        self.is_writing = True  # a named pipe makes us wait for its reader
-        try:
-            for file in (self._errors, self._events):
-                if file is not None:
-                    file.open(append=resumed)
-        finally:
-            self.is_writing = False
+        files = [file for file in (self._errors, self._events) if file is not None]
+        with self._writing():  # a named pipe makes us wait for its reader
+            for file in files:
+                file.open()
+        for file in files:
+            file.begin(append=resumed)
         self.are_open = True
 
     def take(self, event: PipelineEvent) -> None:
         """Write what is to be written of an event."""
-        self.is_writing = True
+        self.is_writing = True  # spelled out: it is called for every event
         try:
             if self._events is not None:
                 self._events.take(event)
-            if self._errors is not None:
-                if isinstance(event, DocumentFailed):
-                    self._errors.failed(event)
-                elif isinstance(event, DocumentCompleted):
-                    self._completed[id(event.document)] = event
+            if self._errors is not None and isinstance(event, DocumentFailed):
+                self._errors.failed(event)
         finally:
             self.is_writing = False
+        if self._errors is not None and self._has_sinks and type(event) is DocumentCompleted:
+            self._completed[id(event.document)] = event
 
     def rejected(self, rejection: Rejection) -> None:
-        """Write the dead letter of a document that a sink did not take."""
+        """Remember that a sink did not take a document, until its batch is in all of them."""
         # Taken away: a second sink that rejects it adds no second letter.
         event = self._completed.pop(id(rejection.document), None)
-        if self._errors is None or event is None:
-            return
-        self.is_writing = True
-        try:
-            self._errors.rejected(event, rejection)
-        finally:
-            self.is_writing = False
+        if event is not None:
+            self._rejected.append((event, rejection))
 
     def committed(self) -> None:
-        """A batch is in every sink."""
+        """Write the letters of what was rejected: the batch is in every sink."""
+        rejected, self._rejected = self._rejected, []
         self._completed.clear()
+        if self._errors is not None:
+            with self._writing():
+                for event, rejection in rejected:
+                    self._errors.rejected(event, rejection)
 
     def close(self) -> None:
         """Write what is left."""
+        with self._writing(), ExitStack() as stack:
+            for file in (self._errors, self._events):
+                if file is not None:
+                    stack.callback(file.close)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         self.is_writing = True
         try:
-            with ExitStack() as stack:
-                for file in (self._errors, self._events):
-                    if file is not None:
-                        stack.callback(file.close)
+            yield
         finally:
             self.is_writing = False

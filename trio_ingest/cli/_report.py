@@ -23,7 +23,7 @@ class Report:
 
     Args:
         places: where the documents go, for the sentences; none in a dry run.
-        kept: where failed documents are kept, for the sentences.
+        letters_in: where the dead letters are, for the sentences.
         volume: ``quiet`` says nothing of a run that went well, ``verbose`` says each failed
             document, skipped file and retry when it comes.
         max_failed: so many documents may fail in a run that went well.
@@ -39,7 +39,7 @@ class Report:
         self,
         places: Sequence[str],
         *,
-        kept: Sequence[str] = (),
+        letters_in: Sequence[str] = (),
         volume: Volume = "normal",
         max_failed: int = 0,
         content_field: str | None = None,
@@ -47,7 +47,7 @@ class Report:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._places = places
-        self._kept = kept
+        self._letters_in = letters_in
         self._volume = volume
         self._max_failed = max_failed
         self._content_field = content_field
@@ -220,8 +220,9 @@ class Report:
                 self._display.say(line)
         if self._before.bad:
             self._display.say(f"{self._before.bad:,} failed in earlier runs of this job.")
-        if self.failed and self._kept:
-            self._display.say(f"Each is kept with its error in {' and in '.join(self._kept)}.")
+        if self.failed and self._letters_in:
+            where = " and in ".join(self._letters_in)
+            self._display.say(f"Each is kept with its error in {where}.")
 
     def _say_textless(self) -> None:
         if self._has_text or self._first is None:

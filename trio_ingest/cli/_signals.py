@@ -8,6 +8,7 @@ up anywhere, in an import lock's callback for one, and be printed as a traceback
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -24,9 +25,9 @@ _SAME_SIGNAL_SECONDS = 0.05
 # long enough then, and a killed run can be resumed.
 _ABORT_SECONDS = 1.0
 
-_ABORTED = "Aborted. What was stored before stays; --resume goes on from there."
+_ABORTED = "Aborted. What was stored before stays, and can be gone on from."
 
-_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_NAMES: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class Signals:
@@ -38,10 +39,11 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self.first: signal.Signals | None = None
+        self.first: int | None = None
         self.is_installed = False
-        self._heard_at = 0.0
+        self._heard_at = float("-inf")
         self._asked = 0
+        self._late = 0
         self._ask: Callable[[int], None] | None = None
         self._is_over = False
 
@@ -53,7 +55,7 @@ class Signals:
     @property
     def name(self) -> str:
         """What the first signal is called by people."""
-        return _NAMES[signal.SIGINT if self.first is None else self.first]
+        return _NAMES[self.first or signal.SIGINT]
 
     def install(self) -> None:
         """Take the signals over for good; those that are ignored stay ignored."""
@@ -76,8 +78,8 @@ class Signals:
 
     def listen_no_more(self) -> None:
         """The end is near: whoever sends a signal now would only spoil it."""
-        self._ask = None
         self._is_over = True
+        self._ask = None
         if self._asked > 1:
             self._set_alarm(0)
 
@@ -91,15 +93,15 @@ class Signals:
                 signal.signal(number, signal.SIG_IGN)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        # Before anything else is called: a handler can be interrupted by the next signal.
         now = time.monotonic()
-        if self.first is None:
-            self.first = signal.Signals(number)
-        elif now - self._heard_at < _SAME_SIGNAL_SECONDS:
+        if now - self._heard_at < _SAME_SIGNAL_SECONDS:
             return
         self._heard_at = now
+        if self.first is None:
+            self.first = number
         if self._ask is None:
-            if not self._is_over:
-                self._leave("Interrupted.")
+            self._heard_by_nobody()
             return
         self._asked += 1
         if self._asked > 2:
@@ -108,18 +110,32 @@ class Signals:
             self._set_alarm(_ABORT_SECONDS)
         self._ask(self._asked)
 
+    def _heard_by_nobody(self) -> None:
+        if not self._is_over:
+            self._leave("Interrupted.")
+        # What is said at the end may never be read, and then nothing else would end it.
+        self._late += 1
+        if self._late > 1:
+            self._leave(_ABORTED)
+
     def _set_alarm(self, seconds: float) -> None:
         if self.is_installed and hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, lambda *_: self._leave(_ABORTED))
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
+    def _say(self, sentence: str) -> None:
+        # Where nobody reads, the word is left out, and not the end.
+        if os.name == "posix" and not select.select([], [_STANDARD_ERROR], [], 0)[1]:
+            return
+        # The live display hides the cursor, and has no time to bring it back.
+        cursor = _SHOW_CURSOR if os.isatty(_STANDARD_ERROR) else ""
+        os.write(_STANDARD_ERROR, f"{cursor}\n{sentence}\n".encode())
+
     def _leave(self, sentence: str) -> None:
         # Not by print: what was interrupted may be in the middle of printing.
-        try:
-            # The live display hides the cursor, and has no time to bring it back.
-            cursor = _SHOW_CURSOR if os.isatty(_STANDARD_ERROR) else ""
-            os.write(_STANDARD_ERROR, f"{cursor}\n{sentence}\n".encode())
-        except OSError:
+        try:  # noqa: SIM105 -- contextlib would have to be imported first
+            self._say(sentence)
+        except (OSError, ValueError):
             pass  # nobody reads it
         os._exit(self.exit_status)
 

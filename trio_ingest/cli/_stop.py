@@ -36,6 +36,7 @@ class Stop:
         self._signals = signals
         self._token = trio.lowlevel.current_trio_token()
         self._stream: EventStream[PipelineEvent] | None = None
+        self._times = 0
 
     def begun(self, stream: EventStream[PipelineEvent]) -> None:
         """There is something to drain from now on."""
@@ -43,8 +44,10 @@ class Stop:
 
     def ask(self, times: int) -> None:
         """End the run; called by the handler of the signal, between any two steps."""
-        if times > 1 and self._outputs.is_writing:
-            # Whoever reads our standard output has stopped, so nothing else would be heard.
+        self._times = times
+        if self._outputs.is_writing and (times > 1 or self._stream is None):
+            # Whoever reads what we write has stopped, or has not begun, so nothing else
+            # would be heard.
             raise KeyboardInterrupt
         self._token.run_sync_soon(self._drain if times == 1 else self._abort)
 
@@ -58,8 +61,9 @@ class Stop:
         if self._stream is None:
             self._scope.cancel()
             return
-        self._report.stopping(self._signals.name)
         self.drain_quietly()
+        if self._times == 1:
+            self._report.stopping(self._signals.name)
 
     def _abort(self) -> None:
         self._scope.cancel()

@@ -14,7 +14,7 @@ from trio_ingest import (
     PipelineEvent,
 )
 from trio_ingest.adapters import BadDocumentError, BadLineError, FilesAdapter, FileSkipped
-from trio_ingest.delivery import DeliveryReport, Rejection
+from trio_ingest.delivery import DeliveryReport, Rejection, Totals
 
 from ._job import Job
 from ._outputs import Outputs
@@ -32,6 +32,8 @@ class Watch:
         report: who says it to people.
         outputs: who writes it to files.
         stop: who is asked to end the run at its limit.
+
+    ``totals`` is what has ended in a dry run, where no sink counts it.
     """
 
     def __init__(self, job: Job, report: Report, outputs: Outputs, stop: Stop) -> None:
@@ -46,6 +48,8 @@ class Watch:
         self._outputs = outputs
         self._stop = stop
         self._left = job.limit
+        self._counts = job.is_dry
+        self.totals = Totals()
         self._writes = job.events is not None or job.errors is not None
 
     def event(self, event: PipelineEvent) -> None:
@@ -69,12 +73,21 @@ class Watch:
         if self._writes:
             self._outputs.take(event)
         self._report.meter.take(event)
+        if self._counts and kind in _ENDS:
+            self._count(kind)
         if kind is DocumentCompleted:
             self._report.completed(event)  # type: ignore[arg-type]
         elif kind is BatchProgress:
             self._report.progress()
         else:
             self._otherwise(event)
+
+    def _count(self, kind: type[PipelineEvent]) -> None:
+        self.totals = self.totals.plus(
+            completed=kind is DocumentCompleted,
+            failed=kind is DocumentFailed,
+            skipped=kind is DocumentSkipped,
+        )
 
     def _otherwise(self, event: PipelineEvent) -> None:
         report = self._report

@@ -222,9 +222,11 @@ class _Delivery:
 
     async def finish(self, checkpoint: Checkpoint, death: Exception | None) -> DeliveryReport:
         """Commit the rest; then raise what the stream failed with."""
-        if death is not None and self._to_forget and not self._pending:
-            # It could not even begin, so what there was stays.
-            raise death
+        if self._to_forget and not self._pending and not checkpoint.finished:
+            # It could not even begin, or was drained before it had: what there was stays.
+            if death is not None:
+                raise death
+            return self._report(checkpoint)  # noqa: ASYNC910 -- nothing is written
         try:
             report = await self._commit(checkpoint)
         except Exception as error:
@@ -255,13 +257,15 @@ class _Delivery:
                 for rejection in answer.new:
                     self._on_rejection(leg.name, rejection)
         self._pending.clear()
-        report = DeliveryReport(
-            checkpoint=checkpoint, totals={leg.name: leg.totals for leg in self._legs}
-        )
+        report = self._report(checkpoint)
         if self._on_commit is not None:
             self._on_commit(report)
         self._has_failed = False
         return report  # noqa: ASYNC910 -- there is a sink at least, and it waits
+
+    def _report(self, checkpoint: Checkpoint) -> DeliveryReport:
+        totals = {leg.name: leg.totals for leg in self._legs}
+        return DeliveryReport(checkpoint=checkpoint, totals=totals)
 
     def _where(self, failed: Leg) -> str:
         has = "; ".join(leg.described() for leg in self._legs)
