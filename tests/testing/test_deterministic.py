@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from trio_ingest import IngestionPipeline, SetupError
-from trio_ingest.testing import ScriptedAdapter, _schedule, explore, run_deterministic
+from trio_ingest.testing import ScriptedAdapter, _private, explore, run_deterministic
 from trio_ingest.testing.deterministic import BEGINNING_SECONDS
 
 
@@ -117,7 +117,7 @@ def test_a_pipelines_own_clock_and_ids_stay() -> None:
 
 
 def test_nothing_stays_behind() -> None:
-    scheduler = _schedule._scheduler()
+    scheduler = _private._scheduler()
     before = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()
     run_deterministic(stamped)
     assert (scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()) == before
@@ -160,7 +160,7 @@ async def test_it_is_called_from_outside() -> None:
 def test_a_trio_that_has_moved_its_scheduler_is_named(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(_schedule._scheduler(), name)
+    monkeypatch.delattr(_private._scheduler(), name)
     with pytest.raises(SetupError, match=f"Trio {trio.__version__} has no "):
         run_deterministic(race)
 

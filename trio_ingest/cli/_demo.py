@@ -48,7 +48,7 @@ def run_demo(*, keep: str | None) -> int:
         with ExitStack() as stack:
             folder = stack.enter_context(_place(keep))
             # While the directory is removed, a signal would only leave some of it behind.
-            stack.callback(SIGNALS.listen_no_more)
+            stack.callback(SIGNALS.ignore)
             return _shown(folder, interruption, is_kept=keep is not None)
     except KeyboardInterrupt:
         # Below what is left of a live display, whose last line is not ended.

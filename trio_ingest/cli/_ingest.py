@@ -41,6 +41,9 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
         if why is None:
             report.silent()
             raise
+        for place in job.destinations:
+            # A sink's own name tells its job as well, which nobody on this side has named.
+            why = why.replace(place.sink.name, place.path)
         if is_refusal(error) or (isinstance(error, OutputError) and not outputs.are_open):
             report.failed_to_start(why)
             return ExitStatus.USAGE

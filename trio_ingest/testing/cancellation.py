@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import attrs
 import trio
@@ -12,9 +13,13 @@ import trio.testing
 
 from trio_ingest import SetupError, _channel
 
+from ._deadline import deadline_in, discarding, real_deadline
+from ._faults import Faults
+from ._places import places, raised_at, task_place
+
 # Virtual seconds after which a cancelled run is taken to hang. The clock jumps over idle
 # time, so this costs nothing; it only has to be longer than any grace.
-_HANG_SECONDS = 1e6
+_HANG_SECONDS: Final = 1e6
 
 
 @attrs.frozen
@@ -39,16 +44,29 @@ class _Conductor(trio.abc.Instrument):
     def __init__(self, cancel_at: int | None) -> None:
         self.scope = trio.CancelScope()
         self.steps = 0
+        self.place: str | None = None
+        # Those that have not ended; their number is small.
+        self.tasks: set[trio.lowlevel.Task] = set()
         self._cancel_at = cancel_at
 
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        self.tasks.add(task)
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        self.tasks.discard(task)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
         if self.steps == self._cancel_at:
+            self.place = task_place(task)
             self.scope.cancel()
         self.steps += 1
 
 
 def cancel_everywhere(
-    fn: Callable[[], Awaitable[object]], *, limit: int = 10_000
+    fn: Callable[[], Awaitable[object]],
+    *,
+    limit: int = 10_000,
+    deadline_seconds: float = 30.0,
 ) -> CancellationReport:
     """Run ``fn`` once to count its cancellation points, then once for each, cancelled there.
 
@@ -56,18 +74,21 @@ def cancel_everywhere(
     after a block that was cancelled, in a ``finally``. Time is virtual. Each task step is
     taken as a point, so that a cancellation also falls on tasks that are waiting.
 
-    A function that can never be cancelled, because something in it shields itself without
-    a limit or swallows ``Cancelled`` for ever, makes this hang as well; one that shields
-    itself too long is reported.
+    Besides what ``fn`` asserts, it finds code under test that swallows ``Cancelled``, that
+    awaits without a shield while it cleans up after a cancellation, that yields inside a
+    cancel scope or a nursery, and that hangs.
 
     Args:
         fn: an async function; run many times.
         limit: the most points that are tried; more are an error, never left out.
+        deadline_seconds: how long one run may take by a real clock, before it is taken to
+            hang. It works by SIGALRM, so only in the main thread, and not on Windows.
 
     Raises:
         SetupError: inside a running loop, or when there are more points than ``limit``.
-        AssertionError: when a cancelled run raised anything, warned or hung; the message
-            says at which point, and the cause is what it raised.
+        AssertionError: when a cancelled run raised anything, warned, hung or did one of the
+            above; the message says at which line of the code under test it was cancelled,
+            and the cause is what it raised.
     """
     if trio.lowlevel.in_trio_run():
         raise SetupError(
@@ -77,18 +98,17 @@ def cancel_everywhere(
     counts = []
     runs = 0
     for fast in (True, False):
+        runner = _Runner(fn, deadline_seconds, f"fast path {'on' if fast else 'off'}")
         with _fast_path(fast):
-            tried, made = _cancel_at_each(fn, limit, f"fast path {'on' if fast else 'off'}")
+            tried, made = _cancel_at_each(runner, limit)
         counts.append(tried)
         runs += made
     return CancellationReport(counts[0], counts[1], runs)
 
 
-def _cancel_at_each(
-    fn: Callable[[], Awaitable[object]], limit: int, where: str
-) -> tuple[int, int]:
+def _cancel_at_each(runner: _Runner, limit: int) -> tuple[int, int]:
     """How many points were tried, in how many runs."""
-    points = _run(fn, None, where).steps
+    points = runner.run(None, 0).steps
     tried, point = 0, 0
     while True:
         if point >= limit:
@@ -96,7 +116,7 @@ def _cancel_at_each(
                 f"The function has more than {limit} cancellation points, which is limit. "
                 f"Make it do less, or raise limit."
             )
-        conductor = _run(fn, point, f"cancelled at point {point} of {points}, {where}")
+        conductor = runner.run(point, points)
         if conductor.scope.cancel_called:
             tried += 1
         elif point >= points:  # the schedule varies, so a run may have a few points more
@@ -104,27 +124,73 @@ def _cancel_at_each(
         point += 1
 
 
-def _run(fn: Callable[[], Awaitable[object]], point: int | None, where: str) -> _Conductor:
-    conductor = _Conductor(point)
+@attrs.frozen
+class _Runner:
+    """Runs the function, and says what was wrong with a run."""
 
-    async def main() -> None:
-        with conductor.scope:
-            await fn()
+    fn: Callable[[], Awaitable[object]]
+    deadline_seconds: float
+    way: str
 
-    async def watched() -> None:
-        with trio.move_on_after(_HANG_SECONDS) as deadline:
-            await main()
-        if deadline.cancel_called:
-            raise TimeoutError("the run hangs")
+    def run(self, point: int | None, points: int) -> _Conductor:
+        """Run it once, cancelled at ``point``.
 
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            trio.run(watched, clock=clock, instruments=[conductor])
-        except Exception as error:
-            raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
-    return conductor
+        Raises:
+            AssertionError: it did what it must not do.
+        """
+        conductor, faults = _Conductor(point), Faults()
+        failure: BaseException | None = None
+        with warnings.catch_warnings(), faults.watching():
+            warnings.simplefilter("error")
+            try:
+                with real_deadline(self.deadline_seconds):
+                    self._run(conductor)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: ASYNC103, BLE001 -- it is told, below
+                failure = error
+        if failure is None and not faults.found:
+            return conductor
+        where = self._where(conductor, point, points)
+        message = f"{where}: {self._what(conductor, failure, faults)}"
+        if deadline_in(failure) is None:
+            raise AssertionError(message) from failure
+        with discarding():
+            failure = None
+            conductor.tasks.clear()
+        raise AssertionError(message)
+
+    def _run(self, conductor: _Conductor) -> None:
+        async def watched() -> None:
+            with trio.move_on_after(_HANG_SECONDS) as deadline, conductor.scope:
+                await self.fn()
+            if deadline.cancel_called:
+                raise TimeoutError("the run hangs")
+
+        clock = trio.testing.MockClock(autojump_threshold=0)
+        trio.run(watched, clock=clock, instruments=[conductor])
+
+    def _where(self, conductor: _Conductor, point: int | None, points: int) -> str:
+        if point is None or not conductor.scope.cancel_called:
+            return f"not cancelled, {self.way}"
+        place = "" if conductor.place is None else f"{conductor.place}, "
+        return f"cancelled at {place}point {point} of {points}, {self.way}"
+
+    def _what(
+        self, conductor: _Conductor, failure: BaseException | None, faults: Faults
+    ) -> str:
+        if faults.found:
+            return " ".join(faults.found)
+        reached = deadline_in(failure)
+        if reached is not None:
+            stuck = raised_at(reached) or places(conductor.tasks)
+            return (
+                f"the run hangs: after {self.deadline_seconds:g} real seconds it was at "
+                f"{stuck}."
+            )
+        place = None if failure is None else raised_at(failure)
+        raised = "" if place is None else f" (raised at {place})"
+        return f"{type(failure).__name__}: {failure}{raised}"
 
 
 @contextmanager

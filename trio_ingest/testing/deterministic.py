@@ -15,7 +15,7 @@ import trio.testing
 
 from trio_ingest import SetupError, _options
 
-from ._schedule import seeded_schedule
+from ._private import seeded_schedule
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Trio's scheduler under a seed: the one place that touches what Trio keeps private.
+"""The one place that touches what Trio keeps private: its scheduler, and a class of its own.
 
 Trio steps the tasks that can run in an order that it changes at random. With a flag that it
 has for Hypothesis it takes them in the order in which they were made and shuffles that with
@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import CodeType
 from typing import Any, Final
 
 import trio
@@ -42,8 +43,29 @@ def seeded_schedule(seed: int) -> Iterator[None]:
         generator.setstate(state)
 
 
+def nursery_exits() -> CodeType:
+    """The code by which a nursery's block is left.
+
+    Raises:
+        SetupError: this release of Trio keeps it somewhere else.
+    """
+    manager = getattr(_run_module(), "NurseryManager", None)
+    code = getattr(getattr(manager, "__aexit__", None), "__code__", None)
+    if not isinstance(code, CodeType):
+        raise SetupError(
+            f"Trio {trio.__version__} has no NurseryManager in trio._core._run, and without "
+            f"it nurseries cannot be told from other code. Use the release of Trio that this "
+            f"trio_ingest was tested with, or a newer trio_ingest."
+        )
+    return code
+
+
+def _run_module() -> Any:
+    return getattr(getattr(trio, "_core", None), "_run", None)
+
+
 def _scheduler() -> Any:
-    module: Any = getattr(getattr(trio, "_core", None), "_run", None)
+    module = _run_module()
     flag, generator = getattr(module, _FLAG, None), getattr(module, _GENERATOR, None)
     if not isinstance(flag, bool) or not isinstance(generator, random.Random):
         raise SetupError(

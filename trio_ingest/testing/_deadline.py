@@ -1,0 +1,76 @@
+"""A limit in real seconds for code that nothing else can stop."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class DeadlineReached(BaseException):
+    """The code inside the block has taken too long; no ``except Exception`` catches it."""
+
+
+@contextmanager
+def real_deadline(seconds: float) -> Iterator[None]:
+    """Interrupt the block after so many real seconds, whatever it is doing.
+
+    Args:
+        seconds: of the wall, not of a virtual clock.
+
+    It works by SIGALRM, so only in the main thread, and not on Windows; elsewhere the block
+    has no limit. A loop of Trio that is interrupted in the middle is left as it is.
+
+    Raises:
+        DeadlineReached: inside the block, wherever it is.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> Any:
+        raise DeadlineReached
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    remaining, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, remaining)
+        signal.signal(signal.SIGALRM, before)
+
+
+def deadline_in(error: BaseException | None) -> DeadlineReached | None:
+    """The deadline that an exception comes from, however Trio has wrapped it on its way."""
+    while error is not None and not isinstance(error, DeadlineReached):
+        if isinstance(error, BaseExceptionGroup):
+            inner = error.subgroup(DeadlineReached)
+            error = None if inner is None else inner.exceptions[0]
+        else:
+            error = error.__cause__ or error.__context__
+    return error
+
+
+@contextmanager
+def discarding() -> Iterator[None]:
+    """Let go of what an interrupted loop has left, inside the block.
+
+    It was torn apart in the middle: its coroutines cannot end well, and say so as they are
+    collected.
+    """
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _unraisable: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
