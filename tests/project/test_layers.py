@@ -33,7 +33,7 @@ LAYERS = {
         *("serialization", "delivery", "databases"),
         *("adapters", "consumers", "sinks", "stores", "aio", "testing"),
     },
-    "doors": {"cli", "__main__"},
+    "doors": {"cli", "__main__", "pytest_plugin"},
 }
 ORDER = list(LAYERS)
 LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts}
@@ -56,7 +56,7 @@ THIRD_PARTY = {
     "motion": {"attrs", "trio", "trio_util"},
     "face": {"attrs", "trio"},
     "rooms": {"anyio", "attrs", "cattrs", "trio", "trio_util"},
-    "doors": {"anyio", "attrs", "click", "rich", "trio"},
+    "doors": {"anyio", "attrs", "click", "pytest", "rich", "trio"},
 }
 
 FILES = pytest.mark.parametrize("path", sources(), ids=module_name)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import sysconfig
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final
 
-import anyio
-import outcome
 import trio
-import trio_util
 
 import trio_ingest
 
@@ -20,9 +18,9 @@ _OURS: Final = Path(trio_ingest.__file__).parent
 
 # What lies below these is nobody's who tests an adapter.
 _LIBRARIES: Final = tuple(
-    str(Path(module.__file__).parent) + "/"
-    for module in (anyio, outcome, trio, trio_util)
-    if module.__file__ is not None
+    str(Path(spec.origin).parent) + "/"
+    for spec in map(find_spec, ("anyio", "outcome", "trio", "trio_util"))
+    if spec is not None and spec.origin is not None
 )
 # Of ours, what moves an adapter; the adapters and sinks that come with us are tested as well.
 _MOVERS: Final = frozenset({_OURS, _OURS / "delivery", _OURS / "testing"})

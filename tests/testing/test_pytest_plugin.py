@@ -1,0 +1,82 @@
+"""The pytest plug-in, as it is in a project of somebody else's."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+TESTS = """
+import trio
+from trio_ingest import IngestionPipeline
+from trio_ingest.testing import Crash, SlowParse
+
+async def order():
+    found = []
+    async def run(name):
+        await trio.lowlevel.checkpoint()
+        found.append(name)
+    async with trio.open_nursery() as nursery:
+        for name in "abcdef":
+            nursery.start_soon(run, name)
+    return "".join(found)
+
+def test_order(deterministic):
+    assert deterministic(order) == deterministic(order) == "REPLACED"
+
+def test_events(deterministic, scripted_adapter, event_log):
+    async def main():
+        adapter = scripted_adapter([1, SlowParse(3600), 3])
+        stream = IngestionPipeline(adapter).stream_events(event_transformer=event_log)
+        async with stream as events:
+            async for event in events:
+                pass
+    deterministic(main)
+    assert event_log.count == 9, event_log.count
+
+def test_left_open(scripted_adapter):
+    scripted_adapter(["a"], source="feed").opened = 1
+
+def test_passes(deterministic, event_log):
+    assert deterministic(order)
+"""
+
+
+@pytest.fixture(params=["with pytest-trio", "without"])
+def run(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> pytest.RunResult:
+    pytester.makepyfile(TESTS)
+    without = ["-p", "no:trio"] if request.param == "without" else []
+    return pytester.runpytest_subprocess("--trio-ingest-seed=5", *without)
+
+
+def test_failing_tests_show_how_to_run_them_again(run: pytest.RunResult) -> None:
+    run.assert_outcomes(passed=2, failed=2, errors=1)
+    run.stdout.fnmatch_lines(
+        [
+            "*- to run it again -*",
+            "pytest 'test_failing*.py::test_order' --trio-ingest-seed=5",
+        ]
+    )
+
+
+def test_failing_tests_show_their_last_events(run: pytest.RunResult) -> None:
+    run.stdout.fnmatch_lines(["*- last events -*", "AdapterStateChange(*"])
+
+
+def test_an_adapter_that_was_left_open_is_an_error(run: pytest.RunResult) -> None:
+    run.stdout.fnmatch_lines(["The scripted adapter 'feed' was opened 1 times and closed 0 *"])
+
+
+def test_another_seed_gives_another_order(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TESTS)
+    found = set()
+    for seed in range(4):
+        result = pytester.runpytest_subprocess(f"--trio-ingest-seed={seed}", "-k", "order")
+        [line] = [text for text in result.outlines if "AssertionError: assert '" in text]
+        found.add(line)
+    assert len(found) > 1
+
+
+def test_the_option_is_explained(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess("--help")
+    result.stdout.fnmatch_lines(["trio_ingest:", "*--trio-ingest-seed=N*"])
