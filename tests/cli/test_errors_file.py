@@ -37,7 +37,8 @@ def test_each_failed_record_is_kept_with_its_error(cli: RunCli, tmp_path: Path) 
     (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1}\nnonsense\n{"no": "id"}\n')
     finished = cli(*RUN)
     assert finished.returncode == 3
-    assert b"Each is kept with its error in errors.jsonl." in finished.stderr
+    # The file has what this run adds, the sink all of the job.
+    assert b"Each is kept with its error in documents.db, table" in finished.stderr
     first, second = letters_in(tmp_path)
     assert list(first) == [field.name for field in attrs.fields(DeadLetter)]
     assert first["record_number"] == 1
@@ -82,7 +83,8 @@ def test_a_dry_run_holds_no_documents_for_a_sink_that_is_not_there(tmp_path: Pat
     from trio_ingest import Document, DocumentCompleted
 
     outputs = Outputs(None, str(tmp_path / "errors.jsonl"), has_sinks=False)
-    outputs.open(resumed=False)
+    outputs.open()
+    outputs.begin(resumed=False)
     for number in range(3):
         outputs.take(
             DocumentCompleted(
@@ -105,7 +107,9 @@ def test_a_run_without_failures_leaves_an_empty_file(cli: RunCli, tmp_path: Path
 
 def test_a_dry_run_keeps_them_too(cli: RunCli, tmp_path: Path) -> None:
     (tmp_path / "articles.jsonl").write_bytes(b"nonsense\n")
-    assert cli(*RUN, "--dry-run").returncode == 3
+    finished = cli(*RUN, "--dry-run")
+    assert finished.returncode == 3
+    assert b"Each is kept with its error in errors.jsonl." in finished.stderr
     assert len(letters_in(tmp_path)) == 1
     assert not (tmp_path / "documents.db").exists()
 

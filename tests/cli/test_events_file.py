@@ -191,6 +191,17 @@ def test_what_cannot_be_written_or_is_somebody_elses_is_refused(
         assert (tmp_path / name).read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("sink", "events"), [("sqlite:new.db", "missing/x"), ("sqlite:articles.jsonl/x", "new")]
+)
+def test_a_refused_run_makes_no_file(
+    cli: RunCli, tmp_path: Path, articles: Path, sink: str, events: str
+) -> None:
+    finished = cli(*RUN[:3], sink, "--events", events)
+    assert finished.returncode == 2, finished.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["articles.jsonl"]
+
+
 def test_a_pipe_of_the_shell_can_be_written_to(
     tmp_path: Path, command: list[str], environment: dict[str, str], articles: Path
 ) -> None:

@@ -163,6 +163,9 @@ def test_contents_that_are_all_empty_are_noticed(cli: RunCli, tmp_path: Path) ->
         b"Note: no document has a text, in a field 'text'. The first has 'abstract', 'title'. "
         b"Name the right one with --content-field."
     ) in finished.stderr
+    empty = (tmp_path / "empty.jsonl").write_bytes(b'{"id": 1, "text": ""}\n')
+    assert empty
+    assert b"Note" not in cli("run", "jsonl:empty.jsonl", "--dry-run").stderr
     noticed = cli(*RUN, "--content-field", "abstract", "--restart")
     assert b"Note" not in noticed.stderr
 

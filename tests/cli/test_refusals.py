@@ -66,6 +66,50 @@ def test_a_wrong_command_is_explained(
     assert [entry.name for entry in tmp_path.iterdir()] == ["articles.jsonl"]
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("jsonl:link.jsonl", "--to", "jsonl:articles.jsonl"), 2),
+        (("jsonl:link.jsonl", "--dry-run", "--events", "articles.jsonl"), 2),
+        (("jsonl:-", "--to", "jsonl:articles.jsonl"), 2),
+        (("jsonl:-", "--to", "jsonl:other.jsonl"), 0),
+    ],
+)
+def test_one_file_under_two_names_is_one(
+    cli: RunCli, tmp_path: Path, words: tuple[str, ...], status: int
+) -> None:
+    (tmp_path / "link.jsonl").hardlink_to(tmp_path / "articles.jsonl")
+    with (tmp_path / "articles.jsonl").open("rb") as source:
+        finished = cli("run", *words, stdin=source)
+    assert finished.returncode == status, finished.stderr
+    assert (b"are the same file" in finished.stderr) is (status == 2)
+    assert (tmp_path / "articles.jsonl").read_bytes() == b'{"id": 1}\n'
+
+
+def test_somebody_elses_lock_file_is_left_alone(cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl.lock").write_text("keep this")
+    finished = cli(*RUN[:3], "jsonl:out.jsonl")
+    assert finished.returncode == 2
+    assert b"out.jsonl.lock has something in it that no run wrote" in finished.stderr
+    assert (tmp_path / "out.jsonl.lock").read_text() == "keep this"
+
+
+def test_a_home_directory_is_found_behind_the_colon(
+    cli: RunCli, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    environment["HOME"] = str(tmp_path)
+    assert cli("run", "jsonl:~/articles.jsonl", "--to", "sqlite:~/home.db").returncode == 0
+    assert (tmp_path / "home.db").exists()
+
+
+def test_a_database_whose_name_is_no_utf_8_is_resumed(cli: RunCli, tmp_path: Path) -> None:
+    (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1}\n{"id": 2}\n')
+    words = (*RUN[:3], "sqlite:o\udcff.db")
+    assert cli(*words, "--limit", "1").returncode == 0
+    finished = cli(*words, "--resume")
+    assert finished.returncode == 0, finished.stderr
+
+
 def test_a_closed_standard_input_is_explained(cli: RunCli) -> None:
     finished = cli("run", "jsonl:-", *RUN[2:], stdin=None, preexec_fn=lambda: os.close(0))
     assert finished.returncode == 2

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 import click
 
@@ -12,6 +15,10 @@ from trio_ingest.adapters import FilesAdapter
 from ._sinks import files_of
 from ._sources import AnyAdapter, directory_and_pattern
 from ._spelling import STANDARD_STREAM, End, shortened
+
+_Identity: TypeAlias = str | tuple[int, int]
+
+_STANDARD_INPUT: Final = 0
 
 
 def check_apart(
@@ -28,15 +35,27 @@ def check_apart(
         sinks: the SINKs.
         outputs: the paths of options that name a file to write, by option.
     """
-    written: dict[str, str] = {}
+    written: dict[_Identity, str] = {}
     for name, paths in _written(sinks, outputs):
-        real = {os.path.realpath(path): path for path in paths}
-        for resolved, path in real.items():
+        mine: set[_Identity] = set()
+        for path in paths:
+            identities = _identities(path)
             for source, adapter in zip(sources, adapters, strict=True):
-                _check_unread(resolved, path, name, source, adapter)
-            if resolved in written:
-                raise click.UsageError(_twice(name, written[resolved], path))
-        written |= dict.fromkeys(real, name)
+                _check_unread(identities, path, name, source, adapter)
+            for identity in identities & set(written):
+                raise click.UsageError(_twice(name, written[identity], path))
+            mine |= identities
+        written |= dict.fromkeys(mine, name)
+
+
+def _identities(path: str | int) -> set[_Identity]:
+    """What tells a file from others: its real path, and its number, which links share."""
+    found: set[_Identity] = set() if isinstance(path, int) else {os.path.realpath(path)}
+    with suppress(OSError, ValueError):
+        status = os.stat(path)  # noqa: PTH116 -- a descriptor as well
+        if stat.S_ISREG(status.st_mode):
+            found.add((status.st_dev, status.st_ino))
+    return found
 
 
 def _written(
@@ -54,17 +73,17 @@ def _written(
 
 
 def _check_unread(
-    resolved: str, path: str, name: str, source: End, adapter: AnyAdapter
+    identities: set[_Identity], path: str, name: str, source: End, adapter: AnyAdapter
 ) -> None:
-    if source.is_standard_stream:
-        return
     if not isinstance(adapter, FilesAdapter):
-        if resolved == source.real_path:
+        read = _identities(_STANDARD_INPUT if source.is_standard_stream else source.path)
+        if read & identities:
             raise click.UsageError(
                 f"SOURCE and {name} are the same file, {shortened(path)}, or one that the "
                 f"{name} keeps beside it; give two."
             )
         return
+    resolved = os.path.realpath(path)
     given, _ = directory_and_pattern(source.path)
     directory = os.path.realpath(given)
     try:

@@ -22,7 +22,7 @@ from ._report import Report, Volume
 from ._signals import SIGNALS
 from ._sinks import Duplicates, destinations_for, sink_ends
 from ._sources import Reading, adapters_for, job_of, source_ends
-from ._spelling import End
+from ._spelling import End, output_path
 
 
 def invoke(arguments: Sequence[str] | None) -> int:
@@ -140,12 +140,16 @@ _EXIT_STATUSES = "\b\nExit status:\n" + "\n".join(
 @click.option(
     "--errors",
     metavar="PATH",
-    help="Write each failed document, with its record and error, as a line of JSON.",
+    callback=output_path,
+    help="Write each failed document, with its record and error, as a line of JSON; the file "
+    "is written anew unless the job is resumed.",
 )
 @click.option(
     "--events",
     metavar="PATH",
-    help="Write every event as a line of JSON; - is standard output.",
+    callback=output_path,
+    help="Write every event as a line of JSON; - is standard output, and a file is written "
+    "anew unless the job is resumed.",
 )
 @click.option(
     "--job",
@@ -292,7 +296,10 @@ def run(  # noqa: PLR0913 -- an argument for each option
     )
     beginning: Beginning | None = "resume" if resume else "restart" if restart else None
     volume: Volume = "quiet" if quiet else "verbose" if verbose else "normal"
+    # Without a sink the option is the only place; with one, it has this run's alone.
     letters_in = [place.dead_letters for place in destinations]
+    if dry_run:
+        letters_in = [] if errors is None else [errors]
     return run_job(
         Job(
             adapters=adapters,
@@ -309,7 +316,7 @@ def run(  # noqa: PLR0913 -- an argument for each option
         ),
         Report(
             [] if dry_run else [end.path for end in sinks],
-            letters_in=[errors] if errors is not None else [] if dry_run else letters_in,
+            letters_in=letters_in,
             volume=volume,
             max_failed=max_failed,
             content_field=None if any(e.kind != "jsonl" for e in sources) else content_field,

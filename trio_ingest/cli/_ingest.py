@@ -44,7 +44,7 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
         for place in job.destinations:
             # A sink's own name tells its job as well, which nobody on this side has named.
             why = why.replace(place.sink.name, place.path)
-        if is_refusal(error) or (isinstance(error, OutputError) and not outputs.are_open):
+        if is_refusal(error) or (isinstance(error, OutputError) and not outputs.have_begun):
             report.failed_to_start(why)
             return ExitStatus.USAGE
         report.run_failed(why)
@@ -100,6 +100,8 @@ async def _move(
         what has been done, or None when that was as much as was asked for.
     """
     async with AsyncExitStack() as stack:
+        stack.enter_context(outputs)
+        outputs.open()
         for place in job.destinations:
             await stack.enter_async_context(place.sink)
         try:
@@ -109,16 +111,16 @@ async def _move(
                 resume_from=await _resume_point(job, report),
             )
         except CheckpointError as error:
-            error.add_note("To begin again, give --restart.")
+            if "--restart" not in str(error):
+                error.add_note("To begin again, give --restart.")
             raise
-        with outputs:
-            outputs.open(resumed=job.beginning == "resume")
-            try:
-                async with stream:
-                    stop.begun(stream)
-                    await _deliver(job, watch, stream)
-            except LimitReached:
-                return None
+        outputs.begin(resumed=job.beginning == "resume")
+        try:
+            async with stream:
+                stop.begun(stream)
+                await _deliver(job, watch, stream)
+        except LimitReached:
+            return None
         return stream.checkpoint()
 
 

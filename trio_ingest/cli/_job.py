@@ -32,6 +32,7 @@ class ExitStatus(enum.IntEnum):
     RUN_FAILED = 1, "the run failed: a source or a sink broke down before the end"
     USAGE = 2, "usage, configuration, or a missing file; nothing was written"
     DOCUMENTS_FAILED = 3, "finished, but more documents of the job failed than --max-failed"
+    HUNG_UP = 129, "stopped by SIGHUP: its terminal has gone"
     INTERRUPTED = 130, "stopped by Ctrl-C"
     OUTPUT_CLOSED = 141, "stopped, because nobody reads the standard output any more"
     TERMINATED = 143, "stopped by SIGTERM"

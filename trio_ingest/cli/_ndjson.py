@@ -56,6 +56,8 @@ class LinesFile:
         self._further = further
         self._buffer = bytearray()
         self._descriptor: int | None = None
+        # Made by us and not written to yet: taken away when the run is refused.
+        self._is_made = False
 
     def open(self) -> None:
         """Open the file, and make it when it is missing; what is in it stays.
@@ -93,6 +95,7 @@ class LinesFile:
             if size is None or self._descriptor is None:
                 return
             end = _end_of_last_line(self._descriptor, size) if append else 0
+            self._is_made = False
             os.ftruncate(self._descriptor, end)
             os.lseek(self._descriptor, end, os.SEEK_SET)
         except OSError as error:
@@ -171,6 +174,8 @@ class LinesFile:
         self._buffer.clear()
         if descriptor is not None and descriptor != _STANDARD_OUTPUT:
             os.close(descriptor)
+            if self._is_made:
+                Path(self._path).unlink(missing_ok=True)
 
     def _opened(self) -> int:
         path = Path(self._path)
@@ -178,6 +183,7 @@ class LinesFile:
             # Not for reading as well: a pipe that we could read ourselves would never say
             # that its reader has gone, and a full one would block the run for ever.
             return os.open(self._path, _FLAGS | os.O_WRONLY)
+        self._is_made = not path.exists()
         return os.open(self._path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o666)
 
     def _check_ours(self, head: bytes) -> None:

@@ -36,7 +36,7 @@ class Outputs:
         self._completed: dict[int, DocumentCompleted] = {}
         self._rejected: list[tuple[DocumentCompleted, Rejection]] = []
         self.is_writing = False
-        self.are_open = False
+        self.have_begun = False
 
     def __enter__(self) -> Self:
         return self
@@ -54,23 +54,28 @@ class Outputs:
         with suppress(OutputClosed, OutputError):
             self.close()
 
-    def open(self, *, resumed: bool) -> None:
-        """Open them, before the run begins.
+    def open(self) -> None:
+        """Open them, before anything else is made; what is in them stays.
+
+        Raises:
+            OutputError: one cannot be written, or is somebody else's.
+        """
+        with self._writing():  # a named pipe makes us wait for its reader
+            for file in self._files():
+                file.open()
+
+    def begin(self, *, resumed: bool) -> None:
+        """Make ready for the first event, when nothing refuses the run any more.
 
         Args:
             resumed: whether to add to what an earlier run of the job wrote.
 
         Raises:
-            OutputError: one cannot be written, or is somebody else's; then both are what
-                they were.
+            OutputError: the disk fails.
         """
-        files = [file for file in (self._errors, self._events) if file is not None]
-        with self._writing():  # a named pipe makes us wait for its reader
-            for file in files:
-                file.open()
-        for file in files:
+        for file in self._files():
             file.begin(append=resumed)
-        self.are_open = True
+        self.have_begun = True
 
     def take(self, event: PipelineEvent) -> None:
         """Write what is to be written of an event."""
@@ -104,9 +109,11 @@ class Outputs:
     def close(self) -> None:
         """Write what is left."""
         with self._writing(), ExitStack() as stack:
-            for file in (self._errors, self._events):
-                if file is not None:
-                    stack.callback(file.close)
+            for file in self._files():
+                stack.callback(file.close)
+
+    def _files(self) -> list[EventFile | DeadLetterFile]:
+        return [file for file in (self._errors, self._events) if file is not None]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

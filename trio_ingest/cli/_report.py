@@ -103,6 +103,8 @@ class Report:
             self._has_text, self._first = True, None
         elif self._first is None:
             self._first = event
+            # It is there, and empty: the name is right.
+            self._has_text = f'"{self._content_field}"' in str(event.document.raw)
 
     def document_failed(self, where_and_why: str) -> None:
         """One more document failed, or was rejected by a sink."""
@@ -125,8 +127,12 @@ class Report:
 
     def stopping(self, signal_name: str) -> None:
         """Somebody asked for an end."""
+        self._say(self.stopping_words(signal_name))
+
+    def stopping_words(self, signal_name: str) -> str:
+        """What is said when somebody asks for an end."""
         again = "Again" if signal_name == "Ctrl-C" else "A second signal"
-        self._say(
+        return (
             f"Stopping after {signal_name}: what is in flight is finished and stored. "
             f"{again} aborts at once."
         )

@@ -28,6 +28,8 @@ _ABORT_SECONDS = 1.0
 _ABORTED = "Aborted. What was stored before stays, and can be gone on from."
 
 _NAMES: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+if hasattr(signal, "SIGHUP"):
+    _NAMES[signal.SIGHUP] = "SIGHUP"  # the terminal has gone
 
 
 class Signals:
@@ -123,20 +125,22 @@ class Signals:
             signal.signal(signal.SIGALRM, lambda *_: self._leave(_ABORTED))
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def _say(self, sentence: str) -> None:
-        # Where nobody reads, the word is left out, and not the end.
-        if os.name == "posix" and not select.select([], [_STANDARD_ERROR], [], 0)[1]:
-            return
-        # The live display hides the cursor, and has no time to bring it back.
-        cursor = _SHOW_CURSOR if os.isatty(_STANDARD_ERROR) else ""
-        os.write(_STANDARD_ERROR, f"{cursor}\n{sentence}\n".encode())
+    def say(self, sentence: str) -> bool:
+        """Write to standard error from the handler; whether anybody can have read it."""
+        try:
+            # Where nobody reads, the word is left out, and not the end.
+            if os.name == "posix" and not select.select([], [_STANDARD_ERROR], [], 0)[1]:
+                return False
+            # The live display hides the cursor, and may have no time to bring it back.
+            cursor = _SHOW_CURSOR if os.isatty(_STANDARD_ERROR) else ""
+            os.write(_STANDARD_ERROR, f"{cursor}\n{sentence}\n".encode())
+        except (OSError, ValueError):
+            return False
+        return True
 
     def _leave(self, sentence: str) -> None:
         # Not by print: what was interrupted may be in the middle of printing.
-        try:  # noqa: SIM105 -- contextlib would have to be imported first
-            self._say(sentence)
-        except (OSError, ValueError):
-            pass  # nobody reads it
+        self.say(sentence)
         os._exit(self.exit_status)
 
 

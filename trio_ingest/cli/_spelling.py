@@ -43,6 +43,17 @@ def split(text: str, forms: Mapping[str, str]) -> End:
     raise click.BadParameter(f"{shortened(text)} is not of the form {known}.")
 
 
+def output_path(
+    _context: click.Context, parameter: click.Parameter, path: str | None
+) -> str | None:
+    """Where an option writes to; refused when it is nowhere."""
+    if path == "":
+        raise click.BadParameter(
+            f"{parameter.opts[0]} is empty; give a file, or leave it out."
+        )
+    return None if path is None else _expanded(path)
+
+
 def _expanded(path: str) -> str:
     """With a home directory in place of the ``~`` that a shell leaves behind a colon."""
     if path.startswith("~") and not os.path.lexists(path):

@@ -37,6 +37,7 @@ class Stop:
         self._token = trio.lowlevel.current_trio_token()
         self._stream: EventStream[PipelineEvent] | None = None
         self._times = 0
+        self._has_said = False
 
     def begun(self, stream: EventStream[PipelineEvent]) -> None:
         """There is something to drain from now on."""
@@ -49,6 +50,9 @@ class Stop:
             # Whoever reads what we write has stopped, or has not begun, so nothing else
             # would be heard.
             raise KeyboardInterrupt
+        if self._outputs.is_writing:
+            # Perhaps it waits for a reader that has stopped, and then says nothing more.
+            self._has_said = self._signals.say(self._report.stopping_words(self._signals.name))
         self._token.run_sync_soon(self._drain if times == 1 else self._abort)
 
     def drain_quietly(self) -> None:
@@ -62,7 +66,7 @@ class Stop:
             self._scope.cancel()
             return
         self.drain_quietly()
-        if self._times == 1:
+        if self._times == 1 and not self._has_said:
             self._report.stopping(self._signals.name)
 
     def _abort(self) -> None:

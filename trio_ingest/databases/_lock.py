@@ -82,11 +82,18 @@ class FileLock:
                 f"{shortened(self._path)} is in use by {who}. Wait until that has ended, or "
                 f"give another path."
             ) from error
+        if os.read(descriptor, 20).strip(b"0123456789\n"):
+            os.close(descriptor)
+            raise SetupError(
+                f"{shortened(lock_path)} has something in it that no run wrote. Move it away, "
+                f"or give another path, since this one needs that name for its lock."
+            )
         self._descriptor = descriptor
         _held.add(self)
         with suppress(OSError):
             # For the message alone: the lock is good without it.
             os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:

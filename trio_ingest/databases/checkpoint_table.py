@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
+from contextlib import suppress
 from typing import Final
 
 from trio_ingest import CheckpointError, SetupError
@@ -155,7 +156,8 @@ def drop(connection: sqlite3.Connection, job: str) -> None:
 
 def _file_of(connection: sqlite3.Connection) -> str:
     """The file of the connection, for a message."""
-    for _, name, path in connection.execute("PRAGMA database_list"):
-        if name == "main" and path:
-            return shortened(str(path))
+    with suppress(sqlite3.OperationalError):  # its path is not UTF-8
+        for _, name, path in connection.execute("PRAGMA database_list"):
+            if name == "main" and path:
+                return shortened(str(path))
     return "the database"

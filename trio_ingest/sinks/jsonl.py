@@ -32,7 +32,7 @@ class JsonLinesSink:
     once there are any, the dead letters in ``<path>.failed``, one JSON object a line.
     The file belongs to the job: whatever somebody else appends to it is cut off when it
     is opened, and one that has something in it and no checkpoint is refused. Dead letters
-    may be moved away between two runs. ``<path>.lock`` is empty and keeps a second run away.
+    may be moved away between two runs. ``<path>.lock`` keeps a second run away.
 
     Use it with ``async with``, which raises:
         SetupError: the path is empty, a directory, a pipe or a device, or may not be
