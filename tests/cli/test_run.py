@@ -102,37 +102,6 @@ def test_other_fields_can_be_named(cli: RunCli, tmp_path: Path) -> None:
     ]
 
 
-BAD_LINES = [
-    b"nonsense",
-    b'["a list"]',
-    b'{"text": "no id"}',
-    b'{"id": null}',
-    b'{"id": ["a list"]}',
-    b'{"id": 1, "text": 5}',
-    b'{"id": NaN}',
-    b'{"id": "caf\xe9"}',
-    rb'{"id": 1, "text": "\ud800"}',
-    b'{"id": ' + b"9" * 6000 + b"}",
-    b'{"id": 1, "x": ' + b"[" * 100_000,
-    b"\0\0\0\0",
-    b'{"id": "\xff\xfe"}',
-]
-
-
-def test_bad_lines_are_named_and_the_good_ones_arrive(cli: RunCli, tmp_path: Path) -> None:
-    content = b"".join(bad + b"\n" + lines(n) for n, bad in enumerate(BAD_LINES))
-    (tmp_path / "articles.jsonl").write_bytes(content)
-    finished = cli("run", "jsonl:articles.jsonl", *TO_DATABASE, "--verbose")
-    assert finished.returncode == 3
-    count = len(BAD_LINES)
-    assert f"Done: {count} documents, {count} failed".encode() in finished.stderr
-    said = finished.stderr.decode().splitlines()
-    for number in range(count):
-        [line] = [text for text in said if f"articles.jsonl, line {2 * number + 1}: " in text]
-        assert len(line) < 250
-    assert rows_of(tmp_path) == [(str(number),) for number in range(count)]
-
-
 def test_the_first_10_failures_are_named_and_the_rest_counted_and_kept(
     cli: RunCli, tmp_path: Path
 ) -> None:
