@@ -42,35 +42,28 @@ def test_passes(deterministic, event_log):
 """
 
 
-@pytest.fixture(params=["with pytest-trio", "without"])
-def run(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> pytest.RunResult:
+@pytest.mark.parametrize("options", [[], ["-p", "no:trio"]], ids=["pytest-trio", "without"])
+def test_a_failing_test_shows_its_last_events_and_how_to_run_it_again(
+    pytester: pytest.Pytester, options: list[str]
+) -> None:
     pytester.makepyfile(TESTS)
-    without = ["-p", "no:trio"] if request.param == "without" else []
-    return pytester.runpytest_subprocess("--trio-ingest-seed=5", *without)
-
-
-def test_failing_tests_show_how_to_run_them_again(run: pytest.RunResult) -> None:
+    run = pytester.runpytest_subprocess("--trio-ingest-seed=5", *options)
     run.assert_outcomes(passed=2, failed=2, errors=1)
     run.stdout.fnmatch_lines(
         [
+            "The scripted adapter 'feed' was opened 1 times and closed 0 *",
             "*- to run it again -*",
-            "pytest 'test_failing*.py::test_order' --trio-ingest-seed=5",
+            "pytest 'test_a_failing*.py::test_order' --trio-ingest-seed=5",
+            "*- last events -*",
+            "AdapterStateChange(*",
         ]
     )
-
-
-def test_failing_tests_show_their_last_events(run: pytest.RunResult) -> None:
-    run.stdout.fnmatch_lines(["*- last events -*", "AdapterStateChange(*"])
-
-
-def test_an_adapter_that_was_left_open_is_an_error(run: pytest.RunResult) -> None:
-    run.stdout.fnmatch_lines(["The scripted adapter 'feed' was opened 1 times and closed 0 *"])
 
 
 def test_another_seed_gives_another_order(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     found = set()
-    for seed in range(4):
+    for seed in range(3):
         result = pytester.runpytest_subprocess(f"--trio-ingest-seed={seed}", "-k", "order")
         [line] = [text for text in result.outlines if "AssertionError: assert '" in text]
         found.add(line)
