@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +13,7 @@ import trio
 
 from trio_ingest import Document, IngestionPipeline
 from trio_ingest.testing import cancel_everywhere
+from trio_ingest.testing._deadline import DeadlineReached, real_deadline
 
 
 class Honest:
@@ -193,6 +195,22 @@ def test_a_thread_that_is_blocked_is_a_hang() -> None:
     said = said_of(Blocks, deadline_seconds=0.5)
     assert "the run hangs" in said
     assert "Blocks.fetch" in said
+
+
+def test_a_deadline_that_was_swallowed_comes_again() -> None:
+    with pytest.raises(DeadlineReached), real_deadline(0.05):
+        try:
+            time.sleep(60)
+        except DeadlineReached:
+            time.sleep(60)
+
+
+def test_a_deadline_ends_with_its_block() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    with real_deadline(3600):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 3000
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before
 
 
 def test_a_generator_that_is_closed_in_a_nursery_is_named() -> None:

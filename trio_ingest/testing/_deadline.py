@@ -10,7 +10,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Final
+
+_AGAIN_SECONDS: Final = 0.2
 
 
 class DeadlineReached(BaseException):
@@ -35,15 +37,21 @@ def real_deadline(seconds: float) -> Iterator[None]:
         yield
         return
 
+    is_inside = True
+
     def interrupt(_number: int, _frame: FrameType | None) -> Any:
-        raise DeadlineReached
+        if is_inside:
+            raise DeadlineReached
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    remaining, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: whoever calls back (Trio its instruments, the interpreter a finalizer)
+    # may have swallowed the first.
+    remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, remaining)
+        is_inside = False
+        signal.setitimer(signal.ITIMER_REAL, remaining, interval)
         signal.signal(signal.SIGALRM, before)
 
 
