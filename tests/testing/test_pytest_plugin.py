@@ -46,6 +46,7 @@ def test_passes(deterministic, event_log):
 def test_a_failing_test_shows_its_last_events_and_how_to_run_it_again(
     pytester: pytest.Pytester, options: list[str]
 ) -> None:
+    pytester.makeini("[pytest]")  # or the settings of a folder above would count
     pytester.makepyfile(TESTS)
     run = pytester.runpytest_subprocess("--trio-ingest-seed=5", *options)
     run.assert_outcomes(passed=2, failed=2, errors=1)
@@ -61,6 +62,7 @@ def test_a_failing_test_shows_its_last_events_and_how_to_run_it_again(
 
 
 def test_another_seed_gives_another_order(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]")  # or the settings of a folder above would count
     pytester.makepyfile(TESTS)
     found = set()
     for seed in range(3):
