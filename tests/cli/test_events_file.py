@@ -202,6 +202,16 @@ def test_a_refused_run_makes_no_file(
     assert [entry.name for entry in tmp_path.iterdir()] == ["articles.jsonl"]
 
 
+def test_a_link_that_leads_nowhere_yet_outlives_a_refused_run(
+    cli: RunCli, tmp_path: Path, articles: Path
+) -> None:
+    (tmp_path / "events.jsonl").symlink_to("not-yet.jsonl")
+    assert cli(*RUN[:3], "sqlite:missing/x.db", "--events", "events.jsonl").returncode == 2
+    assert (tmp_path / "events.jsonl").is_symlink()
+    assert cli(*RUN, "--events", "events.jsonl").returncode == 3
+    assert read((tmp_path / "not-yet.jsonl").read_bytes())[0]["sequence"] == 0
+
+
 def test_a_pipe_of_the_shell_can_be_written_to(
     tmp_path: Path, command: list[str], environment: dict[str, str], articles: Path
 ) -> None:

@@ -10,6 +10,9 @@ _NAMES_SHOWN: Final = 5
 # Five of them and the sentence around them are about 200 characters, two lines of a terminal.
 _NAME_CHARACTERS: Final = 28
 
+# What begins a file is there, and a line may be as long as the memory allows.
+_LOOKED_AT: Final = 200
+
 
 def other_shape(line_number: int, text: str) -> str:
     """What the whole file seems to be, told by its first line; empty where nothing shows."""
@@ -27,10 +30,6 @@ def other_shape(line_number: int, text: str) -> str:
             "jq -c . FILE > FILE.jsonl."
         )
     return ""
-
-
-# What begins a file is there, and a line may be as long as the memory allows.
-_LOOKED_AT: Final = 200
 
 
 def fields_there(names: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from ._ndjson import LinesFile
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
-class DeadLetterFile:
+class DeadLetterFile(LinesFile):
     """Writes each failed record and each rejected document as a line of JSON.
 
     Args:
@@ -29,54 +29,26 @@ class DeadLetterFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._file = LinesFile(
+        super().__init__(
             "--errors",
             path,
             beginning=b'{"doc_id": ',
             further=(b'"adapter": ', b'"record_number": ', b'"stage": '),
         )
 
-    def open(self) -> None:
-        """Open it, and leave what is in it.
-
-        Raises:
-            OutputError: it cannot be written, or is somebody else's.
-        """
-        self._file.open()
-
-    def begin(self, *, append: bool) -> None:
-        """Make ready for the first line.
-
-        Args:
-            append: whether to keep what an earlier run wrote.
-
-        Raises:
-            OutputError: the disk fails.
-        """
-        self._file.begin(append=append)
-
     def failed(self, event: DocumentFailed) -> None:
-        """Write the dead letter of a record that became no document; raises as ``close``."""
-        self._write(DeadLetter.of_failure(event))
+        """Write the dead letter of a record that became no document; raises as ``flush``."""
+        self._write_letter(DeadLetter.of_failure(event))
 
     def rejected(self, event: DocumentCompleted, rejection: Rejection) -> None:
-        """Write that of a document that a sink did not take; raises as ``close``."""
+        """Write that of a document that a sink did not take; raises as ``flush``."""
         letter = DeadLetter.of_rejection(event, rejection.document, rejection.reason)
-        self._write(letter)
+        self._write_letter(letter)
 
-    def close(self) -> None:
-        """Close the file.
-
-        Raises:
-            OutputClosed: the reader of standard output has gone.
-            OutputError: it cannot be written any more.
-        """
-        self._file.close()
-
-    def _write(self, letter: DeadLetter) -> None:
+    def _write_letter(self, letter: DeadLetter) -> None:
         fields = attrs.asdict(letter)
         if not math.isfinite(letter.timestamp):
             fields["timestamp"] = None  # a clock may say that it is no number
-        self._file.write(_ENCODER.encode(fields).encode())
+        self.write(_ENCODER.encode(fields).encode())
         # Before the batch is committed: a resumed run does not write it again.
-        self._file.flush()
+        self.flush()

@@ -13,15 +13,17 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from ._demo_library import BROKEN, DemoError, copy_library, readable
 from ._demo_proof import Proof, look_at, stored
 from ._demo_runs import Ended, Interruption, ended
 from ._job import ExitStatus
+from ._lines import Outlet
 from ._signals import SIGNALS
+from ._words import encodable
 
 _DATABASE: Final = "documents.db"
 _WORDS: Final = ("run", "files:library/**/*.py", "--to", f"sqlite:{_DATABASE}", "--full-text")
@@ -191,18 +193,13 @@ def _say_figure(name: str, text: str) -> None:
 def _say(text: str, *, bold: bool = False) -> None:
     if sys.stdout is None:
         return  # it was closed before we began, so nobody reads it
-    fitting = _encodable(text, sys.stdout)
+    shown = encodable(text, sys.stdout.encoding or "utf-8")
     is_bold = bold and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    print(f"\033[1m{fitting}\033[0m" if is_bold else fitting, flush=True)  # noqa: T201 -- the answer
+    print(f"\033[1m{shown}\033[0m" if is_bold else shown, flush=True)  # noqa: T201 -- the answer
 
 
 def _complain(text: str) -> None:
     # Whether anybody reads it or not, the exit status tells.
-    with suppress(OSError, ValueError):
-        if sys.stderr is not None:
-            print(_encodable(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201 -- what went wrong
-
-
-def _encodable(text: str, stream: TextIO) -> str:
-    encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, errors="backslashreplace").decode(encoding)
+    outlet = Outlet(sys.stderr)
+    outlet.write(f"{text}\n")
+    outlet.flush()

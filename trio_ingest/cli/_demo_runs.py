@@ -13,6 +13,9 @@ from pathlib import Path
 
 import attrs
 
+from ._lines import Outlet
+from ._signals import SHOW_CURSOR
+
 
 class Interruption:
     """Whether somebody wants the demo to end.
@@ -128,7 +131,7 @@ def _import_path() -> dict[str, str]:
 
 def _show_cursor() -> None:
     # Hidden by the live display; a run that is killed has no time to bring it back.
-    with suppress(OSError, ValueError):
-        if sys.stderr is not None and sys.stderr.isatty():
-            sys.stderr.write("\033[?25h")
-            sys.stderr.flush()
+    if sys.stderr is not None and sys.stderr.isatty():
+        outlet = Outlet(sys.stderr)
+        outlet.write(SHOW_CURSOR)
+        outlet.flush()

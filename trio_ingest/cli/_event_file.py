@@ -8,7 +8,7 @@ from ._event_json import line_of
 from ._ndjson import LinesFile
 
 
-class EventFile:
+class EventFile(LinesFile):
     """Writes every event of a run as a line of JSON.
 
     Args:
@@ -20,31 +20,12 @@ class EventFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._file = LinesFile(
+        super().__init__(
             "--events",
             path,
             beginning=b'{"type": "',
             further=(b'"version": ', b'"pipeline_id": ', b'"sequence": '),
         )
-
-    def open(self) -> None:
-        """Open it, and leave what is in it.
-
-        Raises:
-            OutputError: it cannot be written, or is somebody else's.
-        """
-        self._file.open()
-
-    def begin(self, *, append: bool) -> None:
-        """Make ready for the first line.
-
-        Args:
-            append: whether to keep what an earlier run wrote.
-
-        Raises:
-            OutputError: the disk fails.
-        """
-        self._file.begin(append=append)
 
     def take(self, event: PipelineEvent) -> None:
         """Write an event.
@@ -53,10 +34,6 @@ class EventFile:
             OutputClosed: the reader of standard output has gone.
             OutputError: it cannot be written any more.
         """
-        self._file.write(line_of(event))
+        self.write(line_of(event))
         if type(event) is BatchProgress:
-            self._file.flush()
-
-    def close(self) -> None:
-        """Write what is left; raises as ``take``."""
-        self._file.close()
+            self.flush()

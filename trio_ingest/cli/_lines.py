@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final, TextIO
 
 from ._figures import Figures
-from ._words import counted, details, fitting, printable
+from ._words import counted, details, encodable, fitting, printable
 
 # A log that a person looks through later.
 _LOG_SECONDS: Final = 10.0
@@ -34,10 +34,9 @@ class Outlet:
 
     def write(self, text: str) -> int:
         """Write the text, and spell out what the encoding lacks."""
-        known = text.encode(self.encoding, errors="backslashreplace").decode(self.encoding)
         with suppress(OSError, ValueError):
             if self._stream is not None:
-                self._stream.write(known)
+                self._stream.write(encodable(text, self.encoding))
         return len(text)
 
     def flush(self) -> None:

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from ._figures import Figures
 from ._lines import TERMINAL_SECONDS, Outlet
-from ._words import counted, details, known_total, printable
+from ._signals import SHOW_CURSOR
+from ._words import counted, details, known_total, printable, row
 
 # A longer bar tells nothing more, and pulls the eye from the figures.
 _BAR_COLUMNS: Final = 40
@@ -25,8 +26,6 @@ _GAP: Final = "  "
 _WIDE_COLUMNS: Final = 130
 # Retried, in flight, buffer: where there are two lines, they begin the second.
 _LESS_IMPORTANT: Final = 3
-
-_SHOW_CURSOR: Final = "\033[?25h"
 
 
 class View:
@@ -91,20 +90,11 @@ def _longest(wordings: list[str], columns: int) -> str:
 def _rows(parts: list[str], columns: int, between: str) -> list[list[str]]:
     """The parts of one line or of two; those that have no room are left out."""
     if columns >= _WIDE_COLUMNS:
-        return [_row(parts, columns, between)]
+        return [row(parts, columns, between)]
     fit = [part for part in parts[:-_LESS_IMPORTANT] if len(part) <= columns]
-    first = _row(fit, columns, between)
+    first = row(fit, columns, between)
     rest = fit[len(first) :] + parts[-_LESS_IMPORTANT:]
-    return [first, _row(rest, columns, between)]
-
-
-def _row(parts: list[str], columns: int, between: str) -> list[str]:
-    row: list[str] = []
-    for part in parts:
-        if len(between.join([*row, part])) > columns:
-            break
-        row.append(part)
-    return row
+    return [first, row(rest, columns, between)]
 
 
 class Live:
@@ -170,5 +160,5 @@ class Live:
         self._live.start(refresh=True)
 
     def _show_cursor(self) -> None:
-        self._outlet.write(_SHOW_CURSOR)
+        self._outlet.write(SHOW_CURSOR)
         self._outlet.flush()

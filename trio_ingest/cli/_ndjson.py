@@ -183,7 +183,8 @@ class LinesFile:
             # Not for reading as well: a pipe that we could read ourselves would never say
             # that its reader has gone, and a full one would block the run for ever.
             return os.open(self._path, _FLAGS | os.O_WRONLY)
-        self._is_made = not path.exists()
+        # A link that leads nowhere yet is there, and not ours.
+        self._is_made = not os.path.lexists(path)
         return os.open(self._path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o666)
 
     def _check_ours(self, head: bytes) -> None:

@@ -12,7 +12,7 @@ from trio_ingest.delivery import Rejection
 
 from ._dead_letter_file import DeadLetterFile
 from ._event_file import EventFile
-from ._ndjson import OutputClosed, OutputError
+from ._ndjson import LinesFile, OutputClosed, OutputError
 
 
 class Outputs:
@@ -31,8 +31,8 @@ class Outputs:
     ) -> None:
         self._events = None if events is None else EventFile(events)
         self._errors = None if errors is None else DeadLetterFile(errors)
-        # Of the batch that is not committed yet: a rejection names the document alone.
         self._has_sinks = has_sinks
+        # Of the batch that is not committed yet: a rejection names the document alone.
         self._completed: dict[int, DocumentCompleted] = {}
         self._rejected: list[tuple[DocumentCompleted, Rejection]] = []
         self.is_writing = False
@@ -112,7 +112,7 @@ class Outputs:
             for file in self._files():
                 stack.callback(file.close)
 
-    def _files(self) -> list[EventFile | DeadLetterFile]:
+    def _files(self) -> list[LinesFile]:
         return [file for file in (self._errors, self._events) if file is not None]
 
     @contextmanager

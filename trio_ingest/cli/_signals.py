@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do, from the first import to the last line.
+"""What Ctrl-C, SIGTERM and SIGHUP do, from the first import to the last line.
 
 This file imports next to nothing, and nothing of ours: it comes before everything else,
 so that a signal during the imports finds its handler. An exception raised there could end
@@ -15,7 +15,9 @@ from collections.abc import Callable
 from types import FrameType
 
 _STANDARD_ERROR = 2
-_SHOW_CURSOR = "\033[?25h"
+
+# The live display hides it.
+SHOW_CURSOR = "\033[?25h"
 
 # Whoever forwards signals to its children (timeout, a package runner) and shares their
 # terminal gives them one Ctrl-C twice, within milliseconds; a finger takes longer.
@@ -33,7 +35,7 @@ if hasattr(signal, "SIGHUP"):
 
 
 class Signals:
-    """The handler of SIGINT and SIGTERM of the whole process.
+    """The handler of these signals for the whole process.
 
     Before anything listens, a signal ends the process at once: nothing has been begun.
     While something listens, it is asked to drain, then to abort, and a third signal ends
@@ -42,7 +44,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.first: int | None = None
-        self.is_installed = False
+        self._is_installed = False
         self._heard_at = float("-inf")
         self._asked = 0
         self._late = 0
@@ -68,7 +70,7 @@ class Signals:
                     signal.signal(number, self._handle)
         except ValueError:
             return  # not the main thread: its owner decides about signals
-        self.is_installed = True
+        self._is_installed = True
 
     def listen(self, ask: Callable[[int], None]) -> None:
         """Let ``ask`` hear of signals, with 1 for the first and 2 for the second.
@@ -90,7 +92,7 @@ class Signals:
 
         Python takes our handler away before the process has ended, but leaves this.
         """
-        if self.is_installed:
+        if self._is_installed:
             for number in _NAMES:
                 signal.signal(number, signal.SIG_IGN)
 
@@ -121,7 +123,7 @@ class Signals:
             self._leave(_ABORTED)
 
     def _set_alarm(self, seconds: float) -> None:
-        if self.is_installed and hasattr(signal, "setitimer"):
+        if self._is_installed and hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, lambda *_: self._leave(_ABORTED))
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
@@ -131,8 +133,8 @@ class Signals:
             # Where nobody reads, the word is left out, and not the end.
             if os.name == "posix" and not select.select([], [_STANDARD_ERROR], [], 0)[1]:
                 return False
-            # The live display hides the cursor, and may have no time to bring it back.
-            cursor = _SHOW_CURSOR if os.isatty(_STANDARD_ERROR) else ""
+            # The live display may have no time to bring it back.
+            cursor = SHOW_CURSOR if os.isatty(_STANDARD_ERROR) else ""
             os.write(_STANDARD_ERROR, f"{cursor}\n{sentence}\n".encode())
         except (OSError, ValueError):
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from trio_ingest import (
@@ -11,6 +12,7 @@ from trio_ingest import (
     DocumentFailed,
     DocumentRetrying,
     DocumentSkipped,
+    DocumentStarted,
     PipelineEvent,
 )
 from trio_ingest.adapters import BadDocumentError, BadLineError, FilesAdapter, FileSkipped
@@ -32,8 +34,6 @@ class Watch:
         report: who says it to people.
         outputs: who writes it to files.
         stop: who is asked to end the run at its limit.
-
-    ``totals`` is what has ended in a dry run, where no sink counts it.
     """
 
     def __init__(self, job: Job, report: Report, outputs: Outputs, stop: Stop) -> None:
@@ -49,7 +49,7 @@ class Watch:
         self._stop = stop
         self._left = job.limit
         self._counts = job.is_dry
-        self.totals = Totals()
+        self._ended: Counter[type[PipelineEvent]] = Counter()
         self._writes = job.events is not None or job.errors is not None
 
     def event(self, event: PipelineEvent) -> None:
@@ -70,28 +70,32 @@ class Watch:
                 if self._left == 0:
                     # Makes an event, so that the next one need not be waited for.
                     self._stop.drain_quietly()
+        if self._counts and kind in _ENDS:
+            self._ended[kind] += 1
         if self._writes:
             self._outputs.take(event)
-        self._report.meter.take(event)
-        if self._counts and kind in _ENDS:
-            self._count(kind)
+        if kind is DocumentStarted:
+            return
         if kind is DocumentCompleted:
             self._report.completed(event)  # type: ignore[arg-type]
-        elif kind is BatchProgress:
-            self._report.progress()
         else:
             self._otherwise(event)
 
-    def _count(self, kind: type[PipelineEvent]) -> None:
-        self.totals = self.totals.plus(
-            completed=kind is DocumentCompleted,
-            failed=kind is DocumentFailed,
-            skipped=kind is DocumentSkipped,
+    @property
+    def totals(self) -> Totals:
+        """What has ended in a dry run, where no sink counts it."""
+        return Totals(
+            completed=self._ended[DocumentCompleted],
+            failed=self._ended[DocumentFailed],
+            skipped=self._ended[DocumentSkipped],
         )
 
     def _otherwise(self, event: PipelineEvent) -> None:
         report = self._report
+        report.meter.take(event)
         match event:
+            case BatchProgress():
+                report.progress()
             case DocumentFailed():
                 report.document_failed(self._place(event))
             case DocumentRetrying(doc_id=doc_id, adapter=adapter, error=error):

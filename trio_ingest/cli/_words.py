@@ -44,15 +44,24 @@ def span(seconds: float) -> str:
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
-def fitting(parts: list[str], columns: int, between: str = ", ") -> str:
-    """As many of the first parts as have room; a part is never cut, but for the first."""
-    line = ""
+def row(parts: list[str], columns: int, between: str) -> list[str]:
+    """As many of the first parts as have room on one line."""
+    fit: list[str] = []
     for part in parts:
-        longer = f"{line}{between}{part}" if line else part
-        if len(longer) > columns:
+        if len(between.join([*fit, part])) > columns:
             break
-        line = longer
-    return line or parts[0][: max(columns, 0)]
+        fit.append(part)
+    return fit
+
+
+def fitting(parts: list[str], columns: int, between: str = ", ") -> str:
+    """The first parts that have room, as a line; the very first is cut when it has none."""
+    return between.join(row(parts, columns, between)) or parts[0][: max(columns, 0)]
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text with what the encoding lacks spelled out."""
+    return text.encode(encoding, errors="backslashreplace").decode(encoding)
 
 
 def printable(text: str) -> str:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
 
 import attrs
 import trio
-import trio.testing
 
 from trio_ingest import SetupError, _channel
 
 from ._deadline import deadline_in, discarding, real_deadline
 from ._faults import Faults
 from ._places import places, raised_at, task_place
-
-# Virtual seconds after which a cancelled run is taken to hang. The clock jumps over idle
-# time, so this costs nothing; it only has to be longer than any grace.
-_HANG_SECONDS: Final = 1e6
+from ._virtual import jumping_clock, run_virtually
 
 
 @attrs.frozen
@@ -161,14 +156,11 @@ class _Runner:
         raise AssertionError(message)
 
     def _run(self, conductor: _Conductor) -> None:
-        async def watched() -> None:
-            with trio.move_on_after(_HANG_SECONDS) as deadline, conductor.scope:
+        async def cancelled() -> None:
+            with conductor.scope:
                 await self.fn()
-            if deadline.cancel_called:
-                raise TimeoutError("the run hangs")
 
-        clock = trio.testing.MockClock(autojump_threshold=0)
-        trio.run(watched, clock=clock, instruments=[conductor])
+        run_virtually(cancelled, jumping_clock(), conductor)
 
     def _where(self, conductor: _Conductor, point: int | None, points: int) -> str:
         if point is None or not conductor.scope.cancel_called:

@@ -7,6 +7,7 @@ import random
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -16,14 +17,12 @@ import trio.testing
 from trio_ingest import SetupError, _options
 
 from ._private import seeded_schedule
+from ._virtual import jumping_clock, run_virtually
 
 T = TypeVar("T")
 
 # The first second of the century's second quarter: a time that nobody takes for now.
 BEGINNING_SECONDS: Final = 1_735_689_600.0
-
-# Virtual: the clock jumps over idle time, so this costs nothing.
-_HANG_SECONDS: Final = 1e6
 
 
 @attrs.frozen
@@ -118,17 +117,10 @@ def _run(fn: Callable[..., Awaitable[T]], args: Any, seed: int) -> tuple[T, int]
         )
     if type(seed) is not int:
         raise SetupError(f"seed must be a whole number; got {seed!r:.80}.")
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    steps = _Steps()
-
-    async def watched() -> T:
-        with trio.move_on_after(_HANG_SECONDS):
-            return await fn(*args)
-        raise TimeoutError("the run waits for something that never comes")
-
+    clock, steps = jumping_clock(), _Steps()
     with seeded_schedule(seed), _given_defaults(clock), _seeded_random(seed):
         try:
-            return trio.run(watched, clock=clock, instruments=[steps]), steps.digest
+            return run_virtually(partial(fn, *args), clock, steps), steps.digest
         except Exception as error:
             with suppress(Exception):  # an exception that cannot be changed
                 error.add_note(f"With seed={seed}.")
