@@ -9,7 +9,7 @@ from tests.delivery.sinks import Table, lived, rows_of, stream_of
 from tests.promises.scripts import Case, run
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.delivery import Delivered, Totals, deliver
-from trio_ingest.testing import Crash, Fail
+from trio_ingest.testing import Crash, Fail, Hang
 
 CASE = Case(scripts=[["a", Fail(), "b", "c"]])
 
@@ -51,6 +51,24 @@ def test_run_that_cannot_even_begin_forgets_nothing() -> None:
     with pytest.raises(OSError, match="gone"):
         run(lambda: deliver(stream_of(later), sink, restart=True))
     assert sink.totals == Totals(completed=1)
+
+
+def test_run_that_is_drained_before_its_first_document_forgets_nothing() -> None:
+    sink = Table()
+    assert lived(CASE, sink)
+    before = sink.delivered
+
+    async def drained() -> None:
+        async with stream_of(Case(scripts=[[Hang(), "a"]])) as stream:
+            stream.drain()
+            report = await deliver(stream, sink, restart=True)
+        assert not report.checkpoint.finished
+
+    run(drained)
+    assert sink.delivered == before
+    # A source that is empty has nothing to offer, and that is a result.
+    run(lambda: deliver(stream_of(Case(scripts=[[]])), sink, restart=True))
+    assert sink.totals == Totals()
 
 
 def test_sink_that_cannot_be_read_is_forgotten_first_or_nothing_is() -> None:

@@ -38,5 +38,6 @@ def test_the_face_loads_no_room_and_no_door(added: set[str]) -> None:
 
 @pytest.mark.parametrize("module", ["trio_ingest", "trio_ingest.__main__"])
 def test_a_program_hears_signals_before_it_loads_anything_heavy(module: str) -> None:
-    loaded = loaded_by(f"import {module}")
+    # Beyond a program that does nothing: whoever measures it may load what he likes.
+    loaded = loaded_by(f"import {module}") - loaded_by("pass")
     assert not {name.split(".")[0] for name in loaded} & {"attrs", "trio", *HEAVY}
