@@ -73,7 +73,8 @@ _let_pyenv_answer()
 # What each check is: modules that a Python runs, with their arguments.
 
 LINT = [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("flake8", ".")]
-TESTS = ("pytest", "-q")
+# Side by side: many tests wait for processes of their own. A few are enough for that.
+TESTS = ("pytest", "-q", "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 
 
 def _types(python: str, folder: str) -> list[tuple[str, ...]]:

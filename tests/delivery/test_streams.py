@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import aclosing
 from typing import Any
 
@@ -288,7 +289,7 @@ def refused(*args: Any, match: str, **options: Any) -> None:
     ]
     + [({name: 7}, "plain functions") for name in ("on_event", "on_commit", "on_rejection")]
     + [({name: trio.sleep}, "plain functions") for name in ("on_event", "on_commit")],
-    ids=str,
+    ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value)),
 )
 def test_wrong_option_is_refused_before_anything_begins(
     options: dict[str, Any], match: str

@@ -120,7 +120,7 @@ def test_pipeline_ids_differ() -> None:
         (None, "must be a list"),
         (3, "must be a list"),
         ([], "empty list"),
-        (iter(()), "empty list"),
+        pytest.param(iter(()), "empty list", id="iterator"),
         ([1], "must be a mapping with string keys"),
         (["since"], "must be a mapping with string keys"),
         ([{"since": 1}, None], "must be a mapping with string keys"),
