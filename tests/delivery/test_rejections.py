@@ -127,7 +127,9 @@ def test_totals_are_of_the_whole_job_and_each_sink_has_its_own() -> None:
     assert counts == sorted(counts)
 
 
-@pytest.mark.parametrize("result", [None, (), [], iter(())], ids=["None", "tuple", "list", "iterator"])
+@pytest.mark.parametrize(
+    "result", [None, (), [], iter(())], ids=["None", "tuple", "list", "iterator"]
+)
 def test_sink_that_returns_nothing_has_rejected_nothing(result: Any) -> None:
     class Terse(Table):
         async def write(self, batch: Batch) -> Any:

@@ -69,8 +69,10 @@ def test_another_seed_gives_another_order(pytester: pytest.Pytester) -> None:
         # By its id: the file is named after this test, which `-k order` would match as well.
         test = "test_another_seed_gives_another_order.py::test_order"
         result = pytester.runpytest_subprocess(f"--trio-ingest-seed={seed}", test)
-        # Where CI is set, pytest's summary repeats the whole line: the one in the report counts.
-        [line] = [text for text in result.outlines if text.startswith("E       AssertionError")]
+        # Where CI is set, the summary at the end repeats the whole line.
+        [line] = [
+            text for text in result.outlines if text.startswith("E       AssertionError")
+        ]
         found.add(line)
     assert len(found) > 1
 

@@ -8,6 +8,7 @@ that yours cannot have.
 
 from __future__ import annotations
 
+from ._crash_point import crash_point
 from ._dead_letters import DeadLetter
 from ._deliver import DeliveryReport, deliver
 from ._resume_point import resume_point
@@ -26,6 +27,7 @@ __all__ = [
     "Sink",
     "SinkError",
     "Totals",
+    "crash_point",
     "deliver",
     "resume_point",
 ]

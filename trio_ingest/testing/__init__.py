@@ -7,6 +7,7 @@ cancellation points in turn. ``run_deterministic`` runs it the same way each tim
 """
 
 from .cancellation import CancellationReport, cancel_everywhere
+from .crash import CrashReport, crash_everywhere
 from .deterministic import ExplorationReport, explore, run_deterministic
 from .scripted import (
     BadParse,
@@ -24,6 +25,7 @@ __all__ = [
     "BadParse",
     "CancellationReport",
     "Crash",
+    "CrashReport",
     "End",
     "ExplorationReport",
     "Fail",
@@ -33,6 +35,7 @@ __all__ = [
     "ScriptedAdapter",
     "SlowParse",
     "cancel_everywhere",
+    "crash_everywhere",
     "explore",
     "run_deterministic",
 ]

@@ -23,7 +23,9 @@ _LIBRARIES: Final = tuple(
     if spec is not None and spec.origin is not None
 )
 # Of ours, what moves an adapter; the adapters and sinks that come with us are tested as well.
-_MOVERS: Final = frozenset({_OURS, _OURS / "delivery", _OURS / "testing"})
+_MOVERS: Final = frozenset(
+    _OURS / folder for folder in ("", "delivery", "testing", "testing/_child")
+)
 
 _STANDARD: Final = sysconfig.get_paths()["stdlib"] + "/"
 _INSTALLED: Final = ("/site-packages/", "/dist-packages/")

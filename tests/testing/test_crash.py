@@ -1,0 +1,112 @@
+"""``crash_everywhere`` finds each mistake that a sink can make, and says where."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.testing import bad_sinks
+from trio_ingest import SetupError
+from trio_ingest.testing import CrashReport, crash_everywhere
+
+ROOT = Path(__file__).parents[2]
+
+
+def lines(folder: Path) -> list[str]:
+    path = folder / bad_sinks.OUT
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def rows(folder: Path) -> list[int]:
+    with closing(sqlite3.connect(folder / "out.db")) as database:
+        return [number for (number,) in database.execute("SELECT number FROM numbers")]
+
+
+def crash(mistake: str, contents: Any = lines, **options: Any) -> CrashReport:
+    program = [sys.executable, ROOT / "tests" / "testing" / "bad_sinks.py", mistake]
+    return crash_everywhere(program, contents, **options)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "options", "message"),
+    [
+        (
+            "checkpoint_first",
+            {},
+            r"killed after os\.replace at bad_sinks\.py:\d+ in keep_done .*: 2 lost, .* '0'\.",
+        ),
+        (
+            "documents_first",
+            {},
+            r"after write at .* in append \(point \d+ of \d+\): 2 there twice, .* '0'\.",
+        ),
+        (
+            "by_pieces",
+            {"guarantee": "at-least-once"},
+            r"killed after write .*: 1 lost, .*; 1 never written undisturbed, .* '0000'\.",
+        ),
+        (
+            "locked",
+            {},
+            r"the run after it ended with 1\. It said:(.|\n)*FileExists",
+        ),
+        (
+            "in_two_transactions",
+            {"contents": rows},
+            r"killed after COMMIT at bad_sinks\.py:\d+ in in_two_transactions .*: 2 lost",
+        ),
+        (
+            "far_away",
+            {"contents": rows, "least_fsyncs": 0},
+            r"killed crash point 'the numbers are stored' at .*in far_away .*: 2 there twice",
+        ),
+        ("not_synced", {}, r"synced 0 times, and least_fsyncs is 1.*Call os\.fsync"),
+        ("breaks_when_done", {}, r"not killed, and run again .*: .* ended with 7\. It said:"),
+        ("never_ends", {"timeout_seconds": 2}, r"the run after it had not ended after 2 sec"),
+    ],
+)
+def test_a_mistake_is_found_and_its_line_is_named(
+    mistake: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(AssertionError, match=message):
+        crash(mistake, **options)
+
+
+def test_a_sink_that_keeps_its_promise_passes() -> None:
+    report = crash("documents_first", guarantee="at-least-once", least_fsyncs=4)
+    assert report == CrashReport(report.points, report.points, 2 * report.points + 2, 4)
+    # Twice: two files opened, two written, two synced, one renamed; on both sides.
+    assert report.points == 2 * 7 * 2
+
+
+def test_some_steps_are_tried_when_all_are_too_many() -> None:
+    report = crash("documents_first", guarantee="at-least-once", most=4, processes=1)
+    assert (report.crashes, report.runs) == (4, 10)
+    assert report.points == 28
+
+
+@pytest.mark.parametrize(
+    ("mistake", "options", "message"),
+    [
+        ("fails", {}, r"ended with 3 although nothing disturbed it(.|\n)*\n    no such thing"),
+        ("writes_nothing", {}, "took no step that can be seen: it must be a Python program"),
+        ("documents_first", {"contents": lambda _: []}, "found nothing after an undisturbed"),
+        ("documents_first", {"contents": lambda _: [[]]}, "can be compared and hashed"),
+        ("documents_first", {"guarantee": "at-least-once", "most": 0}, "at least 1"),
+    ],
+)
+def test_what_cannot_be_tried_is_said(
+    mistake: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SetupError, match=message):
+        crash(mistake, **options)
+
+
+def test_a_command_that_is_not_there_is_said() -> None:
+    with pytest.raises(SetupError, match=r"cannot be started: .*no-such-program"):
+        crash_everywhere(["no-such-program"], lines)
