@@ -1,140 +1,301 @@
-"""A program whose sink makes one mistake, of those that ``crash_everywhere`` is to find.
-
-    python -m tests.testing.bad_sinks MISTAKE
-
-It writes the numbers 0 to 3, two at a time, and how many there are, and goes on from there.
-"""
+"""A sink for each mistake that ``check_sink`` finds, and what is said of it."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import sys
-import time
-from collections.abc import Callable, Iterable
+import itertools
+import json
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from trio_ingest.delivery import crash_point
+import attrs
+import trio
 
-COUNT = 4
-OUT, DONE, LOCK = Path("out"), Path("done"), Path("lock")
-
-
-def done() -> int:
-    return int(DONE.read_text()) if DONE.exists() else 0
+from trio_ingest import Document
+from trio_ingest.delivery import Batch, Delivered, Rejection
 
 
-def keep_done(count: int) -> None:
-    beside = Path("done.new")
-    with beside.open("w") as file:
-        file.write(str(count))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(DONE)
+def ids_in(folder: Path) -> list[str]:
+    return [json.loads(name) for name in _content(folder)["ids"]]
 
 
-def append(numbers: Iterable[int]) -> None:
-    with OUT.open("a") as file:
-        file.write("".join(f"{number}\n" for number in numbers))
-        file.flush()
-        os.fsync(file.fileno())
+def _content(folder: Path) -> Any:
+    path = folder / "all.json"
+    return json.loads(path.read_text()) if path.exists() else {"ids": [], "state": None}
 
 
-def checkpoint_first() -> None:
-    for start in range(done(), COUNT, 2):
-        keep_done(start + 2)
-        append(range(start, start + 2))
+class Good:
+    """Nothing is wrong with it: all in one file, replaced as a whole. The others change it."""
+
+    name: Any = "folder"
+    guarantee: Any = "exactly-once"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def __aenter__(self) -> Any:
+        await trio.lowlevel.checkpoint()
+        return self
+
+    async def __aexit__(self, *_: object) -> Any:
+        pass
+
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        await trio.lowlevel.checkpoint()
+        bad = [d for d in batch.documents if not d.content.isprintable()]
+        rejections = [Rejection(document, "Its text is not printable.") for document in bad]
+        good = [d for d in batch.documents if d not in bad]
+        self.keep(good, batch.delivered(rejections))
+        return rejections
+
+    def keep(self, documents: Sequence[Document], state: Delivered | None) -> None:
+        content = _content(self.folder)
+        content["ids"] += [json.dumps(document.doc_id) for document in documents]
+        content["state"] = None if state is None else state.to_dict()
+        beside = self.folder / "new.json"
+        beside.write_text(json.dumps(content))
+        beside.replace(self.folder / "all.json")
+
+    async def load(self) -> Any:
+        await trio.lowlevel.checkpoint()
+        state = _content(self.folder)["state"]
+        return None if state is None else Delivered.from_dict(state)
+
+    async def forget(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.keep([], None)
 
 
-def documents_first() -> None:
-    for start in range(done(), COUNT, 2):
-        append(range(start, start + 2))
-        keep_done(start + 2)
+class KeepsNoCheckpoint:
+    """As good as any, in its own way."""
+
+    name, guarantee = "folder", "at-least-once"
+    __init__, write, keep = Good.__init__, Good.write, Good.keep
+    __aenter__, __aexit__ = Good.__aenter__, Good.__aexit__
 
 
-def by_pieces() -> None:
-    """At least once, but each line is written in two pieces, and never cut back."""
-    for start in range(done(), COUNT, 2):
-        with OUT.open("ab", buffering=0) as file:
-            for number in range(start, start + 2):
-                file.write(f"{number}{number}".encode())
-                file.write(b"\n")
-            os.fsync(file.fileno())
-        keep_done(start + 2)
+class HasNoName(Good):
+    name = None
 
 
-def not_synced() -> None:
-    for start in range(done(), COUNT, 2):
-        with OUT.open("a") as file:
-            file.write(f"{start}\n{start + 1}\n")
-        DONE.write_text(str(start + 2))
+class PromisesNonsense(Good):
+    guarantee = "at-most-once"
 
 
-def locked() -> None:
-    LOCK.touch(exist_ok=False)
-    documents_first()
-    LOCK.unlink()
+class WritesPlainly(Good):
+    def write(self, batch: Batch) -> None:  # type: ignore[override]
+        pass
 
 
-def far_away() -> None:
-    """Documents and checkpoint, each in its transaction, where nobody sees a statement."""
-    database = sqlite3.Connection("out.db", isolation_level=None)
-    database.execute("CREATE TABLE IF NOT EXISTS numbers (number)")
-    database.execute("CREATE TABLE IF NOT EXISTS done (number)")
-    [(begin,)] = database.execute("SELECT coalesce(max(number), 0) FROM done").fetchall()
-    for start in range(begin, COUNT, 2):
-        rows = [(number,) for number in range(start, start + 2)]
-        database.execute("BEGIN")
-        database.executemany("INSERT INTO numbers VALUES (?)", rows)
-        database.execute("COMMIT")
-        crash_point("the numbers are stored")
-        database.execute("INSERT INTO done VALUES (?)", (start + 2,))
+class OnlyLoads:
+    """Has ``load`` and no ``forget``."""
+
+    name, guarantee = "folder", "at-least-once"
+    __init__, write, load = Good.__init__, Good.write, Good.load
+    __aenter__, __aexit__ = Good.__aenter__, Good.__aexit__
 
 
-def in_two_transactions() -> None:
-    database = sqlite3.connect("out.db")
-    database.execute("CREATE TABLE IF NOT EXISTS numbers (number)")
-    database.execute("CREATE TABLE IF NOT EXISTS done (number)")
-    cursor = database.cursor()
-    [(begin,)] = cursor.execute("SELECT coalesce(max(number), 0) FROM done").fetchall()
-    for start in range(begin, COUNT, 2):
-        with database:
-            database.execute("INSERT INTO done VALUES (?)", (start + 2,))
-        rows = [(number,) for number in range(start, start + 2)]
-        cursor.executemany("INSERT INTO numbers VALUES (?)", rows)
-        database.commit()
+class PromisesTooMuch:
+    """Has no ``load``, and says exactly-once."""
+
+    name, guarantee = "folder", "exactly-once"
+    __init__, write = Good.__init__, Good.write
+    __aenter__, __aexit__ = Good.__aenter__, Good.__aexit__
 
 
-def breaks_when_done() -> None:
-    if done() == COUNT:
-        print("there is nothing to do")
-        sys.exit(7)
-    documents_first()
+class RemembersWhatNeverWas(Good):
+    async def load(self) -> Any:
+        await trio.lowlevel.checkpoint()
+        return {"version": 1}
 
 
-def never_ends() -> None:
-    if OUT.exists() and not DONE.exists():
-        time.sleep(600)
-    documents_first()
+class LeavesAThread(Good):
+    event = threading.Event()
+
+    async def __aenter__(self) -> Any:
+        threading.Thread(target=self.event.wait, name="left", daemon=True).start()
+        return await super().__aenter__()
 
 
-def writes_nothing() -> None:
-    pass
+class BeginsWithADocument(Good):
+    async def __aenter__(self) -> Any:
+        if not _content(self.folder)["ids"]:
+            self.keep([Document("header", "x", "")], None)
+        return await super().__aenter__()
 
 
-def fails() -> None:
-    print("no such thing")
-    sys.exit(3)
+class HasANewName(Good):
+    numbers = itertools.count()
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.name = f"folder {next(self.numbers)}"
 
 
-MISTAKES: dict[str, Callable[[], None]] = {
-    one.__name__: one
-    for one in (
-        *(checkpoint_first, documents_first, by_pieces, not_synced, locked, far_away),
-        *(in_two_transactions, breaks_when_done, never_ends, writes_nothing, fails),
-    )
-}
+class DropsTheLast(Good):
+    def keep(self, documents: Sequence[Document], state: Delivered | None) -> None:
+        super().keep(documents[:2], state)
 
 
-if __name__ == "__main__":
-    MISTAKES[sys.argv[1]]()
+class KeepsThemTwice(Good):
+    def keep(self, documents: Sequence[Document], state: Delivered | None) -> None:
+        super().keep([*documents, *documents], state)
+
+
+class RejectsOrdinaryOnes(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        await trio.lowlevel.checkpoint()
+        rejections = [Rejection(d, "It has a 2.") for d in batch.documents if "2" in d.doc_id]
+        self.keep([d for d in batch.documents if "2" not in d.doc_id], None)
+        return rejections
+
+
+class ForgetsToCount(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        await trio.lowlevel.checkpoint()
+        self.keep(batch.documents, Delivered(batch.checkpoint))
+        return None
+
+
+class PassesOverEmptyOnes(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        return await super().write(batch) if batch.documents else None
+
+
+class ChokesOnOddOnes(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        for document in batch.documents:
+            document.content.encode()
+        return await super().write(batch)
+
+
+class RejectsTheWholeBatch(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        if all(document.content.isprintable() for document in batch.documents):
+            return await super().write(batch)
+        await trio.lowlevel.checkpoint()
+        rejections = [Rejection(d, "One of them is odd.") for d in batch.documents]
+        self.keep([], batch.delivered(rejections))
+        return rejections
+
+
+class DropsOddOnes(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        await trio.lowlevel.checkpoint()
+        good = [d for d in batch.documents if d.content.isprintable()]
+        self.keep(good, batch.delivered())
+        return None
+
+
+class RejectsACopy(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        await super().write(batch)
+        return [Rejection(attrs.evolve(d), "Why not.") for d in batch.documents]
+
+
+class RejectsById(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        await super().write(batch)
+        return [document.doc_id for document in batch.documents]
+
+
+class GivesNoReason(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        await super().write(batch)
+        return [Rejection(document, " ") for document in batch.documents]
+
+
+class SwallowsExceptions(Good):
+    async def __aexit__(self, *_: object) -> Any:
+        return True
+
+
+class ForgetsNothing(Good):
+    async def forget(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class ForgetsForEver(Good):
+    """After ``forget`` it takes no document any more."""
+
+    def keep(self, documents: Sequence[Document], state: Delivered | None) -> None:
+        marker = self.folder / "forgotten"
+        if not documents and state is None:
+            marker.touch()
+        super().keep([] if marker.exists() else documents, state)
+
+
+class BeginsAnewEachTime(Good):
+    async def __aenter__(self) -> Any:
+        state = _content(self.folder)["state"]
+        (self.folder / "all.json").unlink(missing_ok=True)
+        if state is not None:
+            self.keep([], Delivered.from_dict(state))
+        return await super().__aenter__()
+
+
+class PromisesWhatItCannot(Good):
+    """Says exactly-once, and its ``load`` remembers nothing."""
+
+    async def load(self) -> Any:
+        await trio.lowlevel.checkpoint()
+
+
+class CommitsInTwoSteps(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        before = await self.load()
+        self.keep(batch.documents, before)
+        await trio.lowlevel.checkpoint()
+        self.keep([], batch.delivered())
+        return None
+
+
+class CheckpointFirst(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        self.keep([], batch.delivered())
+        await trio.lowlevel.checkpoint()
+        self.keep(batch.documents, batch.delivered())
+        return None
+
+
+class ClosesUnshielded(Good):
+    async def __aexit__(self, *_: object) -> Any:
+        await trio.sleep(1)  # noqa: ASYNC102 -- the mistake that is to be found
+
+
+# By the check that finds it.
+BAD: list[tuple[str, Any, str]] = [
+    ("has_its_parts", HasNoName, "It needs a `name`"),
+    ("has_its_parts", PromisesNonsense, "one of 'at-least-once', 'exactly-once'"),
+    ("has_its_parts", WritesPlainly, "It needs a method `async def write`"),
+    ("has_its_parts", OnlyLoads, "both `load` and `forget`"),
+    ("has_its_parts", PromisesTooMuch, "says exactly-once and has no `load`"),
+    ("opens_and_closes", RemembersWhatNeverWas, "Give a Delivered"),
+    ("opens_and_closes", LeavesAThread, "left the thread 'left' running"),
+    ("opens_and_closes", BeginsWithADocument, "has documents before anything was written"),
+    ("keeps_its_name", HasANewName, r"are called \['folder \d+', 'folder \d+'\]"),
+    (
+        "keeps_what_it_is_given",
+        DropsTheLast,
+        "1 documents are missing, .* 'document 2'",
+    ),
+    ("keeps_what_it_is_given", KeepsThemTwice, "7 documents are there that .* or twice"),
+    ("keeps_what_it_is_given", RejectsOrdinaryOnes, "rejected 1 of 7 ordinary documents"),
+    ("remembers_each_batch", ForgetsToCount, "After batch 0, `load` gave Delivered"),
+    ("takes_a_batch_without_documents", PassesOverEmptyOnes, "was not kept: `load` gave"),
+    ("takes_any_document", ChokesOnOddOnes, r"raised UnicodeEncodeError.*return \[Rejection"),
+    ("takes_any_document", RejectsTheWholeBatch, "rejected 'plain .* because of another one"),
+    ("takes_any_document", DropsOddOnes, "It took .* documents and does not have them"),
+    ("takes_any_document", RejectsACopy, "that is not in the batch"),
+    ("takes_any_document", RejectsById, "returned 'plain 0 before' among its rejections"),
+    ("takes_any_document", GivesNoReason, "for the reason ' '. Say why"),
+    ("lets_exceptions_pass", SwallowsExceptions, "did not come out"),
+    ("begins_again", ForgetsNothing, "After `forget`, `load` gave Delivered"),
+    ("begins_again", ForgetsForEver, "7 documents are missing"),
+    ("resumes_after_a_failure", BeginsAnewEachTime, "documents are missing"),
+    ("resumes_after_a_failure", PromisesWhatItCannot, "does not cover, or twice"),
+    ("can_be_cancelled_anywhere", CommitsInTwoSteps, "that the checkpoint does not cover"),
+    ("can_be_cancelled_anywhere", CheckpointFirst, "Never keep a checkpoint before"),
+    ("can_be_cancelled_anywhere", ClosesUnshielded, "without a shield"),
+]

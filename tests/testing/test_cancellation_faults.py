@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 import pytest
 import trio
@@ -168,6 +168,69 @@ def test_the_line_that_was_cancelled_is_named() -> None:
 def test_a_cleanup_without_a_shield_is_named() -> None:
     said = said_of(Unshielded)
     assert "Unshielded.fetch awaits while it cleans up after a cancellation, without" in said
+
+
+class CutShortByItself(Honest):
+    async def fetch(self) -> AsyncIterator[int]:
+        try:
+            await trio.sleep(0.1)
+            yield 1
+        finally:
+            with trio.move_on_after(0.1, shield=True):
+                await self.goodbye()
+
+    async def goodbye(self) -> None:
+        with trio.move_on_after(7):
+            await trio.sleep(5)
+
+
+def test_a_cleanup_that_its_own_limit_cuts_short_is_not_accused() -> None:
+    assert cancel_everywhere(consuming(CutShortByItself)).runs > 50
+
+
+class UnshieldedInAScope(Honest):
+    async def fetch(self) -> AsyncIterator[int]:
+        try:
+            await trio.sleep(0.1)
+            yield 1
+        finally:
+            with trio.move_on_after(5):
+                await trio.sleep(0.01)  # noqa: ASYNC102
+
+
+def test_a_scope_that_does_not_shield_is_none() -> None:
+    assert "UnshieldedInAScope.fetch awaits while it cleans up" in said_of(UnshieldedInAScope)
+
+
+class SwallowsAfterItsLimit(Honest):
+    async def fetch(self) -> AsyncIterator[int]:
+        try:
+            await trio.sleep(0.1)
+        except trio.Cancelled:  # noqa: ASYNC103
+            with trio.move_on_after(0.1, shield=True):
+                await trio.sleep(5)
+        yield 1
+
+
+def test_a_cancellation_that_is_swallowed_behind_a_limit_is_named() -> None:
+    assert "SwallowsAfterItsLimit.fetch goes on after it was" in said_of(SwallowsAfterItsLimit)
+
+
+def test_a_block_that_is_left_without_a_shield_is_named() -> None:
+    class Connection:
+        async def __aenter__(self) -> None:
+            await trio.sleep(1)
+
+        async def __aexit__(self, *_: object) -> None:
+            await trio.sleep(1)  # noqa: ASYNC102
+
+    async def by_a_library() -> None:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(Connection())
+            await trio.sleep(1)
+
+    with pytest.raises(AssertionError, match="Connection.__aexit__ awaits while it cleans"):
+        cancel_everywhere(by_a_library)
 
 
 @pytest.mark.parametrize("adapter", [Swallows, SwallowsInParse])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.testing import bad_sinks
+from tests.testing import bad_programs
 from trio_ingest import SetupError
 from trio_ingest.testing import CrashReport, crash_everywhere
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def lines(folder: Path) -> list[str]:
-    path = folder / bad_sinks.OUT
+    path = folder / bad_programs.OUT
     return path.read_text().splitlines() if path.exists() else []
 
 
@@ -28,7 +28,7 @@ def rows(folder: Path) -> list[int]:
 
 
 def crash(mistake: str, contents: Any = lines, **options: Any) -> CrashReport:
-    program = [sys.executable, ROOT / "tests" / "testing" / "bad_sinks.py", mistake]
+    program = [sys.executable, ROOT / "tests" / "testing" / "bad_programs.py", mistake]
     return crash_everywhere(program, contents, **options)
 
 
@@ -38,7 +38,7 @@ def crash(mistake: str, contents: Any = lines, **options: Any) -> CrashReport:
         (
             "checkpoint_first",
             {},
-            r"killed after os\.replace at bad_sinks\.py:\d+ in keep_done .*: 2 lost, .* '0'\.",
+            r"after os\.replace at bad_programs\.py:\d+ in keep_done .*: 2 lost, .* '0'\.",
         ),
         (
             "documents_first",
@@ -58,7 +58,7 @@ def crash(mistake: str, contents: Any = lines, **options: Any) -> CrashReport:
         (
             "in_two_transactions",
             {"contents": rows},
-            r"killed after COMMIT at bad_sinks\.py:\d+ in in_two_transactions .*: 2 lost",
+            r"killed after COMMIT at bad_programs\.py:\d+ in in_two_transactions .*: 2 lost",
         ),
         (
             "far_away",

@@ -6,6 +6,8 @@ cancellation points in turn. ``run_deterministic`` runs it the same way each tim
 ``explore`` looks for a schedule that breaks it.
 """
 
+from ._check import Check
+from .adapter_checks import check_adapter
 from .cancellation import CancellationReport, cancel_everywhere
 from .crash import CrashReport, crash_everywhere
 from .deterministic import ExplorationReport, explore, run_deterministic
@@ -20,10 +22,12 @@ from .scripted import (
     ScriptedAdapter,
     SlowParse,
 )
+from .sink_checks import check_sink
 
 __all__ = [
     "BadParse",
     "CancellationReport",
+    "Check",
     "Crash",
     "CrashReport",
     "End",
@@ -35,6 +39,8 @@ __all__ = [
     "ScriptedAdapter",
     "SlowParse",
     "cancel_everywhere",
+    "check_adapter",
+    "check_sink",
     "crash_everywhere",
     "explore",
     "run_deterministic",

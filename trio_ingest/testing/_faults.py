@@ -42,8 +42,12 @@ class Faults:
         self.found: list[str] = []
         # By frame: the cancellation that it has seen and not passed on yet.
         self._seen: dict[FrameType, trio.Cancelled] = {}
-        # By frame: how many cancel scopes and nurseries it has entered and not left.
+        # By frame: how many cancel scopes and nurseries it has entered and not left; how many
+        # those were when its cleanup began; and what its cleanup is to be accused of, unless
+        # it was a scope of its own that ended it.
         self._open: dict[FrameType, int] = {}
+        self._open_before: dict[FrameType, int] = {}
+        self._accused: dict[FrameType, str] = {}
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -54,8 +58,8 @@ class Faults:
             yield
         finally:
             sys.settrace(before)
-            self._seen.clear()
-            self._open.clear()
+            for known in (self._seen, self._open, self._open_before, self._accused):
+                known.clear()
 
     def _on_call(self, frame: FrameType, _event: str, _argument: Any) -> Any:
         if frame.f_code in _SCOPES:
@@ -67,26 +71,39 @@ class Faults:
             return None
         # Lines are none of our business, and many.
         frame.f_trace_lines = False
+        _, handled, _ = sys.exc_info()
+        if frame.f_code.co_name == "__aexit__" and isinstance(handled, trio.Cancelled):
+            # Whoever left the block was cancelled, perhaps in code that is not the user's.
+            self._open_before.setdefault(frame, 0)
         return self._in_users
 
     def _in_scope(self, frame: FrameType, event: str, value: Any) -> Any:
         if event != "return" or frame.f_code is _SCOPE_ENTERS or not _has_left(frame):
             return self._in_scope
-        self._count_open(frame, -1)
+        owner = self._count_open(frame, -1)
+        if owner is None:
+            return self._in_scope
         if value is True:
-            # The scope's own cancellation ends here, and every frame is rid of it.
-            outer: FrameType | None = frame
-            while outer is not None:
-                self._seen.pop(outer, None)
-                outer = outer.f_back
+            # The scope's own cancellation ends here; one from before it was entered does not.
+            self._accused.pop(owner, None)
+            if self._open[owner] < self._open_before.get(owner, 0):
+                self._seen.pop(owner, None)
+                self._open_before.pop(owner, None)
+        elif owner in self._accused and not self._has_own_scope(owner):
+            self._say(self._accused.pop(owner))
         return self._in_scope
 
-    def _count_open(self, frame: FrameType, change: int) -> None:
+    def _has_own_scope(self, frame: FrameType) -> bool:
+        """Whether its cleanup is inside a scope that it has entered for it."""
+        return self._open.get(frame, 0) > self._open_before.get(frame, 0)
+
+    def _count_open(self, frame: FrameType, change: int) -> FrameType | None:
         owner = frame.f_back
         while owner is not None and not is_users(owner.f_code):
             owner = owner.f_back
         if owner is not None:
             self._open[owner] = self._open.get(owner, 0) + change
+        return owner
 
     def _in_users(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "exception":
@@ -100,13 +117,20 @@ class Faults:
     def _cancelled(
         self, frame: FrameType, error: trio.Cancelled, traceback: TracebackType
     ) -> None:
-        earlier = self._seen.setdefault(frame, error)
-        if error is not earlier and not _comes_from_a_nursery(traceback):
-            self._say(
+        is_cleaning_up = frame in self._open_before and self._seen.get(frame) is not error
+        if not is_cleaning_up:
+            self._seen.setdefault(frame, error)
+            self._open_before.setdefault(frame, self._open.get(frame, 0))
+        elif not _comes_from_a_nursery(traceback):
+            sentence = (
                 f"{frame_place(frame)} awaits while it cleans up after a cancellation, "
                 f"without a shield, so the cleanup was cut short there. Put it into "
                 f"`with trio.move_on_after(seconds, shield=True)`."
             )
+            if self._has_own_scope(frame):
+                self._accused[frame] = sentence
+            else:
+                self._say(sentence)
 
     def _left(self, frame: FrameType, value: Any) -> None:
         has_yielded = type(value).__name__ == _YIELDED
@@ -123,8 +147,8 @@ class Faults:
                 f"or use trio.as_safe_channel."
             )
         if not has_yielded and _has_left(frame):
-            self._seen.pop(frame, None)
-            self._open.pop(frame, None)
+            for known in (self._seen, self._open, self._open_before, self._accused):
+                known.pop(frame, None)
 
     def _say(self, sentence: str) -> None:
         if sentence not in self.found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -13,6 +14,20 @@ T = TypeVar("T")
 # Virtual seconds after which a run is taken to hang. The clock jumps over idle time, so this
 # costs nothing; it only has to be longer than any grace.
 _HANG_SECONDS: Final = 1e6
+
+# Real seconds that something outside may take before time goes on without it: it may be
+# waiting for a task that sleeps.
+_OUTSIDE_SECONDS: Final = 2.0
+
+# Where a task stands that waits for a thread, a socket, a pipe or a process.
+_OUTSIDE: Final = frozenset(
+    inspect.unwrap(function).__code__
+    for function in (
+        trio.to_thread.run_sync,
+        trio.lowlevel.wait_readable,
+        trio.lowlevel.wait_writable,
+    )
+)
 
 
 def run_virtually(
@@ -30,17 +45,64 @@ def run_virtually(
     Raises:
         TimeoutError: it waits for something that never comes.
     """
+    outside = _Outside(clock)
 
     async def watched() -> T:
+        outside.begin()
         with trio.move_on_after(_HANG_SECONDS) as deadline:
             result = await fn()
             if not deadline.cancel_called:
                 return result
         raise TimeoutError("the run hangs: it waits for something that never comes")
 
-    return trio.run(watched, clock=clock, instruments=[instrument])
+    return trio.run(watched, clock=clock, instruments=[outside, instrument])
 
 
 def jumping_clock() -> trio.testing.MockClock:
-    """A clock that jumps over whatever is waited for."""
+    """A clock that jumps over whatever is waited for, but for what comes from outside."""
     return trio.testing.MockClock(autojump_threshold=0)
+
+
+class _Outside(trio.abc.Instrument):
+    """Stops a jumping clock while a task waits for something that has a clock of its own.
+
+    Otherwise hours would pass while a thread reads one block of a file.
+    """
+
+    def __init__(self, clock: trio.testing.MockClock) -> None:
+        self._clock = clock
+        # Those of the function, that have not ended: Trio has some of its own, which wait
+        # for a socket all the time.
+        self._own: set[trio.lowlevel.Task] = set()
+        self._waiting: set[trio.lowlevel.Task] = set()
+
+    def begin(self) -> None:
+        """Look at the task that calls this, and all that are made from now on."""
+        self._own.add(trio.lowlevel.current_task())
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        if self._own:
+            self._own.add(task)
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        self._own.discard(task)
+        self._note(task, waits=False)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task in self._waiting:
+            self._note(task, waits=False)
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task in self._own:
+            frames = (frame for frame, _ in task.iter_await_frames())
+            if any(frame.f_code in _OUTSIDE for frame in frames):
+                self._note(task, waits=True)
+
+    def _note(self, task: trio.lowlevel.Task, *, waits: bool) -> None:
+        waited = bool(self._waiting)
+        if waits:
+            self._waiting.add(task)
+        else:
+            self._waiting.discard(task)
+        if waited != bool(self._waiting):
+            self._clock.autojump_threshold = _OUTSIDE_SECONDS if self._waiting else 0

@@ -171,8 +171,11 @@ class _Runner:
     def _what(
         self, conductor: _Conductor, failure: BaseException | None, faults: Faults
     ) -> str:
-        if faults.found:
+        if failure is None:
             return " ".join(faults.found)
+        return " ".join([*faults.found, self._failed(conductor, failure)])
+
+    def _failed(self, conductor: _Conductor, failure: BaseException) -> str:
         reached = deadline_in(failure)
         if reached is not None:
             stuck = raised_at(reached) or places(conductor.tasks)
@@ -180,7 +183,7 @@ class _Runner:
                 f"the run hangs: after {self.deadline_seconds:g} real seconds it was at "
                 f"{stuck}."
             )
-        place = None if failure is None else raised_at(failure)
+        place = raised_at(failure)
         raised = "" if place is None else f" (raised at {place})"
         return f"{type(failure).__name__}: {failure}{raised}"
 
