@@ -26,7 +26,10 @@ OLDEST, *NEWER = PYTHONS
 # The tests of what is installed, and not of the project around it: these also run
 # without extras, with the lowest versions, and against the wheel.
 OF_THE_PACKAGE = ["tests", "--ignore=tests/project", "--ignore=tests/docs"]
-CHECKED_BY_MYPY = ["trio_ingest", "tests/typing", "tests/docs/blocks.py", "noxfile.py"]
+CHECKED_BY_MYPY = [
+    *("trio_ingest", "examples", "noxfile.py"),
+    *("tests/typing", "tests/docs/blocks.py"),
+]
 
 # What `slow` runs beside its own tests and those on the newer Pythons.
 OTHERS = ["minimal", "lowest", "wheel", "readme", "coverage", "mutants", "memory", "corpora"]

@@ -14,6 +14,7 @@ import click
 from trio_ingest import __version__
 
 from ._apart import check_apart
+from ._check import check
 from ._demo import run_demo
 from ._display import display_for
 from ._ingest import run_job
@@ -367,3 +368,6 @@ def demo(*, keep: str | None) -> int:
     once. It takes some seconds, needs no network, and leaves nothing behind.
     """
     return run_demo(keep=keep)
+
+
+command.add_command(check)

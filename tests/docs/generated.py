@@ -1,21 +1,22 @@
-"""The tables of docs/command-line.md, made from the program itself.
+"""The tables of the pages that are made from the program itself.
 
-``python -m tests.docs.command_line`` writes them into the page, between the marks
+``python -m tests.docs.generated`` writes them into the pages, between the marks
 ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``; a test holds that they are there.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterable
 
 import click
 
 from tests.docs.blocks import ROOT
 from trio_ingest.cli._command import command
 from trio_ingest.cli._job import ExitStatus
+from trio_ingest.testing import Check, check_adapter, check_sink
 
-PAGE = ROOT / "docs" / "command-line.md"
+PAGES = [ROOT / "docs" / "command-line.md", ROOT / "docs" / "how-to" / "testing.md"]
 
 _MARKED = re.compile(
     r"(?P<begin><!-- generated: (?P<name>[\w ]+) -->\n).*?(?P<end><!-- end of (?P=name) -->)",
@@ -37,11 +38,23 @@ def names_in(page: str) -> list[str]:
 
 def parts() -> list[str]:
     """Which parts there are."""
-    return [*command.commands, "exit status"]
+    return [*command.commands, "exit status", "adapter checks", "sink checks"]
 
 
 def _part(name: str) -> str:
-    return _statuses() if name == "exit status" else _described(command.commands[name])
+    match name:
+        case "exit status":
+            return _statuses()
+        case "adapter checks":
+            return _checks(check_adapter(object), "an adapter")
+        case "sink checks":
+            return _checks(check_sink(lambda _: None), "a sink")
+    return _described(command.commands[name])
+
+
+def _checks(checks: Iterable[Check], kind: str) -> str:
+    rows = [f"| `{check.name}` | {_cell(check.sentence)} |" for check in checks]
+    return "\n".join([f"| check of {kind} | what must hold |", "|---|---|", *rows]) + "\n"
 
 
 def _described(one: click.Command) -> str:
@@ -92,9 +105,10 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def main(page: Path = PAGE) -> None:
-    """Write the parts into the page."""
-    page.write_text(generated(page.read_text("utf-8")), encoding="utf-8")
+def main() -> None:
+    """Write the parts into the pages."""
+    for page in PAGES:
+        page.write_text(generated(page.read_text("utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
