@@ -59,7 +59,7 @@ def test_the_core_needs_five_packages_each_with_a_lower_bound() -> None:
 
 def test_all_holds_every_extra_that_is_for_users() -> None:
     extras = dict(project()["optional-dependencies"])
-    for_developers = {"test", "lint", "types", "dev", "all"}
+    for_developers = {"testing", "test", "lint", "types", "dev", "all"}
     named = re.fullmatch(r"trio-ingest\[(.+)\]", *extras["all"])
     assert named is not None
     assert set(named[1].split(",")) == set(extras) - for_developers

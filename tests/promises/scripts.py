@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import attrs
 import hypothesis.strategies as st
 import trio
-import trio.testing
 
 from tests.promises.checks import Key, RecordKey, canonical
 from trio_ingest import (
@@ -24,7 +23,16 @@ from trio_ingest import (
     PipelineEvent,
     RetryPolicy,
 )
-from trio_ingest.testing import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
+from trio_ingest.testing import (
+    BadParse,
+    Crash,
+    Fail,
+    FailTimes,
+    Pause,
+    ScriptedAdapter,
+    run_deterministic,
+)
+from trio_ingest.testing import strategies as kit
 
 T = TypeVar("T")
 
@@ -39,22 +47,12 @@ def records_of(script: Sequence[Any]) -> list[int]:
 
 
 def run(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run an async function under a clock that jumps over idle time.
+    """Run an async function with virtual time, and with the same schedule each time.
 
     Raises:
-        TimeoutError: after more virtual time than any script here takes.
+        TimeoutError: it waits for something that never comes.
     """
-
-    async def watched() -> T:
-        with trio.fail_after(1e6):
-            return await fn(*args)
-        raise AssertionError
-
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    try:
-        return trio.run(watched, clock=clock)
-    except trio.TooSlowError:
-        raise TimeoutError("the run hangs") from None
+    return run_deterministic(fn, *args)
 
 
 @attrs.frozen(kw_only=True)
@@ -135,7 +133,7 @@ class Case:
         return self.names and self.done is not None and str(index) in self.done
 
     def _story(self, index: int, step: Any) -> list[str]:
-        if isinstance(step, Fail):
+        if isinstance(step, Fail | BadParse):
             return ["Started", "Failed"]
         failures = step.times if isinstance(step, FailTimes) else 0
         retries = ["Retrying"] * min(failures, self.attempts - 1)
@@ -210,34 +208,18 @@ async def play(case: Case, *, most: int | None = None) -> Played:
     return played
 
 
-_SECONDS = st.sampled_from([0, 0, 0.5, 3])
-_STEPS = st.one_of(
-    st.just("record"),
-    st.just("record"),
-    st.builds(Fail),
-    st.builds(Fail, st.builds(RecursionError, st.just("too deep"))),
-    st.builds(FailTimes, st.integers(1, 3)),
-    st.builds(SlowParse, _SECONDS),
-    st.builds(Pause, _SECONDS),
-    st.just(Note(index=0)),
-    st.just(Cursor(0)),
-)
-
-
-@st.composite
 def scripts(
-    draw: st.DrawFn, *, steps: st.SearchStrategy[Any] = _STEPS, crash: bool = True
-) -> list[Any]:
-    """A script; cursors and notes know their own places, and nothing follows a crash."""
-    script = draw(st.lists(steps, max_size=12))
-    for index, step in enumerate(script):
-        if isinstance(step, Cursor):
-            script[index] = Cursor(index)
-        elif isinstance(step, Note):
-            script[index] = Note(index=index)
-    if crash and draw(st.integers(0, 4)) == 0:
-        script.append(Crash())
-    return script
+    *, steps: st.SearchStrategy[Any] | None = None, crash: bool = True
+) -> st.SearchStrategy[list[Any]]:
+    """Those of the kit, with events of the adapter's own, which know their places."""
+    any_step = kit.script_steps() | st.just(Note(index=0))
+    return kit.scripts(steps=any_step if steps is None else steps, crash=crash).map(
+        _with_places
+    )
+
+
+def _with_places(script: list[Any]) -> list[Any]:
+    return [Note(index=n) if isinstance(step, Note) else step for n, step in enumerate(script)]
 
 
 @st.composite

@@ -118,7 +118,7 @@ def _run(fn: Callable[..., Awaitable[T]], args: Any, seed: int) -> tuple[T, int]
     if type(seed) is not int:
         raise SetupError(f"seed must be a whole number; got {seed!r:.80}.")
     clock, steps = jumping_clock(), _Steps()
-    with seeded_schedule(seed), _given_defaults(clock), _seeded_random(seed):
+    with seeded_schedule(seed), given_defaults(clock), _seeded_random(seed):
         try:
             return run_virtually(partial(fn, *args), clock, steps), steps.digest
         except Exception as error:
@@ -128,7 +128,7 @@ def _run(fn: Callable[..., Awaitable[T]], args: Any, seed: int) -> tuple[T, int]
 
 
 @contextmanager
-def _given_defaults(clock: trio.testing.MockClock) -> Iterator[None]:
+def given_defaults(clock: trio.testing.MockClock) -> Iterator[None]:
     """Pipelines made in the block have a virtual wall clock, and ids that count."""
     defaults, numbers = _options.DEFAULTS, itertools.count()
     before = attrs.astuple(defaults)
