@@ -18,7 +18,7 @@ from trio_ingest import (
     StreamStatistics,
 )
 
-from ._private import seeded_schedule
+from ._private import seed_again, seeded_schedule
 from .deterministic import given_defaults
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class LiveRun:
         self.failure: BaseException | None = None
         self.tasks_left = 0
         self._broken: BaseException | None = None
+        self._seed, self._told = seed, 0
         self._clock = trio.testing.MockClock()
         self._stack = ExitStack()
         self._stack.enter_context(seeded_schedule(seed))
@@ -185,7 +186,12 @@ class LiveRun:
         await trio.lowlevel.checkpoint()
 
     def _do(self, fn: Callable[[], Awaitable[None]]) -> None:
+        self._told += 1
+        seed = hash((self._seed, self._told))
+
         async def settled() -> None:
+            # How many steps it took to come here from another thread, nobody can tell.
+            seed_again(seed)
             await fn()
             await trio.testing.wait_all_tasks_blocked()
 

@@ -1,4 +1,6 @@
-"""The one place that touches what Trio keeps private: its scheduler, and a class of its own.
+"""The one place that touches what Trio keeps private.
+
+Its scheduler, the class behind its nurseries, and what a task can be cancelled by.
 
 Trio steps the tasks that can run in an order that it changes at random. With a flag that it
 has for Hypothesis it takes them in the order in which they were made and shuffles that with
@@ -43,6 +45,15 @@ def seeded_schedule(seed: int) -> Iterator[None]:
         generator.setstate(state)
 
 
+def seed_again(seed: int) -> None:
+    """Let the schedule go on from here as ``seed`` says, inside ``seeded_schedule``.
+
+    Args:
+        seed: any whole number.
+    """
+    getattr(_scheduler(), _GENERATOR).seed(seed)
+
+
 def nursery_exits() -> CodeType:
     """The code by which a nursery's block is left.
 
@@ -74,3 +85,74 @@ def _scheduler() -> Any:
             f"this trio_ingest was tested with, or a newer trio_ingest."
         )
     return module
+
+
+class CancelStatus:
+    """What a task can be cancelled by at one moment: a chain of scopes, innermost first.
+
+    Two are equal when they are the same moment's chain, so that code which opened nothing
+    and closed nothing has the same one before and after.
+    """
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CancelStatus) and self._inner is other._inner
+
+    def __hash__(self) -> int:
+        return id(self._inner)
+
+    @property
+    def scope(self) -> trio.CancelScope:
+        """The innermost scope."""
+        scope: trio.CancelScope = self._inner._scope  # noqa: SLF001 - see the top
+        return scope
+
+    @property
+    def parent(self) -> CancelStatus | None:
+        """The chain without it."""
+        parent = self._inner._parent  # noqa: SLF001 - see the top
+        return None if parent is None else CancelStatus(parent)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the next cancellation point would raise."""
+        return bool(self._inner.effectively_cancelled)
+
+    def chain(self) -> Iterator[CancelStatus]:
+        """This one, and all around it."""
+        status: CancelStatus | None = self
+        while status is not None:
+            yield status
+            status = status.parent
+
+
+def cancel_status() -> CancelStatus | None:
+    """What the task that runs now can be cancelled by; None outside of a task."""
+    try:
+        task: Any = trio.lowlevel.current_task()
+    except RuntimeError:
+        return None
+    return CancelStatus(task._cancel_status)  # noqa: SLF001 - see the top
+
+
+def check_cancel_status() -> None:
+    """Hold that it can be asked for.
+
+    Raises:
+        SetupError: this release of Trio keeps it somewhere else.
+    """
+    kind = getattr(_run_module(), "CancelStatus", None)
+    names = ("_scope", "_parent", "effectively_cancelled")
+    if not all(hasattr(kind, name) for name in names) or not hasattr(
+        trio.lowlevel.Task, "_cancel_status"
+    ):
+        raise SetupError(
+            f"Trio {trio.__version__} has no CancelStatus with {', '.join(names)} in "
+            f"trio._core._run, or no _cancel_status of a task, and without them nobody can "
+            f"tell where a cancellation comes from. Use the release of Trio that this "
+            f"trio_ingest was tested with, or a newer trio_ingest."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 import trio
@@ -15,9 +16,12 @@ T = TypeVar("T")
 # costs nothing; it only has to be longer than any grace.
 _HANG_SECONDS: Final = 1e6
 
-# Real seconds that something outside may take before time goes on without it: it may be
-# waiting for a task that sleeps.
-_OUTSIDE_SECONDS: Final = 2.0
+# While something outside is waited for, time runs no faster than the real one, until so
+# many real seconds have passed without a step: it may be waiting for a task that sleeps.
+_OUTSIDE_SECONDS: Final = 5.0
+_LEAST_SECONDS: Final = 0.001
+
+_CORE: Final = str(Path(trio.__file__).parent / "_core")
 
 # Where a task stands that waits for a thread, a socket, a pipe or a process.
 _OUTSIDE: Final = frozenset(
@@ -64,7 +68,7 @@ def jumping_clock() -> trio.testing.MockClock:
 
 
 class _Outside(trio.abc.Instrument):
-    """Stops a jumping clock while a task waits for something that has a clock of its own.
+    """Slows a jumping clock while a task waits for something that has a clock of its own.
 
     Otherwise hours would pass while a thread reads one block of a file.
     """
@@ -93,16 +97,28 @@ class _Outside(trio.abc.Instrument):
             self._note(task, waits=False)
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task in self._own:
-            frames = (frame for frame, _ in task.iter_await_frames())
-            if any(frame.f_code in _OUTSIDE for frame in frames):
-                self._note(task, waits=True)
+        if task in self._own and _stands_outside(task):
+            self._note(task, waits=True)
+        if self._waiting:
+            ahead = trio.lowlevel.current_statistics().seconds_to_next_deadline
+            threshold = min(_OUTSIDE_SECONDS, max(_LEAST_SECONDS, ahead))
+            self._clock.autojump_threshold = threshold
 
     def _note(self, task: trio.lowlevel.Task, *, waits: bool) -> None:
-        waited = bool(self._waiting)
         if waits:
             self._waiting.add(task)
         else:
             self._waiting.discard(task)
-        if waited != bool(self._waiting):
-            self._clock.autojump_threshold = _OUTSIDE_SECONDS if self._waiting else 0
+        if not self._waiting and self._clock.autojump_threshold:
+            self._clock.autojump_threshold = 0
+
+
+def _stands_outside(task: trio.lowlevel.Task) -> bool:
+    is_outside = False
+    for frame, _ in task.iter_await_frames():
+        if frame.f_code in _OUTSIDE:
+            is_outside = True
+        elif not frame.f_code.co_filename.startswith(_CORE):
+            # A thread may have asked its task to await something else meanwhile.
+            is_outside = False
+    return is_outside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ from trio_ingest import SetupError, _channel
 
 from ._deadline import deadline_in, discarding, real_deadline
 from ._faults import Faults
+from ._finalizers import finalizers_heard
 from ._places import places, raised_at, task_place
+from ._private import seeded_schedule
 from ._virtual import jumping_clock, run_virtually
 
 
@@ -60,6 +63,7 @@ class _Conductor(trio.abc.Instrument):
 def cancel_everywhere(
     fn: Callable[[], Awaitable[object]],
     *,
+    seed: int = 0,
     limit: int = 10_000,
     deadline_seconds: float = 30.0,
 ) -> CancellationReport:
@@ -73,8 +77,12 @@ def cancel_everywhere(
     awaits without a shield while it cleans up after a cancellation, that yields inside a
     cancel scope or a nursery, and that hangs.
 
+    The schedule is drawn from ``seed``, so the same point is the same each time, unless
+    threads, files or sockets have a part in it.
+
     Args:
         fn: an async function; run many times.
+        seed: any whole number; another one gives another order of steps.
         limit: the most points that are tried; more are an error, never left out.
         deadline_seconds: how long one run may take by a real clock, before it is taken to
             hang. It works by SIGALRM, so only in the main thread, and not on Windows.
@@ -92,13 +100,29 @@ def cancel_everywhere(
         )
     counts = []
     runs = 0
+    gc.collect()  # what an earlier test has left is none of this one's business
     for fast in (True, False):
-        runner = _Runner(fn, deadline_seconds, f"fast path {'on' if fast else 'off'}")
+        runner = _Runner(fn, seed, deadline_seconds, f"fast path {'on' if fast else 'off'}")
         with _fast_path(fast):
             tried, made = _cancel_at_each(runner, limit)
         counts.append(tried)
         runs += made
+    _collect_what_is_left()
     return CancellationReport(counts[0], counts[1], runs)
+
+
+def _collect_what_is_left() -> None:
+    """Hold that the runs have left nothing open that only the garbage collector finds.
+
+    Raises:
+        AssertionError: they have.
+    """
+    faults = Faults()
+    with warnings.catch_warnings(), finalizers_heard(faults.say):
+        warnings.simplefilter("error")
+        gc.collect()
+    if faults.found:
+        raise AssertionError(f"One of the runs has left something behind: {faults.found[0]}")
 
 
 def _cancel_at_each(runner: _Runner, limit: int) -> tuple[int, int]:
@@ -114,7 +138,7 @@ def _cancel_at_each(runner: _Runner, limit: int) -> tuple[int, int]:
         conductor = runner.run(point, points)
         if conductor.scope.cancel_called:
             tried += 1
-        elif point >= points:  # the schedule varies, so a run may have a few points more
+        elif point >= points:  # what comes from outside varies, so there may be a few more
             return tried, point + 2
         point += 1
 
@@ -124,6 +148,7 @@ class _Runner:
     """Runs the function, and says what was wrong with a run."""
 
     fn: Callable[[], Awaitable[object]]
+    seed: int
     deadline_seconds: float
     way: str
 
@@ -135,14 +160,14 @@ class _Runner:
         """
         conductor, faults = _Conductor(point), Faults()
         failure: BaseException | None = None
-        with warnings.catch_warnings(), faults.watching():
+        with warnings.catch_warnings(), finalizers_heard(faults.say), faults.watching():
             warnings.simplefilter("error")
             try:
-                with real_deadline(self.deadline_seconds):
+                with real_deadline(self.deadline_seconds), seeded_schedule(self.seed):
                     self._run(conductor)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:  # noqa: ASYNC103, BLE001 -- it is told, below
+            except BaseException as error:  # noqa: ASYNC103 -- it is told, below
+                if _ends_everything(error):
+                    raise
                 failure = error
         if failure is None and not faults.found:
             return conductor
@@ -153,6 +178,7 @@ class _Runner:
         with discarding():
             failure = None
             conductor.tasks.clear()
+            conductor.scope = trio.CancelScope()
         raise AssertionError(message)
 
     def _run(self, conductor: _Conductor) -> None:
@@ -166,7 +192,8 @@ class _Runner:
         if point is None or not conductor.scope.cancel_called:
             return f"not cancelled, {self.way}"
         place = "" if conductor.place is None else f"{conductor.place}, "
-        return f"cancelled at {place}point {point} of {points}, {self.way}"
+        seed = f", seed={self.seed}" if self.seed else ""
+        return f"cancelled at {place}point {point} of {points}, {self.way}{seed}"
 
     def _what(
         self, conductor: _Conductor, failure: BaseException | None, faults: Faults
@@ -186,6 +213,14 @@ class _Runner:
         place = raised_at(failure)
         raised = "" if place is None else f" (raised at {place})"
         return f"{type(failure).__name__}: {failure}{raised}"
+
+
+def _ends_everything(error: BaseException) -> bool:
+    """Whether it is Ctrl-C or an exit, alone or in the group that a nursery makes of it."""
+    ends = (KeyboardInterrupt, SystemExit)
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(ends) is not None
+    return isinstance(error, ends)
 
 
 @contextmanager

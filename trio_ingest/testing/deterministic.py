@@ -85,10 +85,11 @@ def explore(
         except SetupError:
             raise
         except Exception as error:
-            name = getattr(fn, "__qualname__", repr(fn))
+            name = getattr(fn, "__qualname__", "fn")
+            words = ", ".join([name, *(f"{argument!r:.80}" for argument in args)])
             raise AssertionError(
                 f"seed {seed}: {type(error).__name__}: {error}\n"
-                f"To run it again: run_deterministic({name}, seed={seed})"
+                f"To run it again: run_deterministic({words}, seed={seed})"
             ) from error
         tried += 1
         schedules.add(schedule)
