@@ -223,7 +223,9 @@ def test_killed_at_every_single_step_nothing_is_lost(kind: str) -> None:
 
     program = [sys.executable, "-m", "tests.rooms.test_stores_in_delivery", kind]
     # The lines themselves are not synced, so what is counted is the store's.
-    report = crash_everywhere(program, contents, guarantee="at-least-once", least_fsyncs=4)
+    report = crash_everywhere(
+        program, contents, guarantee="at-least-once", least_fsyncs=4, may_be_unsynced=["lines"]
+    )
     assert report.crashes == report.points > 30
 
 

@@ -7,6 +7,7 @@ It writes the numbers 0 to 3, two at a time, and how many there are, and goes on
 
 from __future__ import annotations
 
+import _sqlite3
 import os
 import sqlite3
 import sys
@@ -63,6 +64,46 @@ def by_pieces() -> None:
         keep_done(start + 2)
 
 
+def checkpoint_alone_is_synced() -> None:
+    for start in range(done(), COUNT, 2):
+        with OUT.open("a") as file:
+            file.write(f"{start}\n{start + 1}\n")
+        keep_done(start + 2)
+
+
+def resumes_in_place() -> None:
+    """Cuts what it has back to its checkpoint, and a crash in between loses all of it."""
+    count = done()
+    if OUT.exists():
+        kept = OUT.read_text().splitlines()[:count]
+        OUT.unlink()
+        append(int(line) for line in kept)
+    for start in range(count, COUNT, 2):
+        append(range(start, start + 2))
+        keep_done(start + 2)
+
+
+def by_keywords() -> None:
+    """As good as any; it calls what it calls in ways that are seen less often."""
+    for start in range(done(), COUNT, 2):
+        kept = OUT.read_bytes() if OUT.exists() else b""
+        new = "".join(f"{number}\n" for number in range(start, start + 2)).encode()
+        descriptor = os.open(path="new", flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.write(descriptor, kept[: 2 * start] + new)
+        os.fsync(fd=descriptor)
+        os.closerange(descriptor, descriptor + 64)
+        os.replace(src="new", dst=OUT)  # noqa: PTH105
+        keep_done(start + 2)
+
+
+def with_helpers() -> None:
+    """Forks, and leaves a process behind that would wait for ever."""
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    by_keywords()
+
+
 def not_synced() -> None:
     for start in range(done(), COUNT, 2):
         with OUT.open("a") as file:
@@ -78,7 +119,7 @@ def locked() -> None:
 
 def far_away() -> None:
     """Documents and checkpoint, each in its transaction, where nobody sees a statement."""
-    database = sqlite3.Connection("out.db", isolation_level=None)
+    database = _sqlite3.connect("out.db", isolation_level=None)
     database.execute("CREATE TABLE IF NOT EXISTS numbers (number)")
     database.execute("CREATE TABLE IF NOT EXISTS done (number)")
     [(begin,)] = database.execute("SELECT coalesce(max(number), 0) FROM done").fetchall()
@@ -131,6 +172,7 @@ MISTAKES: dict[str, Callable[[], None]] = {
     one.__name__: one
     for one in (
         *(checkpoint_first, documents_first, by_pieces, not_synced, locked, far_away),
+        *(checkpoint_alone_is_synced, resumes_in_place, by_keywords, with_helpers),
         *(in_two_transactions, breaks_when_done, never_ends, writes_nothing, fails),
     )
 }

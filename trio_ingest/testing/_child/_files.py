@@ -5,92 +5,143 @@ from __future__ import annotations
 import builtins
 import io
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
+
+from ._stand import Stand
 
 if TYPE_CHECKING:
     from ._points import Points
 
 _SYNCS: Final = ("fsync", "fdatasync")
+_WRITES: Final = ("write", "writev", "pwrite", "pwritev", "ftruncate")
 _CHANGES: Final = (
     *("replace", "rename", "link", "symlink", "unlink", "remove", "mkdir", "rmdir"),
-    *("truncate", "ftruncate"),
+    "truncate",
 )
-_WRITES: Final = ("write", "writev", "pwrite")
 _TO_WRITE: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
-# What somebody reads meanwhile is no state that a crash could leave behind.
-_STANDARD: Final = (0, 1, 2)
+# Which files the standard streams are: what somebody reads meanwhile is no state that a
+# crash could leave behind.
+_STREAMS: dict[int, tuple[int, int]] = {}
 
 
 def watch_files(points: Points) -> None:
     """Tell of the steps from now on."""
-    for name in (*_CHANGES, *_SYNCS, *_WRITES):
+    for descriptor in range(3):
+        identity = _identity(descriptor)
+        if identity is not None:
+            _STREAMS[descriptor] = identity
+    for name in (*_SYNCS, *_WRITES, *_CHANGES):
         if hasattr(os, name):
-            setattr(os, name, _watched(points, getattr(os, name), name))
-    os.open = _watched_open(points, os.open)
-    builtins.open = io.open = _watched_io_open(points, io.open)
+            function = getattr(os, name)
+            setattr(os, name, Stand(function, "os", _watched(points, function, name)))
+    os.open = Stand(os.open, "os", _watched_os_open(points, os.open))
+    opened = Stand(io.open, "io", _watched_open(points, io.open))
+    builtins.open = io.open = opened
+    if "bz2" in sys.modules:  # it has a name of its own for it
+        sys.modules["bz2"]._builtin_open = opened  # type: ignore[attr-defined] # noqa: SLF001
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_stream(file: Any) -> bool:
+    if not isinstance(file, int) or file not in _STREAMS:
+        return False
+    return _STREAMS[file] == _identity(file)
 
 
 def _watched(points: Points, function: Any, name: str) -> Any:
-    def call(first: Any, *args: Any, **kwargs: Any) -> Any:
-        if first in _STANDARD:
-            return function(first, *args, **kwargs)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        first: Any = args[0] if args else kwargs.get("fd")
+        if _is_stream(first):
+            return function(*args, **kwargs)
         with points.around(f"os.{name}"):
-            answer = function(first, *args, **kwargs)
+            answer = function(*args, **kwargs)
             if name in _SYNCS:
-                points.synced()
+                points.synced(first if isinstance(first, int) else first.fileno())
+            elif name in _WRITES:
+                points.wrote(first)
             return answer
 
     return call
 
 
-def _watched_open(points: Points, function: Any) -> Any:
-    def call(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+def _watched_os_open(points: Points, function: Any) -> Any:
+    def call(path: Any, flags: int, *args: Any, **kwargs: Any) -> Any:
         if not flags & _TO_WRITE:
-            return int(function(path, flags, *args, **kwargs))
+            return function(path, flags, *args, **kwargs)
         with points.around("os.open"):
-            return int(function(path, flags, *args, **kwargs))
+            return function(path, flags, *args, **kwargs)
 
     return call
 
 
-def _watched_io_open(points: Points, function: Any) -> Any:
+def _watched_open(points: Points, function: Any) -> Any:
     """``open`` whose writes can be seen: those of a file object are made in C."""
 
     class Watched(io.FileIO):
         def write(self, data: Any, /) -> Any:
             with points.around("write"):
-                return super().write(data)
+                count = super().write(data)
+                points.wrote(self.fileno())
+                return count
 
         def truncate(self, size: int | None = None, /) -> int:
             with points.around("truncate"):
-                return super().truncate(size)
+                answer = super().truncate(size)
+                points.wrote(self.fileno())
+                return answer
 
     def call(
         file: Any,
-        mode: str = "r",
+        mode: Any = "r",
         buffering: int = -1,
-        encoding: str | None = None,
-        errors: str | None = None,
-        newline: str | None = None,
+        encoding: Any = None,
+        errors: Any = None,
+        newline: Any = None,
         closefd: bool = True,  # noqa: FBT001, FBT002 - as the real one
         opener: Any = None,
     ) -> Any:
-        is_text, writes = "b" not in mode, any(letter in mode for letter in "wax+")
-        rest = (encoding, errors, newline)
-        if not writes or file in _STANDARD or (is_text and buffering == 0):
-            return function(file, mode, buffering, *rest, closefd, opener)
+        texts = (encoding, errors, newline)
+        if not _is_ordinary(mode, buffering, texts) or _is_stream(file):
+            return function(file, mode, buffering, *texts, closefd, opener)
         with points.around("open"):
             raw = Watched(file, mode.replace("b", "").replace("t", ""), closefd, opener)
         if buffering == 0:
             return raw
-        size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
-        kind = io.BufferedRandom if "+" in mode else io.BufferedWriter
-        buffered = kind(raw, size)
-        if not is_text:
+        is_terminal = buffering < 0 and raw.isatty()
+        size = buffering if buffering > 1 else _block_size(raw)
+        buffered = (io.BufferedRandom if "+" in mode else io.BufferedWriter)(raw, size)
+        if "b" in mode:
             return buffered
-        text = io.TextIOWrapper(buffered, *rest, line_buffering=buffering == 1)
+        text = io.TextIOWrapper(buffered, *texts, line_buffering=buffering == 1 or is_terminal)
         text.mode = mode  # type: ignore[misc] # so does the real one
         return text
 
     return call
+
+
+def _is_ordinary(mode: Any, buffering: Any, texts: tuple[Any, Any, Any]) -> bool:
+    """Whether it opens to write, and the real one has nothing to say against it."""
+    if not isinstance(mode, str) or not isinstance(buffering, int):
+        return False
+    letters = sorted(mode.replace("t", "", 1) if "b" not in mode else mode)
+    if len(set(letters)) != len(letters) or not set(letters) <= set("rwaxb+"):
+        return False
+    if sum(letter in "rwax" for letter in letters) != 1 or not set(letters) & set("wax+"):
+        return False
+    if "b" in mode:
+        return buffering != 1 and texts == (None, None, None)
+    return buffering != 0
+
+
+def _block_size(raw: io.FileIO) -> int:
+    size = getattr(os.fstat(raw.fileno()), "st_blksize", 0)
+    return size if size > 1 else io.DEFAULT_BUFFER_SIZE

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
 from trio_ingest.delivery import _crash_point
 from trio_ingest.testing._places import frame_place, is_users
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 ORDERS: Final = "TRIO_INGEST_CRASH"
 
 # Not through the names in ``os``, which are watched.
-_write = os.write
+_open, _write, _fstat = os.open, os.write, os.fstat
 
 
 @attrs.frozen
@@ -50,29 +48,37 @@ class Points:
     """
 
     def __init__(self, orders: Orders) -> None:
-        self._fatal = orders.fatal
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        self._report = os.open(orders.report, flags)
+        self._orders = orders
+        self._report = self._opened()
         self._passed = 0
-        self._lock = threading.Lock()
+        # A signal handler may come to a point while another one is being told of.
+        self._lock = threading.RLock()
         self._inside = threading.local()
+        self._is_child = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
 
     def here(self, step: str) -> None:
         """Be at a step: die here, or count it."""
         with self._lock:
             number = self._passed
             self._passed += 1
-            if number == self._fatal:
+            if self._is_child:
+                return
+            if number == self._orders.fatal:
                 self._say(killed=step, place=_users_place())
                 os.kill(os.getpid(), signal.SIGKILL)
                 threading.Event().wait()  # the signal may take its time
-            if self._fatal is None:
+            if self._orders.fatal is None:
                 self._say(point=step, place=_users_place())
 
-    def synced(self) -> None:
-        """Something has reached the disk."""
-        if self._fatal is None:
-            self._say(synced=True)
+    def wrote(self, descriptor: int) -> None:
+        """A file has something now that is not on the disk yet."""
+        self._tell("wrote", descriptor)
+
+    def synced(self, descriptor: int | None = None) -> None:
+        """It has reached the disk: what a file had, or a commit when None."""
+        self._tell("synced", descriptor)
 
     @contextmanager
     def around(self, step: str) -> Iterator[None]:
@@ -88,8 +94,32 @@ class Points:
         finally:
             self._inside.step = None
 
+    def _tell(self, what: str, descriptor: int | None) -> None:
+        if self._orders.fatal is None and not self._is_child:
+            file = None
+            if descriptor is not None:
+                found = _fstat(descriptor)
+                file = [found.st_dev, found.st_ino]
+            self._say(**{what: file})
+
     def _say(self, **what: Any) -> None:
-        _write(self._report, json.dumps(what).encode() + b"\n")
+        line = json.dumps(what).encode() + b"\n"
+        try:
+            _write(self._report, line)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            # The program closes what it has not opened, as daemons do.
+            self._report = self._opened()
+            _write(self._report, line)
+
+    def _opened(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        return _open(self._orders.report, flags)
+
+    def _forked(self) -> None:
+        self._lock = threading.RLock()
+        self._is_child = True
 
 
 def begin() -> None:
@@ -98,22 +128,12 @@ def begin() -> None:
     if text is None:
         return
     from ._files import watch_files  # noqa: PLC0415 - not in a process that is none of ours
-    from ._sqlite import watch_sqlite  # noqa: PLC0415
+    from ._sqlite import watch_sqlite  # noqa: PLC0415 - the same
 
     points = Points(Orders(**json.loads(text)))
     _crash_point.watchers.append(lambda step: points.here(f"crash point {step!r:.60}"))
     watch_sqlite(points)
     watch_files(points)
-
-
-def wrapped(points: Points, function: Callable[..., Any], step: str) -> Callable[..., Any]:
-    """The function, as a step."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with points.around(step):
-            return function(*args, **kwargs)
-
-    return call
 
 
 def _users_place() -> str:
