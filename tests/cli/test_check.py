@@ -60,7 +60,7 @@ def test_a_mistake_is_said_and_the_others_are_checked(cli: RunCli) -> None:
 def test_a_sink_is_checked_by_what_it_has(cli: RunCli) -> None:
     good = cli("check", "sink", "mine:FolderSink", "--contents", "mine:ids_in")
     assert good.returncode == 0
-    assert b"11 checks: 11 passed, 0 failed, 0 with nothing" in good.stdout
+    assert b"12 checks: 12 passed, 0 failed, 0 with nothing" in good.stdout
     bad = cli("check", "sink", "mine:Forgets")
     assert bad.returncode == 1
     assert b"FAILED  begins_again: " in bad.stdout

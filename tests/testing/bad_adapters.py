@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -154,6 +156,40 @@ class PassesOverOne(Good):
             yield Cursor(number + 2)
 
 
+class GoesWrongWhenResumed(Good):
+    async def fetch(self, *, cursor: int = 0) -> AsyncIterator[Any]:
+        for place, number in enumerate(range(cursor, COUNT), cursor):
+            await trio.lowlevel.checkpoint()
+            yield [number]
+            yield Cursor(cursor + place + 1)
+
+
+class UsesUpATag(Good):
+    def parse(self, record: list[int]) -> Any:
+        tags = [record.pop()] if len(record) > 1 else []
+        return Document(str(record[0]), self.source, "text", metadata={"tags": tags})
+
+    async def fetch(self) -> AsyncIterator[Any]:
+        await trio.lowlevel.checkpoint()
+        yield [1, 7]
+
+
+class Warns(Good):
+    def parse(self, record: list[int]) -> Any:
+        warnings.warn("it will be gone", DeprecationWarning, stacklevel=1)
+        return super().parse(record)
+
+
+class LeavesAThread(Good):
+    event = threading.Event()
+
+    async def fetch(self) -> AsyncIterator[Any]:
+        threading.Thread(target=self.event.wait, name="left", daemon=True).start()
+        for number in range(COUNT):
+            await trio.lowlevel.checkpoint()
+            yield [number]
+
+
 class GoesBackOne(Good):
     stable_order = True
 
@@ -227,9 +263,17 @@ BAD: list[tuple[str, type, str]] = [
     (
         "resumes_from_anywhere",
         PassesOverOne,
-        "after 1 of 9 .* did not give the doc",
+        "of 9 .* did not give a",
     ),
-    ("resumes_from_anywhere", GoesBackOne, "gave the document '0' again, or what was never"),
+    ("resumes_from_anywhere", GoesWrongWhenResumed, "did not give the document"),
+    ("parses_a_record_twice", UsesUpATag, "something else the second time for record 0"),
+    ("ends_by_itself", Warns, "They failed with DeprecationWarning: it will be gone"),
+    (
+        "closes_when_it_is_left",
+        LeavesAThread,
+        "left the thread 'left' running. End it in `aclose`",
+    ),
+    ("resumes_from_anywhere", GoesBackOne, "gave the document '3' again, or what was never"),
     (
         "resumes_from_anywhere",
         ResumesElsewhere,

@@ -259,6 +259,30 @@ class CheckpointFirst(Good):
         return None
 
 
+class WritesAtTheEnd(Good):
+    """Keeps the checkpoint with each batch, and the documents when it is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.waiting: list[Document] = []
+
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        await trio.lowlevel.checkpoint()
+        self.waiting += batch.documents
+        self.keep([], batch.delivered())
+        return None
+
+    async def __aexit__(self, *_: object) -> Any:
+        self.keep(self.waiting, await self.load())  # noqa: ASYNC102
+
+
+class ChokesOnRaws(Good):
+    async def write(self, batch: Batch) -> Sequence[Any] | None:
+        for document in batch.documents:
+            json.dumps(document.raw)
+        return await super().write(batch)
+
+
 class ClosesUnshielded(Good):
     async def __aexit__(self, *_: object) -> Any:
         await trio.sleep(1)  # noqa: ASYNC102 -- the mistake that is to be found
@@ -285,6 +309,12 @@ BAD: list[tuple[str, Any, str]] = [
     ("remembers_each_batch", ForgetsToCount, "After batch 0, `load` gave Delivered"),
     ("takes_a_batch_without_documents", PassesOverEmptyOnes, "was not kept: `load` gave"),
     ("takes_any_document", ChokesOnOddOnes, r"raised UnicodeEncodeError.*return \[Rejection"),
+    ("has_it_after_the_write", WritesAtTheEnd, "3 documents are missing"),
+    (
+        "takes_any_document",
+        ChokesOnRaws,
+        r"raised TypeError: .* document 'odd raw \d+'",
+    ),
     ("takes_any_document", RejectsTheWholeBatch, "rejected 'plain .* because of another one"),
     ("takes_any_document", DropsOddOnes, "It took .* documents and does not have them"),
     ("takes_any_document", RejectsACopy, "that is not in the batch"),

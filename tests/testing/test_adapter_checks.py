@@ -90,6 +90,7 @@ def test_a_mistake_is_found(
     name: str, kind: type, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_check, "_REAL_SECONDS", 1)
+    monkeypatch.setattr(_check, "_THREAD_ENDS_SECONDS", 0.1)
     with pytest.raises(AssertionError, match=message):
         check_of(name, kind)()
 

@@ -38,7 +38,7 @@ def crash(mistake: str, contents: Any = lines, **options: Any) -> CrashReport:
         (
             "checkpoint_first",
             {},
-            r"killed after .* at bad_programs.py:\d+ in keep_done \(point \d+ of 28\).*: 2 lost",
+            r"killed after .* at bad_programs.py:\d+ in keep_done \(point \d+ of 28.*: 2 lost",
         ),
         (
             "documents_first",

@@ -47,7 +47,10 @@ OURS: dict[str, tuple[Factory, Contents]] = {
 NAMES = [check.name for check in check_sink(Good)]
 
 # What can be said of a sink only by what it has.
-NEED_CONTENTS = {"keeps_what_it_is_given", "begins_again", "resumes_after_a_failure"}
+NEED_CONTENTS = {
+    *("keeps_what_it_is_given", "has_it_after_the_write"),
+    *("begins_again", "resumes_after_a_failure"),
+}
 NEED_LOAD = {"remembers_each_batch", "takes_a_batch_without_documents", "begins_again"}
 
 
@@ -89,7 +92,7 @@ def test_what_a_sink_has_not_is_not_checked() -> None:
 def test_a_mistake_is_found(
     name: str, kind: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trio_ingest.testing.sink_checks._THREAD_ENDS_SECONDS", 0.1)
+    monkeypatch.setattr("trio_ingest.testing._check._THREAD_ENDS_SECONDS", 0.1)
     with pytest.raises(AssertionError, match=message):
         check_of(name, kind)()
 

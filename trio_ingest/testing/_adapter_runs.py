@@ -26,8 +26,8 @@ from ._check import played
 # What became of a record, as far as two runs can be compared.
 End: TypeAlias = tuple[str, ...]
 
-# A run is broken off at so many places at most, spread over it.
-_PLACES: Final = 12
+# A run is broken off at so many places at most, spread over it: all of some dozens.
+_PLACES: Final = 60
 
 
 @attrs.frozen
@@ -52,9 +52,11 @@ class Subject:
         """
         ends, _ = played(self.run)
         if not any(kind == "completed" for kind, *_ in ends):
+            why = f" They failed with {ends[0][1]}: {ends[0][3]}." if ends else ""
             raise AssertionError(
                 f"No document was completed, of {len(ends)} records, so nothing can be "
-                f"checked. Let the factory give an adapter whose source has some good records."
+                f"checked.{why} Let the factory give an adapter whose source has some good "
+                f"records, which parse without a warning."
             )
         return ends
 
@@ -98,11 +100,15 @@ class Subject:
         """All that its ``fetch`` yields."""
         await trio.lowlevel.checkpoint()
         items: list[Any] = []
-        for params in self.params:
-            async with _fetching(adapter.fetch(**params)) as fetched:
-                async for item in fetched:
-                    items.append(item)
-                    self._check(len(items))
+        try:
+            for params in self.params:
+                async with _fetching(adapter.fetch(**params)) as fetched:
+                    async for item in fetched:
+                        items.append(item)
+                        self._check(len(items))
+        finally:
+            if getattr(adapter, "aclose", None) is not None:
+                await adapter.aclose()  # noqa: ASYNC102 -- nothing cancels this run
         return items
 
     async def records(self, adapter: Any) -> list[Any]:
@@ -168,8 +174,8 @@ def _end_of(event: PipelineEvent) -> End | None:
     match event:
         case DocumentCompleted(document=document):
             return described(document)
-        case DocumentFailed(error_type=kind, doc_id=doc_id):
-            return "failed", kind, str(doc_id)
+        case DocumentFailed(error_type=kind, doc_id=doc_id, error=error):
+            return "failed", kind, str(doc_id), str(error)
     return None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TypeVar
 from unittest import SkipTest
 
@@ -16,6 +18,7 @@ from .deterministic import run_deterministic
 T = TypeVar("T")
 
 _REAL_SECONDS: Final = 60.0
+_THREAD_ENDS_SECONDS: Final = 5.0
 
 
 @attrs.frozen
@@ -78,6 +81,29 @@ def played(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
         with discarding():
             del error
     raise AssertionError(f"It hangs: after {_REAL_SECONDS:g} real seconds it was at {place}.")
+
+
+@contextmanager
+def no_thread_left(method: str) -> Iterator[None]:
+    """Hold that no thread is running after the block that was not before.
+
+    Args:
+        method: which one is to end it.
+
+    Raises:
+        AssertionError: there is one.
+    """
+    before = set(threading.enumerate())
+    yield
+    # Trio keeps idle ones of its own, and Python those of its own pools.
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith(("Trio thread", "AnyIO worker")):
+            continue
+        thread.join(_THREAD_ENDS_SECONDS)
+        if thread.is_alive():
+            raise AssertionError(
+                f"It has left the thread {thread.name!r:.80} running. End it in `{method}`."
+            )
 
 
 def skip(why: str) -> NoReturn:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import inspect
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -18,7 +17,7 @@ import trio
 from trio_ingest import Document
 from trio_ingest.delivery import Batch, Delivered, Guarantee
 
-from ._check import Check, check_of, played
+from ._check import Check, check_of, no_thread_left, played
 from ._sink_runs import (
     COUNT,
     Died,
@@ -33,8 +32,6 @@ from ._sink_runs import (
     write_each,
 )
 from .cancellation import cancel_everywhere
-
-_THREAD_ENDS_SECONDS: Final = 5.0
 
 _NESTED: Final[list[Any]] = []
 for _ in range(2_000):
@@ -119,18 +116,9 @@ def opens_and_closes(subject: Subject) -> None:
             )
 
     with subject.folder() as folder:
-        before = set(threading.enumerate())
-        for _ in range(2):
-            played(main)
-        # Trio keeps idle ones of its own.
-        left = [t for t in threading.enumerate() if not t.name.startswith("Trio thread")]
-        for thread in set(left) - before:
-            thread.join(_THREAD_ENDS_SECONDS)
-            if thread.is_alive():
-                raise AssertionError(
-                    f"It has left the thread {thread.name!r:.80} running. End it in "
-                    f"`__aexit__`."
-                )
+        with no_thread_left("__aexit__"):
+            for _ in range(2):
+                played(main)
         if subject.contents is not None and subject.found(folder):
             raise AssertionError("It has documents before anything was written.")
 
@@ -174,6 +162,24 @@ def remembers_each_batch(subject: Subject) -> None:
                 )
 
 
+def has_it_after_the_write(subject: Subject) -> None:
+    """When `write` returns, the documents are there, without waiting for the end."""
+
+    async def main(folder: Path) -> None:
+        sink = subject.factory(folder)
+        written: list[Batch] = []
+        async with sink:
+            await loaded(sink)
+            for batch in batches_of_run:
+                checked(batch, await sink.write(batch))
+                written.append(batch)
+                _hold(subject.found(folder), ids_of(written), is_exact=False)
+
+    batches_of_run = batches_of(ordinary())
+    with subject.folder() as folder:
+        played(main, folder)
+
+
 def takes_a_batch_without_documents(subject: Subject) -> None:
     """A batch without documents brings a newer checkpoint, which is kept."""
 
@@ -207,9 +213,10 @@ def takes_any_document(subject: Subject) -> None:
                     raise
                 except Exception as error:
                     raise AssertionError(
-                        f"`write` raised {type(error).__name__}: {error} for a document like "
-                        f"{batch.documents[1]!r:.200}. A document that can never be stored is "
-                        f"to be rejected: `return [Rejection(document, why)]`."
+                        f"`write` raised {type(error).__name__}: {error!s:.200} for the "
+                        f"document {batch.documents[1].doc_id!r:.80}, "
+                        f"{_holding(batch.documents[1])}. A document that can never be stored "
+                        f"is to be rejected: `return [Rejection(document, why)]`."
                     ) from error
                 refused = {id(rejection.document) for rejection in rejections}
                 stored += [d.doc_id for d in batch.documents if id(d) not in refused]
@@ -235,13 +242,13 @@ def takes_any_document(subject: Subject) -> None:
 
 
 def lets_exceptions_pass(subject: Subject) -> None:
-    """An exception inside its block comes out of it, and it is closed."""
+    """An exception inside its block comes out of it, and it is closed, threads and all."""
 
     async def main(folder: Path) -> None:
         async with subject.factory(folder):
             raise Died
 
-    with subject.folder() as folder:
+    with subject.folder() as folder, no_thread_left("__aexit__"):
         try:
             played(main, folder)
         except Died:
@@ -321,7 +328,8 @@ def can_be_cancelled_anywhere(subject: Subject) -> None:
 
 _CHECKS: Final = (
     *(has_its_parts, opens_and_closes, keeps_its_name, keeps_what_it_is_given),
-    *(remembers_each_batch, takes_a_batch_without_documents, takes_any_document),
+    *(remembers_each_batch, has_it_after_the_write, takes_a_batch_without_documents),
+    takes_any_document,
     *(lets_exceptions_pass, begins_again, resumes_after_a_failure),
     can_be_cancelled_anywhere,
 )
@@ -349,6 +357,17 @@ def _hold(found: Counter[str], claimed: Iterable[str], *, is_exact: bool) -> Non
             f"twice, the first {min(more)!r:.80}. Commit both in one transaction, or say "
             f"at-least-once."
         )
+
+
+def _holding(document: Document) -> str:
+    """What is odd about a document, without its representation, which may be impossible."""
+    parts = {
+        "content": document.content,
+        "raw": document.raw,
+        **{f"metadata[{key!r:.20}]": value for key, value in document.metadata.items()},
+    }
+    odd = [f"{name} a {type(value).__name__}" for name, value in parts.items() if value]
+    return f"which has as {', as '.join(odd)}"
 
 
 def _odd_documents() -> Iterable[Document]:
