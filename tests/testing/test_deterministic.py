@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import random
+import socket
+import threading
 import time
 
 import pytest
 import trio
 
 from trio_ingest import IngestionPipeline, SetupError
-from trio_ingest.testing import ScriptedAdapter, _private, explore, run_deterministic
+from trio_ingest.testing import (
+    ScriptedAdapter,
+    _private,
+    cancel_everywhere,
+    explore,
+    run_deterministic,
+)
 from trio_ingest.testing.deterministic import BEGINNING_SECONDS
 
 
@@ -192,3 +200,62 @@ def test_what_holds_under_every_schedule_is_counted() -> None:
 def test_no_seeds_are_refused() -> None:
     with pytest.raises(SetupError, match="no seeds"):
         explore(race, seeds=[])
+
+
+def test_a_trio_that_has_moved_what_cancels_a_task_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(_private._run_module(), "CancelStatus")
+    with pytest.raises(SetupError, match=r"has no CancelStatus with _scope, _parent, .*newer"):
+        cancel_everywhere(trio.lowlevel.checkpoint)
+
+
+# -- time, while something outside is waited for ---------------------------------------------
+
+
+def test_time_stands_still_while_a_thread_works() -> None:
+    async def main() -> float:
+        with trio.fail_after(3600):
+            await trio.to_thread.run_sync(time.sleep, 0.05)
+        return trio.current_time()
+
+    assert run_deterministic(main) < 1
+
+
+def test_time_stands_still_while_a_socket_is_waited_for() -> None:
+    async def main() -> float:
+        one, other = trio.socket.socketpair()
+
+        def answer() -> None:
+            time.sleep(0.05)
+            with socket.fromfd(other.fileno(), other.family, other.type) as again:
+                again.send(b"x")
+
+        with one, other, trio.fail_after(3600):
+            threading.Thread(target=answer).start()
+            assert await one.recv(1) == b"x"
+        return trio.current_time()
+
+    assert run_deterministic(main) < 1
+
+
+def test_time_jumps_beside_a_server_that_waits_for_clients() -> None:
+    async def main() -> float:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_tcp, trio.aclose_forcefully, 0)
+            await trio.sleep(0.2)
+            nursery.cancel_scope.cancel()
+        return trio.current_time()
+
+    assert run_deterministic(main) == pytest.approx(0.2)
+
+
+def test_time_jumps_while_a_thread_waits_for_its_own_task() -> None:
+    async def main() -> float:
+        def ask() -> None:
+            trio.from_thread.run(trio.sleep, 1_000_000 / 2)
+
+        await trio.to_thread.run_sync(ask)
+        return trio.current_time()
+
+    assert run_deterministic(main) == pytest.approx(500_000)

@@ -3,7 +3,10 @@
 ``ScriptedAdapter`` is an adapter that does what a list says, and counts what was done to
 it. ``cancel_everywhere`` runs a function again and again and cancels it at each of its
 cancellation points in turn. ``run_deterministic`` runs it the same way each time, and
-``explore`` looks for a schedule that breaks it.
+``explore`` looks for a schedule that breaks it. ``crash_everywhere`` kills a program at each
+step that its sink takes. ``check_adapter`` and ``check_sink`` hold what each must do.
+
+``strategies`` and ``stateful`` are for Hypothesis, and loaded when they are imported.
 """
 
 from ._check import Check
