@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 import trio_ingest
+import trio_ingest.testing
 
 
 def public_modules() -> list[str]:
@@ -53,24 +54,31 @@ def test_the_packages_say_what_they_export() -> None:
     assert silent == []
 
 
-def test_what_type_checkers_see_of_the_face_is_what_programs_get() -> None:
-    tree = ast.parse(Path(trio_ingest.__file__).read_text("utf-8"))
+LAZY = pytest.mark.parametrize(
+    "module", [trio_ingest, trio_ingest.testing], ids=lambda module: module.__name__
+)
+
+
+@LAZY
+def test_what_type_checkers_see_is_what_programs_get(module: Any) -> None:
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))
     [block] = [node for node in tree.body if isinstance(node, ast.If) and node.body][:1]
     seen = {
-        alias.name: f"trio_ingest.{node.module}"
+        alias.name: f"{module.__name__}.{node.module}"
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert set(seen) == set(trio_ingest.__all__)
+    assert set(seen) == set(module.__all__)
     for name, home in seen.items():
-        assert getattr(trio_ingest, name) is getattr(importlib.import_module(home), name)
+        assert getattr(module, name) is getattr(importlib.import_module(home), name)
 
 
-def test_the_face_has_nothing_else() -> None:
-    assert set(trio_ingest.__all__) <= set(dir(trio_ingest))
+@LAZY
+def test_there_is_nothing_else(module: Any) -> None:
+    assert set(module.__all__) <= set(dir(module))
     with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
-        trio_ingest.Nonsense  # type: ignore[attr-defined]
+        module.Nonsense
 
 
 @pytest.mark.parametrize("name", public_modules())

@@ -80,13 +80,13 @@ def test_a_mistake_is_found_and_its_line_is_named(
 
 
 def test_a_sink_that_keeps_its_promise_passes() -> None:
-    report = crash("documents_first", guarantee="at-least-once", least_fsyncs=4, most=14)
+    report = crash("documents_first", guarantee="at-least-once", least_fsyncs=4, most=7)
     # Twice: two files opened, two written, two synced, one renamed; on both sides.
     assert report.points == 2 * 7 * 2
-    assert report == CrashReport(28, 14, report.runs, 4, report.crashes_again)
-    assert 2 + 2 * 14 < report.runs <= 2 + 3 * 14
+    assert report == CrashReport(28, 7, report.runs, 4, report.crashes_again)
+    assert 2 + 2 * 7 < report.runs <= 2 + 3 * 7
     # A run after a late crash has fewer steps than are counted for it.
-    assert 0 < report.crashes_again < 14
+    assert 0 < report.crashes_again < 7
 
 
 @pytest.mark.parametrize("program", ["by_keywords", "with_helpers"])

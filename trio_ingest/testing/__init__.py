@@ -9,23 +9,27 @@ step that its sink takes. ``check_adapter`` and ``check_sink`` hold what each mu
 ``strategies`` and ``stateful`` are for Hypothesis, and loaded when they are imported.
 """
 
-from ._check import Check
-from .adapter_checks import check_adapter
-from .cancellation import CancellationReport, cancel_everywhere
-from .crash import CrashReport, crash_everywhere
-from .deterministic import ExplorationReport, explore, run_deterministic
-from .scripted import (
-    BadParse,
-    Crash,
-    End,
-    Fail,
-    FailTimes,
-    Hang,
-    Pause,
-    ScriptedAdapter,
-    SlowParse,
-)
-from .sink_checks import check_sink
+from typing import TYPE_CHECKING
+
+# On demand, for what a process that is going to be killed has to import.
+if TYPE_CHECKING:
+    from ._check import Check
+    from .adapter_checks import check_adapter
+    from .cancellation import CancellationReport, cancel_everywhere
+    from .crash import CrashReport, crash_everywhere
+    from .deterministic import ExplorationReport, explore, run_deterministic
+    from .scripted import (
+        BadParse,
+        Crash,
+        End,
+        Fail,
+        FailTimes,
+        Hang,
+        Pause,
+        ScriptedAdapter,
+        SlowParse,
+    )
+    from .sink_checks import check_sink
 
 __all__ = [
     "BadParse",
@@ -48,3 +52,36 @@ __all__ = [
     "explore",
     "run_deterministic",
 ]
+
+# Where each name lives; a test holds it together with the imports above.
+_HOMES = {
+    name: home
+    for home, names in {
+        "_check": ("Check",),
+        "adapter_checks": ("check_adapter",),
+        "cancellation": ("CancellationReport", "cancel_everywhere"),
+        "crash": ("CrashReport", "crash_everywhere"),
+        "deterministic": ("ExplorationReport", "explore", "run_deterministic"),
+        "scripted": (
+            *("BadParse", "Crash", "End", "Fail", "FailTimes", "Hang", "Pause"),
+            *("ScriptedAdapter", "SlowParse"),
+        ),
+        "sink_checks": ("check_sink",),
+    }.items()
+    for name in names
+}
+
+# Hidden from type checkers, for whom every name would exist otherwise.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'trio_ingest.testing' has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - as above
+
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value  # so that the next one need not ask
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

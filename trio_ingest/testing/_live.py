@@ -190,7 +190,9 @@ class LiveRun:
         seed = hash((self._seed, self._told))
 
         async def settled() -> None:
-            # How many steps it took to come here from another thread, nobody can tell.
+            # How many steps it took to come here from another thread, and which of Trio's
+            # own tasks are still busy with that, nobody can tell.
+            await trio.testing.wait_all_tasks_blocked()
             seed_again(seed)
             await fn()
             await trio.testing.wait_all_tasks_blocked()
