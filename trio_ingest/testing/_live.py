@@ -132,6 +132,8 @@ class LiveRun:
         self._stream: EventStream[Any] = self._pipeline().stream_events(**self._options)
         async with trio.open_nursery() as nursery:
             await nursery.start(self._consume)
+            # Whoever calls from outside meanwhile would have a part in the schedule.
+            await trio.testing.wait_all_tasks_blocked()
             self._has_begun.set()
             await self._stopped.wait()
             nursery.cancel_scope.cancel()
