@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final
@@ -12,7 +13,8 @@ import trio
 from ._places import is_users
 from ._private import CancelStatus, nursery_exits
 
-_TRIO: Final = str(Path(trio.__file__).parent)
+# With what ends a folder's name: beside it, where both are installed, stands trio_ingest.
+_TRIO: Final = str(Path(trio.__file__).parent) + os.sep
 _NURSERY_EXITS: Final = nursery_exits()
 _MANAGER: Any = contextlib.asynccontextmanager(lambda: None)()  # type: ignore[arg-type, return-value]
 _ENTERS_MANAGER: Final = type(_MANAGER).__aenter__.__code__

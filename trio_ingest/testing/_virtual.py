@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -21,7 +22,7 @@ _HANG_SECONDS: Final = 1e6
 _OUTSIDE_SECONDS: Final = 5.0
 _LEAST_SECONDS: Final = 0.001
 
-_CORE: Final = str(Path(trio.__file__).parent / "_core")
+_CORE: Final = str(Path(trio.__file__).parent / "_core") + os.sep
 
 # Where a task stands that waits for a thread, a socket, a pipe or a process.
 _OUTSIDE: Final = frozenset(
