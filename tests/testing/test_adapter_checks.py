@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -63,6 +64,17 @@ def written(folder: Path) -> Path:
 OURS = pytest.mark.parametrize(
     "factory", [scripted, unstable, lines, zipped_lines, files], ids=lambda one: one.__name__
 )
+
+
+# A loop that is torn apart by the deadline leaves coroutines that cannot end well, and say so
+# whenever they are collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()  # here, and not in somebody else's test
 
 
 def check_of(name: str, factory: Callable[[], Any]) -> Check:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
@@ -14,6 +15,16 @@ import trio
 from trio_ingest import Document, IngestionPipeline
 from trio_ingest.testing import cancel_everywhere
 from trio_ingest.testing._deadline import DeadlineReached, real_deadline
+
+# A loop that is torn apart by the deadline leaves coroutines that cannot end well, and say so
+# whenever they are collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()  # here, and not in somebody else's test
 
 
 class Honest:

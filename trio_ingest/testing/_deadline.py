@@ -86,5 +86,6 @@ def discarding() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
             gc.collect()
+            gc.collect()  # what the first has freed may have held more
     finally:
         sys.unraisablehook = hook
