@@ -66,7 +66,6 @@ class LiveRun:
         if self._broken is not None:
             self._stack.close()
             raise self._broken
-        self._do(self._nothing)
 
     # -- what the consumer does ------------------------------------------------------------
 
@@ -161,9 +160,6 @@ class LiveRun:
             except StopAsyncIteration:
                 self.ended_well = self.is_over = True
         self.is_asking = False
-
-    async def _nothing(self) -> None:
-        await trio.lowlevel.checkpoint()
 
     async def _ask(self) -> None:
         await self._send.send("ask")

@@ -34,7 +34,7 @@ class CrashReport:
     crashes: int
     runs: int
     fsyncs: int
-    crashes_again: int = 0
+    crashes_again: int
 
 
 def crash_everywhere(  # noqa: PLR0913 -- all but two have a default
@@ -78,7 +78,7 @@ def crash_everywhere(  # noqa: PLR0913 -- all but two have a default
         least_fsyncs: how often an undisturbed run must sync at least; 0 for a sink that
             leaves that to somebody else.
         may_be_unsynced: patterns of file names, as for ``Path.match``, that may be left
-            unsynced: logs, or documents that a later ``least_fsyncs`` is not about.
+            unsynced, because they may be lost: logs, or lock files.
         most: try only so many steps, spread over the run; all when None.
         timeout_seconds: how long one process may take.
         processes: how many run side by side; as many as there are processors when None.

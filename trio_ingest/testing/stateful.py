@@ -104,7 +104,6 @@ class PipelineMachine(RuleBasedStateMachine):
         self._is_stable = all(getattr(a, "stable_order", False) for a in self.adapters())
         self._expected = Counter(run_deterministic(self._undisturbed))
         self._delivered: Counter[tuple[str, ...]] = Counter()
-        self._lives = 0
         self._live: LiveRun | None = None
         self._begin(None)
 
@@ -238,7 +237,6 @@ class PipelineMachine(RuleBasedStateMachine):
         for adapter in self._made:
             if isinstance(adapter, ScriptedAdapter):
                 assert adapter.opened == adapter.closed, f"{adapter.source} was left open"
-        self._lives += 1
         self._begin(point)
 
     def _finish(self) -> None:

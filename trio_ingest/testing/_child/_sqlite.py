@@ -67,7 +67,7 @@ def _connection_class(points: Points, cursors: Any) -> Any:
             super().__init__(*args, **kwargs)
             # Asked for before the program can have a say in what may be asked.
             self.trio_ingest_syncs = True
-            look(self)
+            _look(self)
 
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             if args or kwargs:
@@ -106,7 +106,7 @@ def _step(points: Points, connection: Any, sql: Any) -> Iterator[None]:
         yield
         first = words[:8].upper()
         if first.startswith("PRAGMA"):
-            look(connection)
+            _look(connection)
         elif (
             not connection.in_transaction
             and first != "ROLLBACK"
@@ -116,7 +116,7 @@ def _step(points: Points, connection: Any, sql: Any) -> Iterator[None]:
             points.synced()
 
 
-def look(connection: Any) -> None:
+def _look(connection: Any) -> None:
     """Find out whether its commits wait for the disk.
 
     See https://sqlite.org/pragma.html#pragma_synchronous.
