@@ -45,6 +45,7 @@ class Channel:
         "_burst",
         "_consumer",
         "_fast_left",
+        "_lent",
         "_producers",
         "_promised",
         "_runtime",
@@ -62,7 +63,9 @@ class Channel:
         self._size = size
         self.closed = self.end_was_seen = False
         self.failure: BaseException | None = None
-        self.in_hand = False
+        # How many events the consumer has and has not acknowledged.
+        self.in_hand = 0
+        self._lent = 0
         self._runtime = runtime
         self._consumer = runtime.parking()
         self._producers: deque[Parking] = deque()
@@ -75,7 +78,7 @@ class Channel:
     def acknowledged(self, sequence: int) -> int:
         """How many of the first ``sequence`` events the consumer has acknowledged.
 
-        The one in the consumer's hands is not, until it asks for the next.
+        What is in the consumer's hands is not, until it asks for the next.
         """
         return sequence - len(self.queue) - self.in_hand
 
@@ -152,7 +155,7 @@ class Channel:
             raise busy()
         queue = self.queue
         # With no fast way left, nobody can pass while this waits or after it is cancelled.
-        self._asking, self.in_hand, self._fast_left = True, False, 0
+        self._asking, self.in_hand, self._fast_left = True, 0, 0
         try:
             if queue or self.closed:
                 await self._runtime.cancellation_point()
@@ -166,11 +169,34 @@ class Channel:
                     raise self.failure
         finally:
             self._asking = False
-        self._fast_left, self.in_hand = self._burst - 1, True
+        self._fast_left, self.in_hand = self._burst - 1, 1
         event = queue.popleft()
         if self._producers:
             self._grant()
         return event
+
+    @ki_protected
+    async def lend(self) -> list[PipelineEvent]:
+        """Everything that waits, for a consumer that takes it one by one elsewhere.
+
+        Until ``lent_is_back`` none of it is acknowledged, and it takes the room it had.
+
+        Raises: as ``get``.
+        """
+        first = await self._get_slowly()
+        rest, self._fast_left = list(self.queue), 0
+        self.queue.clear()
+        self._lent, self.in_hand = len(rest), 1 + len(rest)
+        self._size -= self._lent
+        self._set_limit()
+        return [first, *rest]
+
+    @ki_protected
+    def lent_is_back(self) -> None:
+        """The consumer has asked for more, and so has acknowledged what was lent."""
+        self._size += self._lent
+        self._lent = self.in_hand = 0
+        self._grant()
 
     @ki_protected
     def _grant(self) -> None:

@@ -7,13 +7,13 @@ is the one from outside, and nothing in here cancels the consumer.
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from ._adapters import AdapterPlan
 from ._channel import Channel
+from ._checkpoints import Checkpoint
 from ._crew import Crew
 from ._errors import EngineBug, StreamClosedError, add_note, described, joined
 from ._lane import Desk, Lane, Meter, close_adapter, close_fetch, open_early, open_fetch
@@ -22,7 +22,7 @@ from ._run import Run
 from ._runtime import Nursery, Runtime, ki_protected
 from ._setup import RunSetup, estimate_totals, failure_of, where
 from ._solo import Solo
-from ._work import Work
+from ._work import Work, explained, unasked
 
 # A progress event comes at least once a second: looking four times a second whether
 # three quarters have passed keeps that promise whenever the last one came.
@@ -51,6 +51,24 @@ for _fact in (
     Desk.progress,
 ):
     ki_protected(_fact)
+
+
+class AnyEngine(Protocol):
+    """What runs behind one entered stream, wherever it runs: what the stream needs of it."""
+
+    run: Run
+    channel: Channel
+    cleanup_errors: list[Exception]
+
+    async def work(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def drain(self) -> None: ...
+    def checkpoint(self) -> Checkpoint: ...
+    def book_time(self) -> None: ...
+    @property
+    def queue_depth(self) -> int: ...
+    def without_cancelled(self, error: BaseException) -> BaseException | None: ...
 
 
 class Engine:
@@ -104,6 +122,19 @@ class Engine:
         for lane in self.desk.lanes:
             lane.stop_fetching()
 
+    def checkpoint(self) -> Checkpoint:
+        """Covers exactly what the consumer has acknowledged, now."""
+        return self.run.checkpoint(self.channel.acknowledged(self.run.sequence))
+
+    def book_time(self) -> None:
+        """Book every task's time up to now."""
+        self.desk.book_time()
+
+    @property
+    def queue_depth(self) -> int:
+        """How many events wait for the consumer."""
+        return len(self.channel.queue)
+
     # -- the tasks ---------------------------------------------------------------------
 
     async def work(self) -> None:
@@ -122,10 +153,11 @@ class Engine:
 
     async def _all_adapters(self) -> None:
         runtime, setup = self._runtime, self._setup
-        async with runtime.open_nursery() as helpers:
+        grace = self.desk.grace_seconds
+        async with runtime.open_nursery(grace) as helpers:
             helpers.start_soon(self._in_band, self._tick)
             helpers.start_soon(self._in_band, self._estimate)
-            async with runtime.open_nursery() as adapters:
+            async with runtime.open_nursery(grace) as adapters:
                 self._nursery = adapters
                 for index, plan in enumerate(setup.plans):
                     works = self._works[index]
@@ -158,8 +190,9 @@ class Engine:
             await task(*args)
         except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
             rest = self.without_cancelled(error)
-            if rest is None:
+            if rest is None and self._runtime.is_cancelled():
                 raise
+            rest = rest or unasked(error, "a task of this run")
             if isinstance(rest, Exception):
                 self._keep_if_unheard(rest)
             self._fatal = self._fatal or rest
@@ -247,8 +280,10 @@ class Engine:
                     async with items as records:
                         await self._move(lane, aiter(records))
             exhausted = not scope.cancelled_caught and not desk.draining
-        except Exception as failure:
-            error = failure
+        except (Exception, self._runtime.cancelled) as failure:  # noqa: ASYNC103 -- re-raised
+            if isinstance(failure, self._runtime.cancelled) and self._runtime.is_cancelled():
+                raise
+            error = explained(failure, plan.source, self._runtime)
             # It may have failed with room in its hands.
             desk.channel.forgo()
         finally:
@@ -294,7 +329,7 @@ class Engine:
 
     def _keep_if_unheard(self, error: Exception) -> None:
         """Keep what failed because of a cancellation: no event will tell of it any more."""
-        if self._runtime.open_deadline() == -math.inf and error not in self.cleanup_errors:
+        if self._runtime.is_cancelled() and error not in self.cleanup_errors:
             self.cleanup_errors.append(error)
 
     def without_cancelled(self, error: BaseException) -> BaseException | None:

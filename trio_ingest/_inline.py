@@ -18,7 +18,7 @@ from ._lane import close_adapter, close_fetch, first_item, open_early, open_fetc
 from ._run import Run
 from ._runtime import Runtime
 from ._setup import RunSetup, estimate_totals, failure_of, where
-from ._work import Tries, Work
+from ._work import Tries, Work, explained
 
 # Progress by time comes at the next record after this.
 _DUE_SECONDS = 1.0
@@ -199,8 +199,11 @@ class Inline:
             adapter_run.check_end()
             run.exhausted(adapter_run)
         except Exception as error:
-            add_note(error, where(adapter_run))
-            raise
+            told = explained(error, plan.source, runtime)
+            add_note(told, where(adapter_run))
+            if told is error:
+                raise
+            raise told from error
         finally:
             grace = self._setup.policy.cleanup_grace_seconds
             await close_fetch(items, plan, runtime, grace)  # noqa: ASYNC102 -- it shields

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from ._channel import Channel
 from ._errors import EngineBug, SetupError, add_note
 from ._events import AdapterState, PipelineEvent
 from ._run import Run
-from ._runtime import Runtime, Scope, Value
+from ._runtime import CheckedScope, Runtime, Scope, Value
 from ._work import Tries, Work
 
 Phase: TypeAlias = Literal[
@@ -118,8 +117,7 @@ class Lane:
         # What a drain cancels; and inside it one that is never cancelled, so that its
         # deadline tells of scopes that an adapter has left open.
         self.drain_scope: Scope = desk.runtime.cancel_scope()
-        self.checked_scope: Scope = desk.runtime.cancel_scope()
-        self._nurseries_before = 0
+        self.checked_scope: CheckedScope = desk.runtime.checked_scope()
 
     async def move(self, items: AsyncIterator[Any]) -> None:
         """Bring every item to its end, or as far as a drain allows."""
@@ -127,7 +125,6 @@ class Lane:
 
     def begin_fetching(self) -> None:
         """Note that this task fetches from now on."""
-        self._nurseries_before = self.desk.runtime.open_nurseries()
         self.meter.turn(self.desk.run, self.desk.clock(), "fetch_seconds")
 
     def stop_fetching(self) -> None:
@@ -204,13 +201,7 @@ class Lane:
 
     async def check_scopes(self, items: AsyncIterator[Any]) -> None:
         """Refuse an adapter that has yielded inside a deadline or a nursery."""
-        await refuse_open_scopes(
-            items,
-            self.plan.source,
-            self.desk.runtime,
-            self.checked_scope,
-            self._nurseries_before,
-        )
+        await refuse_open_scopes(items, self.plan.source, self.checked_scope)
 
 
 async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -> Any:
@@ -220,12 +211,12 @@ async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -
         StopAsyncIteration: when there is none.
         SetupError: when a scope was left open.
     """
-    nurseries = runtime.open_nurseries()
     got_it = False
+    scope = runtime.checked_scope()
     try:
-        with runtime.cancel_scope() as scope:
+        with scope:
             item = await anext(items)
-            await refuse_open_scopes(items, source, runtime, scope, nurseries)
+            await refuse_open_scopes(items, source, scope)
             got_it = True
     except RuntimeError as error:
         if got_it:  # so it came of leaving our scope with one still open inside
@@ -234,19 +225,16 @@ async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -
     return item
 
 
-async def refuse_open_scopes(
-    items: Any, source: str, runtime: Runtime, scope: Scope, nurseries: int
-) -> None:
-    """Refuse an adapter that has left a deadline or a nursery open inside ``scope``.
+async def refuse_open_scopes(items: Any, source: str, scope: CheckedScope) -> None:
+    """Refuse an adapter that has left a cancel scope or a nursery open inside ``scope``.
 
-    A cancel scope without a deadline leaves no public trace and is not seen. What was
-    left open is closed first: no scope of ours may be opened or closed before that, or
+    What was left open is closed first: no scope of ours may be opened or closed before that, or
     the stack of scopes would be corrupted.
 
     Raises:
         SetupError: naming the rule and the remedy.
     """
-    if runtime.open_nurseries() <= nurseries and runtime.open_deadline(scope) == math.inf:
+    if not scope.holds_another():
         return
     close = getattr(items, "aclose", None)
     try:
@@ -334,12 +322,10 @@ async def close_within_grace(
         if inspect.isawaitable(closing):  # a plain aclose has done its work already
             await closing
     if scope.cancelled_caught:
-        warnings.warn(
-            f"{what} took longer to close than cleanup_grace_seconds={seconds:g} allows, "
-            f"and was cut short.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        why = f"took longer to close than cleanup_grace_seconds={seconds:g} allows, and"
+        if runtime.hurried:
+            why = "had not closed when a second cancellation came, and so"
+        warnings.warn(f"{what} {why} was cut short.", RuntimeWarning, stacklevel=2)
 
 
 async def close_fetch(

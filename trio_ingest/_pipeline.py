@@ -20,7 +20,8 @@ from ._results import (
 )
 from ._runtime import TRIO, Runtime
 from ._setup import RunSetup
-from ._stream import EventStream, refuse_other_host
+from ._engine import AnyEngine, Engine
+from ._stream import EventStream
 
 Shown = TypeVar("Shown")
 
@@ -138,10 +139,8 @@ class IngestionPipeline:
         Memory: ``buffer_size`` events and twice ``workers`` records, however many
         documents there are.
         """
-        shaping = None
-        if event_filter is not None or event_transformer is not None:
-            shaping = Shaping(event_filter, event_transformer)
-        return self._stream(TRIO, shaping, options)
+        shaping = shaping_of(event_filter, event_transformer)
+        return stream_of(self, TRIO, shaping, options)
 
     def iter_results(self, **options: Unpack[RunArguments]) -> DocumentStream:
         """The documents of the completed events alone, in the same two forms.
@@ -152,7 +151,9 @@ class IngestionPipeline:
 
         Memory: as ``stream_events``.
         """
-        return DocumentStream(self._stream(TRIO, Shaping(is_document, document_of), options))
+        return DocumentStream(
+            stream_of(self, TRIO, Shaping(is_document, document_of), options)
+        )
 
     async def run_async(self, **options: Unpack[RunArguments]) -> PipelineResult:
         """Run to the end and return everything in one object.
@@ -163,20 +164,7 @@ class IngestionPipeline:
         Memory: every document and every failure. Past 10,000 documents a
         ``RuntimeWarning`` says so; ``stream_events`` needs a few hundred objects.
         """
-        clock = self._policy.clock
-        stream = self._stream(TRIO, None, options)
-        collector = Collector([plan.source for plan in self._plans], clock())
-        try:
-            async with stream as events:
-                async for event in events:
-                    collector.take(event)
-        except Exception as error:
-            add_note(
-                error,
-                f"{collector.count} documents completed and were discarded: use stream_events",
-            )
-            raise
-        return collector.result(clock())
+        return await collected(self, stream_of(self, TRIO, None, options))
 
     async def run_async_legacy(
         self,
@@ -193,16 +181,60 @@ class IngestionPipeline:
         setup = RunSetup(self._plans, self._policy, options)
         return await run_eagerly(setup.plans, setup.policy, options)
 
-    def _stream(
-        self, runtime: Runtime, shaping: Shaping | None, options: RunArguments
-    ) -> EventStream[Any]:
-        refuse_other_host(runtime)
-        unknown = set(options) - set(RunArguments.__annotations__)
-        if unknown:
-            raise SetupError(
-                f"A run has no option {', '.join(sorted(unknown))} here. It takes "
-                f"{', '.join(RunArguments.__annotations__)}; and stream_events alone takes "
-                f"event_filter and event_transformer."
-            )
-        setup = RunSetup(self._plans, self._policy, RunOptions(**options))
-        return EventStream(setup, runtime, shaping)
+
+def shaping_of(
+    event_filter: Callable[[PipelineEvent], bool] | None,
+    event_transformer: Callable[[PipelineEvent], Any] | None,
+) -> Shaping | None:
+    """What the caller wants to see of the events; None when that is everything."""
+    if event_filter is None and event_transformer is None:
+        return None
+    return Shaping(event_filter, event_transformer)
+
+
+def stream_of(
+    pipeline: IngestionPipeline,
+    runtime: Runtime,
+    shaping: Shaping | None,
+    options: RunArguments,
+    new_engine: Callable[[RunSetup, Runtime], AnyEngine] = Engine,
+) -> EventStream[Any]:
+    """A stream of a pipeline's events, on any runtime.
+
+    Raises: as ``stream_events``.
+    """
+    runtime.check_host()
+    unknown = set(options) - set(RunArguments.__annotations__)
+    if unknown:
+        raise SetupError(
+            f"A run has no option {', '.join(sorted(unknown))} here. It takes "
+            f"{', '.join(RunArguments.__annotations__)}; and stream_events alone takes "
+            f"event_filter and event_transformer."
+        )
+    setup = RunSetup(pipeline._plans, pipeline._policy, RunOptions(**options))  # noqa: SLF001 -- its own module
+    return EventStream(setup, runtime, shaping, new_engine)
+
+
+async def collected(
+    pipeline: IngestionPipeline, stream: EventStream[PipelineEvent]
+) -> PipelineResult:
+    """Run a stream to its end, and keep everything.
+
+    Raises: as ``run_async``.
+
+    Memory: every document and every failure.
+    """
+    clock = pipeline._policy.clock  # noqa: SLF001 -- its own module
+    sources = [plan.source for plan in pipeline._plans]  # noqa: SLF001 -- the same
+    collector = Collector(sources, clock())
+    try:
+        async with stream as events:
+            async for event in events:
+                collector.take(event)
+    except Exception as error:
+        add_note(
+            error,
+            f"{collector.count} documents completed and were discarded: use stream_events",
+        )
+        raise
+    return collector.result(clock())

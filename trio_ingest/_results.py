@@ -129,7 +129,7 @@ class Collector:
                     f"run_async holds every document in memory, and there are more than "
                     f"{EAGER_LIMIT}: use stream_events or iter_results instead.",
                     RuntimeWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
         elif isinstance(event, DocumentFailed):
             self._errors[event.adapter].append(event)

@@ -10,7 +10,7 @@ import attrs
 
 from ._channel import busy
 from ._checkpoints import Checkpoint
-from ._engine import Engine
+from ._engine import AnyEngine, Engine
 from ._errors import SetupError, StreamClosedError, add_note, described
 from ._events import PipelineEvent
 from ._inline import Inline
@@ -69,11 +69,18 @@ class EventStream(Generic[Shown_co]):
     record and its events.
     """
 
-    def __init__(self, setup: RunSetup, runtime: Runtime, shaping: Shaping | None) -> None:
+    def __init__(
+        self,
+        setup: RunSetup,
+        runtime: Runtime,
+        shaping: Shaping | None,
+        new_engine: Callable[[RunSetup, Runtime], AnyEngine] = Engine,
+    ) -> None:
         self._setup = setup
         self._runtime = runtime
         self._shaping = shaping
-        self._engine: Engine | None = None
+        self._new_engine = new_engine
+        self._engine: AnyEngine | None = None
         self._inline: Inline | None = None
         self._inline_events: Any = None
         self._bare: AsyncGenerator[Any, None] | None = None
@@ -97,7 +104,7 @@ class EventStream(Generic[Shown_co]):
     def was_iterated(self) -> bool:
         """Whether an event has been taken from it."""
         if self._engine is not None:
-            return self._engine.run.sequence > len(self._engine.channel.queue)
+            return self._engine.run.sequence > self._engine.queue_depth
         return self._inline is not None and self._inline.run.sequence > 0
 
     @property
@@ -109,14 +116,14 @@ class EventStream(Generic[Shown_co]):
 
     @ki_protected
     async def __aenter__(self) -> Self:
-        refuse_other_host(self._runtime, entering=True)
+        self._enter_host()
         if self.was_begun:
             raise StreamClosedError(
                 "This stream was entered or iterated before, and a stream is one run. "
                 "Call stream_events again for another."
             )
-        engine = Engine(self._setup, self._runtime)
-        manager = self._runtime.open_nursery()
+        engine = self._new_engine(self._setup, self._runtime)
+        manager = self._runtime.open_nursery(self._setup.policy.cleanup_grace_seconds)
         nursery = await manager.__aenter__()
         self._engine, self._nursery_manager, self._nursery = engine, manager, nursery
         if self._shaping is None:
@@ -139,8 +146,7 @@ class EventStream(Generic[Shown_co]):
         self._nursery.cancel_scope.cancel()
         cancelled: BaseException | None = None
         try:
-            # Without the body's exception: the nursery would wrap it in a group.
-            await self._nursery_manager.__aexit__(None, None, None)  # noqa: ASYNC102 -- cancelled
+            await self._runtime.leave(self._nursery_manager, exc)  # noqa: ASYNC102 -- cancelled
         except BaseException as error:  # noqa: ASYNC103, BLE001 -- raised below if it must be
             cancelled = error
         # Only now: a producer that is still being cancelled must find the channel whole.
@@ -148,7 +154,7 @@ class EventStream(Generic[Shown_co]):
         self._raise_what_nobody_saw(engine, exc, cancelled)
 
     def _raise_what_nobody_saw(
-        self, engine: Engine, exc: BaseException | None, cancelled: BaseException | None
+        self, engine: AnyEngine, exc: BaseException | None, cancelled: BaseException | None
     ) -> None:
         """Raise what comes before the body's own exception; that one leaves by itself."""
         fatal = engine.channel.failure
@@ -236,7 +242,12 @@ class EventStream(Generic[Shown_co]):
                     f"The bare form works on one record at a time, and this pipeline has "
                     f"workers={self._setup.policy.workers}. {_USE_BLOCK}"
                 )
-            refuse_other_host(self._runtime, entering=True)
+            if self._new_engine is not Engine:
+                raise SetupError(
+                    f"The bare form runs in the task that asks, and this stream runs in a "
+                    f"thread of its own. {_USE_BLOCK}"
+                )
+            self._enter_host()
             self._inline = Inline(self._setup, self._runtime)
             self._inline_events = events = self._inline.events()
             self._bare = events if self._shaping is None else _shaped(events, self._shaping)
@@ -303,12 +314,26 @@ class EventStream(Generic[Shown_co]):
         Raises:
             SetupError: before the stream was entered or iterated.
         """
-        run, _ = self._run_and_depth("checkpoint")
         if self._engine is not None:
-            return run.checkpoint(self._engine.channel.acknowledged(run.sequence))
+            return self._engine.checkpoint()
+        run, _ = self._run_and_depth("checkpoint")
         # Known only to the generator itself: is it at a yield, or past one?
         asked = self._inline_events.ag_running or self._bare_has_ended
         return run.checkpoint(run.sequence if asked else max(0, run.sequence - 1))
+
+    def _enter_host(self) -> None:
+        """Refuse to run inside an async library that is not the runtime's, or in none.
+
+        Raises:
+            SetupError: naming what to use there.
+        """
+        self._runtime = self._runtime.here()
+        self._runtime.check_host()
+        if not self._runtime.is_running():
+            raise SetupError(
+                f"No async run is under way here, and a stream needs one. Put this into an "
+                f"async function and start that with {self._runtime.started_with}(...)."
+            )
 
     @property
     def _bare_is_over(self) -> bool:
@@ -322,7 +347,7 @@ class EventStream(Generic[Shown_co]):
         inline, events = self._inline, self._inline_events
         return inline is not None and events.ag_frame is None and not inline.was_left
 
-    def _open_engine(self, what: str) -> Engine:
+    def _open_engine(self, what: str) -> AnyEngine:
         if self._closed:
             raise StreamClosedError(
                 f"The block of this stream has been left, so {what}() comes too late."
@@ -335,31 +360,11 @@ class EventStream(Generic[Shown_co]):
 
     def _run_and_depth(self, what: str) -> tuple[Run, int]:
         if self._engine is not None:
-            self._engine.desk.book_time()
-            return self._engine.run, len(self._engine.channel.queue)
+            self._engine.book_time()
+            return self._engine.run, self._engine.queue_depth
         if self._inline is not None:
             return self._inline.run, 0
         raise SetupError(f"This stream has not begun, so it has no {what}() yet. {_USE_BLOCK}")
-
-
-def refuse_other_host(runtime: Runtime, *, entering: bool = False) -> None:
-    """Refuse to run inside an async library that is not the runtime's, or in none.
-
-    Raises:
-        SetupError: naming what to use there.
-    """
-    host = runtime.check_host()
-    if host is not None:
-        raise SetupError(
-            f"{host} is running here, and this stream runs on Trio: start it with "
-            f"trio.run(...) in a thread of its own. trio_ingest.aio, which is to run on "
-            f"both, is not in this release yet."
-        )
-    if entering and not runtime.is_running():
-        raise SetupError(
-            "No Trio run is under way here, and a stream needs one. Put this into an async "
-            "function and start that with trio.run(...)."
-        )
 
 
 _AT_ITS_END = (

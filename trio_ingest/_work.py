@@ -53,8 +53,8 @@ class Work:
         "_parse",
         "_plan",
         "_retry",
+        "_runtime",
         "_seed",
-        "_timeout",
         "_wall",
         "adapter_run",
         "clock",
@@ -81,7 +81,7 @@ class Work:
         self._completed = completed_ids
         self._retry = policy.retry
         self._seed = seed
-        self._timeout = runtime.timeout
+        self._runtime = runtime
         self._wall = policy.clock
         self.clock = runtime.clock()
         self._known_class: type | None = None
@@ -202,8 +202,9 @@ class Work:
             self._wall(),
         )
 
-    def failure(self, error: Exception) -> Failure:
+    def failure(self, error: BaseException) -> Failure:
         """The fact that ``error`` ended an attempt."""
+        error = explained(error, self.adapter_run.source, self._runtime)
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ != "builtins":
@@ -218,7 +219,7 @@ class Work:
         try:
             judge = self._plan.is_retryable
             is_retryable = bool(
-                is_transient(error, self._timeout) if judge is None else judge(error)
+                is_transient(error, self._runtime.timeout) if judge is None else judge(error)
             )
         except Exception as judgement:  # a judge that fails has not said yes
             add_note(error, f"is_retryable failed on this error: {described(judgement)}")
@@ -229,6 +230,10 @@ class Work:
         try:
             result = await awaitable
         except Exception as error:
+            return self.failure(error)
+        except self._runtime.cancelled as error:
+            if self._runtime.is_cancelled():
+                raise
             return self.failure(error)
         return self._judged(result)
 
@@ -276,3 +281,35 @@ class Work:
             self.run.passed_over(self.adapter_run, number)
             return None
         return str(doc_id)
+
+
+def explained(error: BaseException, source: str, runtime: Runtime) -> Exception:
+    """What is told of an error in an adapter: itself, unless something is wrong with the run.
+
+    Args:
+        error: an Exception, or a cancellation that nobody asked for.
+        source: the adapter's.
+        runtime: the async library that the adapter ran on.
+    """
+    if not isinstance(error, Exception):
+        return unasked(error, f"the adapter {source!r}")
+    advice = runtime.advice_on(error)
+    if advice is None:
+        return error
+    refused = SetupError(f"The adapter {source!r} cannot run here. {advice}")
+    refused.__cause__ = error
+    return refused
+
+
+def unasked(error: BaseException, where: str) -> Exception:
+    """A cancellation that nobody asked for, as an error: it must not look like an end.
+
+    In asyncio, awaiting something that others have cancelled raises one.
+    """
+    said = RuntimeError(
+        f"{type(error).__name__} came out of {where}, and nobody had cancelled it. Something "
+        f"that was awaited there may have been cancelled by others: catch that where it is "
+        f"awaited."
+    )
+    said.__cause__ = error
+    return said

@@ -1,0 +1,141 @@
+"""The same streams from asyncio, uvloop and Trio.
+
+By default the one engine runs natively in the caller's loop, so adapters that await asyncio
+just work. With ``runtime="trio"`` the Trio engine runs in a thread of its own, for adapters
+that await Trio. Where Trio runs already, both are what the pipeline's own calls give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, Unpack, overload
+
+import trio
+
+from trio_ingest import (
+    DocumentStream,
+    EventStream,
+    IngestionPipeline,
+    PipelineEvent,
+    PipelineResult,
+    RunArguments,
+    SetupError,
+)
+from trio_ingest._engine import AnyEngine, Engine
+from trio_ingest._options import Shaping
+from trio_ingest._pipeline import collected, shaping_of, stream_of
+from trio_ingest._results import is_document, document_of
+from trio_ingest._runtime import Runtime
+from trio_ingest._setup import RunSetup
+
+from ._runtime import AsyncioRuntime
+
+__all__ = ["iter_results", "run_async", "stream_events"]
+
+Shown = TypeVar("Shown")
+
+
+@overload
+def stream_events(
+    pipeline: IngestionPipeline,
+    *,
+    runtime: Literal["asyncio", "trio"] = "asyncio",
+    event_filter: Callable[[PipelineEvent], bool] | None = None,
+    event_transformer: None = None,
+    **options: Unpack[RunArguments],
+) -> EventStream[PipelineEvent]: ...
+
+
+@overload
+def stream_events(
+    pipeline: IngestionPipeline,
+    *,
+    runtime: Literal["asyncio", "trio"] = "asyncio",
+    event_filter: Callable[[PipelineEvent], bool] | None = None,
+    event_transformer: Callable[[PipelineEvent], Shown],
+    **options: Unpack[RunArguments],
+) -> EventStream[Shown]: ...
+
+
+def stream_events(
+    pipeline: IngestionPipeline,
+    *,
+    runtime: Literal["asyncio", "trio"] = "asyncio",
+    event_filter: Callable[[PipelineEvent], bool] | None = None,
+    event_transformer: Callable[[PipelineEvent], Any] | None = None,
+    **options: Unpack[RunArguments],
+) -> EventStream[Any]:
+    """One run as a stream of events, like ``IngestionPipeline.stream_events``.
+
+    Args:
+        pipeline: adapters plus policies; the same object serves every library.
+        runtime: what the adapters await when the caller is on asyncio. "trio" takes a
+            thread, and has the ``async with`` form alone.
+        event_filter: which events the caller sees; changes no bookkeeping.
+        event_transformer: what the caller sees instead of each.
+        options: see ``RunArguments``.
+
+    Raises:
+        SetupError: when an option is wrong.
+        CheckpointError: when ``resume_from`` does not fit.
+
+    Memory: as ``IngestionPipeline.stream_events``.
+    """
+    return _stream(pipeline, runtime, shaping_of(event_filter, event_transformer), options)
+
+
+def iter_results(
+    pipeline: IngestionPipeline,
+    *,
+    runtime: Literal["asyncio", "trio"] = "asyncio",
+    **options: Unpack[RunArguments],
+) -> DocumentStream:
+    """The documents of the completed events alone, like ``IngestionPipeline.iter_results``.
+
+    Raises: as ``stream_events``.
+
+    Memory: as ``stream_events``.
+    """
+    return DocumentStream(
+        _stream(pipeline, runtime, Shaping(is_document, document_of), options)
+    )
+
+
+async def run_async(
+    pipeline: IngestionPipeline,
+    *,
+    runtime: Literal["asyncio", "trio"] = "asyncio",
+    **options: Unpack[RunArguments],
+) -> PipelineResult:
+    """Run to the end and return everything, like ``IngestionPipeline.run_async``.
+
+    Raises:
+        Exception: a dead adapter's failure, with a note of what was discarded.
+
+    Memory: every document and every failure.
+    """
+    return await collected(pipeline, _stream(pipeline, runtime, None, options))
+
+
+def _stream(
+    pipeline: IngestionPipeline,
+    runtime: str,
+    shaping: Shaping | None,
+    options: RunArguments,
+) -> EventStream[Any]:
+    if runtime not in ("asyncio", "trio"):
+        raise SetupError(
+            f"runtime must be \"asyncio\" or \"trio\", whichever the adapters await; "
+            f"got {runtime!r}."
+        )
+    across = runtime == "trio" and not trio.lowlevel.in_trio_run()
+    new_engine = _engine_across if across else Engine
+    return stream_of(pipeline, AsyncioRuntime(), shaping, options, new_engine)
+
+
+def _engine_across(setup: RunSetup, runtime: Runtime) -> AnyEngine:
+    if not isinstance(runtime, AsyncioRuntime):  # it was entered where Trio runs
+        return Engine(setup, runtime)
+    from ._bridge import NearEngine  # noqa: PLC0415 -- most runs never need the portal
+
+    return NearEngine(setup, runtime)

@@ -1,0 +1,138 @@
+"""A nursery of asyncio tasks, cancelled the way code for asyncio expects it.
+
+In Trio, and under anyio's cancel scopes, whatever is awaited after a cancellation is
+cancelled again. Code that was written for asyncio does not know that: it closes its
+connections in a ``finally``, and awaits that. So a task here is cancelled once, as asyncio
+does it, and has the run's grace for what it then awaits. Only what is left after that is
+cancelled at every ``await``, as anyio does it.
+
+No cancel scope is open in the task that opened the nursery, and it may be left in another
+task than it was entered in. So a stream can live in an async generator that a web framework
+iterates, and closes wherever it likes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+
+from ._parking import AsyncioParking
+
+
+class AsyncioNursery:
+    """A place for tasks, whose exceptions are their own business: none may raise.
+
+    Args:
+        grace_seconds: how long a cancelled task may go on before it is pressed.
+        hurry: called at a second cancellation of whoever waits for the tasks.
+
+    Memory: a task and a cancel scope for each that is alive.
+    """
+
+    def __init__(self, grace_seconds: float, hurry: Callable[[], None]) -> None:
+        self._grace_seconds = grace_seconds
+        self._hurry = hurry
+        self._tasks: dict[asyncio.Task[None], anyio.CancelScope | None] = {}
+        self._gone = AsyncioParking()
+        self._press_later: asyncio.TimerHandle | None = None
+        self.is_cancelled = False
+
+    @property
+    def cancel_scope(self) -> Self:
+        """Itself: it can be cancelled."""
+        return self
+
+    def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a task; it sees the context variables of whoever calls this."""
+        task = asyncio.get_running_loop().create_task(self._run(async_fn, args))
+        if not task.done():  # an eager one may be
+            self._tasks.setdefault(task, None)
+            task.add_done_callback(self._forget)
+
+    def holds(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether the task is one of its own."""
+        return task in self._tasks
+
+    def cancel(self) -> None:
+        """Cancel every task once, and again at each ``await`` when the grace is over."""
+        if self.is_cancelled:
+            return
+        self.is_cancelled = True
+        for task, scope in self._tasks.items():
+            if scope is not None:  # or it has not begun, and cancels itself when it does
+                task.cancel()
+        loop = asyncio.get_running_loop()
+        self._press_later = loop.call_later(self._grace_seconds, self.press)
+
+    def press(self) -> None:
+        """Cancel what is left at every ``await`` that nothing shields."""
+        for scope in self._tasks.values():
+            if scope is not None:
+                scope.cancel()
+
+    async def wait(self, *, was_cancelled: bool = False) -> asyncio.CancelledError | None:
+        """Wait until every task is gone; returns the cancellation that came meanwhile.
+
+        Args:
+            was_cancelled: whether the waiting task has been cancelled before, so that the
+                next time is the second.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        # A cancel scope of the caller's is patient: it would ask again at every turn.
+        with anyio.CancelScope(shield=True):
+            while self._tasks:
+                try:
+                    await self._gone.wait()
+                except asyncio.CancelledError as error:
+                    self.cancel()
+                    if was_cancelled or cancelled is not None:
+                        self._hurry()
+                    cancelled = error
+        if self._press_later is not None:
+            self._press_later.cancel()
+        return cancelled
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if exc is not None:
+            self.cancel()
+        cancelled = await self.wait(was_cancelled=isinstance(exc, asyncio.CancelledError))
+        if cancelled is not None and exc is None:
+            raise cancelled
+
+    async def _run(self, async_fn: Callable[..., Awaitable[Any]], args: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            # Shielded, since it is the nursery that decides when it is cancelled.
+            with anyio.CancelScope(shield=True) as scope:
+                self._tasks[task] = scope
+                if self.is_cancelled:
+                    task.cancel()
+                await async_fn(*args)
+        except asyncio.CancelledError:
+            if not self.is_cancelled:
+                warnings.warn(
+                    f"A task of this run was cancelled by somebody else: {task.get_name()}.",
+                    RuntimeWarning,
+                    stacklevel=1,
+                )
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not self._tasks:
+            self._gone.wake()
+        if not task.cancelled():
+            task.result()

@@ -1,0 +1,222 @@
+"""The engine's primitives, from asyncio: natively in the caller's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import trio
+
+from trio_ingest import SetupError
+from trio_ingest._runtime import TRIO, Runtime, asyncio_is_running
+
+from ._nursery import AsyncioNursery
+from ._parking import AsyncioParking, AsyncioValue
+
+
+class OnceScope:
+    """A cancel scope that cancels its task once, as asyncio does it.
+
+    What the task awaits after that, in a ``finally``, is left in peace.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+        self._cancel_called = self.cancelled_caught = False
+
+    def __enter__(self) -> OnceScope:
+        self._task = asyncio.current_task()
+        assert self._task is not None
+        self._cancelling = self._task.cancelling()
+        if self._cancel_called:
+            self._task.cancel()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool:
+        task, self._task = self._task, None
+        assert task is not None
+        if not self._cancel_called:
+            return False
+        # As asyncio.timeout does it: if somebody else has cancelled the task besides,
+        # the cancellation must go on.
+        mine_alone = task.uncancel() <= self._cancelling
+        self.cancelled_caught = mine_alone and isinstance(exc, asyncio.CancelledError)
+        return self.cancelled_caught
+
+    def cancel(self) -> None:
+        """Cancel the task; a second time changes nothing."""
+        if not self._cancel_called:
+            self._cancel_called = True
+            if self._task is not None:
+                self._task.cancel()
+
+
+class AnyioCheckedScope:
+    """A cancel scope of anyio, which notices one that was left open inside it.
+
+    ``asyncio.timeout`` and ``asyncio.TaskGroup`` leave no trace that could be seen.
+    """
+
+    def __init__(self) -> None:
+        self._scope = anyio.CancelScope()
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None:
+        return self._scope.__exit__(exc_type, exc, tb)
+
+    def holds_another(self) -> bool:
+        """Whether it is no longer the innermost one: only that one may be left."""
+        try:
+            self._scope.__exit__(None, None, None)
+        except RuntimeError:
+            return True
+        self._scope = anyio.CancelScope()
+        self._scope.__enter__()
+        return False
+
+
+class AsyncioRuntime:
+    """The seam, filled with asyncio and anyio, for one stream."""
+
+    cancelled = asyncio.CancelledError
+    timeout = TimeoutError
+    started_with = "asyncio.run"
+    advice = (
+        "It awaits Trio, and this run is on asyncio. Give the call runtime=\"trio\", like "
+        "trio_ingest.aio.stream_events(pipeline, runtime=\"trio\", ...): then the run has "
+        "Trio in a thread of its own."
+    )
+
+    def __init__(self) -> None:
+        self.hurried = False
+        self.at_hurry: list[Callable[[], object]] = []
+        self._graces: set[anyio.CancelScope] = set()
+        self._nurseries: list[AsyncioNursery] = []
+
+    def here(self) -> Runtime:
+        """The runtime for whoever enters a stream here: Trio's own where Trio runs."""
+        return TRIO if trio.lowlevel.in_trio_run() else self
+
+    def clock(self) -> Callable[[], float]:
+        """The loop's clock: seconds, monotonic; but never one that is only read now and then.
+
+        uvloop reads its own once for each turn of the loop and rounds it to milliseconds,
+        so that a parse would seem to take no time.
+        """
+        loop = asyncio.get_running_loop()
+        uvloop = sys.modules.get("uvloop")
+        ordinary = [asyncio.BaseEventLoop.time]
+        if uvloop is not None:
+            ordinary.append(uvloop.Loop.time)
+        return time.monotonic if type(loop).time in ordinary else loop.time
+
+    def open_nursery(self, grace_seconds: float) -> AsyncioNursery:
+        nursery = AsyncioNursery(grace_seconds, self._hurry)
+        self._nurseries.append(nursery)
+        return nursery
+
+    async def leave(self, opened: AsyncioNursery, exc: BaseException | None) -> None:
+        """Wait until all tasks of a cancelled nursery are gone, whatever ``exc`` is.
+
+        Raises:
+            CancelledError: the waiting task was cancelled meanwhile, and nothing else is
+                about to be raised.
+        """
+        was_cancelled = isinstance(exc, asyncio.CancelledError)
+        cancelled = await opened.wait(was_cancelled=was_cancelled)
+        if cancelled is None or was_cancelled:
+            return
+        if exc is None:
+            raise cancelled
+        # Another exception is on its way out: the cancellation comes at the next await.
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        task.cancel()
+
+    def cancel_scope(self) -> OnceScope:
+        return OnceScope()
+
+    def checked_scope(self) -> AnyioCheckedScope:
+        return AnyioCheckedScope()
+
+    @contextmanager
+    def grace(self, seconds: float) -> Iterator[anyio.CancelScope]:
+        """Time for cleanup that only a second cancellation of the host can cut short."""
+        with anyio.move_on_after(0 if self.hurried else seconds, shield=True) as scope:
+            self._graces.add(scope)
+            try:
+                yield scope
+            finally:
+                self._graces.remove(scope)
+
+    def parking(self) -> AsyncioParking:
+        return AsyncioParking()
+
+    def value(self, initial: Any) -> AsyncioValue:
+        return AsyncioValue(initial)
+
+    async def every(self, seconds: float) -> AsyncGenerator[None, None]:
+        """A tick at once, and then one after each so many seconds."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            yield
+            now = loop.time()
+            due = max(due + seconds, now)
+            await asyncio.sleep(due - now)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def cancellation_point(self) -> None:
+        await asyncio.sleep(0)
+
+    def is_cancelled(self) -> bool:
+        """Whether a cancellation of this task has been asked for."""
+        task = asyncio.current_task()
+        return any(nursery.is_cancelled and nursery.holds(task) for nursery in self._nurseries)
+
+    def advice_on(self, error: BaseException) -> str | None:
+        """What to do about an error that comes of awaiting Trio here; None of others."""
+        if not isinstance(error, RuntimeError):
+            return None
+        text = str(error)
+        mine = "must be called from async context" in text or "got bad yield" in text
+        return self.advice if mine else None
+
+    def check_host(self) -> None:
+        """Nothing to refuse: it is asyncio that is running here."""
+
+    def is_running(self) -> bool:
+        """Whether an event loop is running here."""
+        return asyncio_is_running()
+
+    def _hurry(self) -> None:
+        self.hurried = True
+        for hurry in self.at_hurry:
+            hurry()
+        for scope in self._graces:
+            scope.cancel()
+        for nursery in self._nurseries:
+            nursery.press()
