@@ -10,7 +10,8 @@ import attrs
 import trio
 
 from tests.promises.checks import adapter_of, canonical
-from tests.promises.scripts import Case, records_of, run
+from tests.promises.scripts import Case, records_of
+from tests.worlds import run
 from trio_ingest import Document, PipelineEvent
 from trio_ingest.delivery import (
     Batch,

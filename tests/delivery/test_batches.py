@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.delivery.sinks import Forgetful, Table, Watch, deliver_case, rows_of, stream_of
 from tests.promises.adapters import Plain
 from tests.promises.checks import ENDS, check_covers
-from tests.promises.scripts import Case, cases, run
+from tests.promises.scripts import Case, cases
+from tests.worlds import run
 from trio_ingest import Checkpoint, Cursor, Document, IngestionPipeline
 from trio_ingest.delivery import Batch, Totals, deliver
 from trio_ingest.delivery import _pending as pending_module

@@ -30,7 +30,8 @@ from tests.delivery.sinks import (
 )
 from tests.promises.adapters import Plain
 from tests.promises.checks import covered_by
-from tests.promises.scripts import Case, cases, run
+from tests.promises.scripts import Case, cases
+from tests.worlds import run
 from trio_ingest import Cursor, IngestionPipeline
 from trio_ingest.delivery import Delivered, Totals, deliver, resume_point
 from trio_ingest.testing import Fail, FailTimes, SlowParse, cancel_everywhere

@@ -9,7 +9,8 @@ import trio
 
 from tests.delivery.sinks import Killed, Table, deliver_case, lived, rows_of, stream_of, tables
 from tests.promises.checks import covered_by
-from tests.promises.scripts import Case, run
+from tests.promises.scripts import Case
+from tests.worlds import run
 from trio_ingest import DocumentCompleted, StreamBusyError
 from trio_ingest.delivery import DeliveryReport, Rejection, deliver
 from trio_ingest.testing import Crash, Fail, SlowParse

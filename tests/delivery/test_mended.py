@@ -23,7 +23,8 @@ from tests.delivery.sinks import (
     stream_of,
     tables,
 )
-from tests.promises.scripts import Case, run
+from tests.promises.scripts import Case
+from tests.worlds import run
 from trio_ingest import (
     AdapterStateChange,
     BatchProgress,

@@ -18,7 +18,8 @@ from tests.delivery.sinks import (
     rows_of,
     tables,
 )
-from tests.promises.scripts import Case, cases, run
+from tests.promises.scripts import Case, cases
+from tests.worlds import run
 from trio_ingest import Document
 from trio_ingest.delivery import Batch, DeliveryReport, Totals
 from trio_ingest.testing import Fail, SlowParse

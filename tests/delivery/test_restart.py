@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 from tests.delivery.sinks import Table, lived, rows_of, stream_of
-from tests.promises.scripts import Case, run
+from tests.promises.scripts import Case
+from tests.worlds import run
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.delivery import Delivered, Totals, deliver
 from trio_ingest.testing import Crash, Fail, Hang

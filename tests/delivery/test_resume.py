@@ -19,7 +19,8 @@ from tests.delivery.sinks import (
     tables,
 )
 from tests.promises.adapters import Plain
-from tests.promises.scripts import Case, run
+from tests.promises.scripts import Case
+from tests.worlds import run
 from trio_ingest import Checkpoint, CheckpointError, IngestionPipeline, Position
 from trio_ingest.delivery import Delivered, DeliveryReport, Totals, deliver, resume_point
 from trio_ingest.testing import Fail

@@ -13,7 +13,8 @@ import trio.testing
 
 from tests.delivery.sinks import Table, Watch, lived, rows_of, stream_of, tables
 from tests.promises.adapters import Plain
-from tests.promises.scripts import Case, run
+from tests.promises.scripts import Case
+from tests.worlds import run
 from trio_ingest import (
     AdapterStateChange,
     BatchProgress,

@@ -15,7 +15,8 @@ import trio
 from hypothesis import given
 
 from tests.promises.adapters import Plain
-from tests.promises.scripts import NamingAdapter, Note, PartsAdapter, run, scripts
+from tests.promises.scripts import NamingAdapter, Note, PartsAdapter, scripts
+from tests.worlds import run
 from trio_ingest import (
     Cursor,
     Document,

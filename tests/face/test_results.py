@@ -13,7 +13,8 @@ import trio.testing
 from hypothesis import given
 
 from tests.promises.adapters import Plain
-from tests.promises.scripts import Case, cases, play, run
+from tests.promises.scripts import Case, cases, play
+from tests.worlds import run
 from trio_ingest import (
     Document,
     DocumentCompleted,

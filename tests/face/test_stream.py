@@ -12,7 +12,8 @@ from hypothesis import given
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import check_covers
-from tests.promises.scripts import cases, play, run
+from tests.promises.scripts import cases, play
+from tests.worlds import run
 from trio_ingest import (
     BatchProgress,
     Checkpoint,

@@ -15,7 +15,8 @@ from hypothesis import given
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import documents_of
-from tests.promises.scripts import Case, cases, play, run
+from tests.promises.scripts import Case, cases, play
+from tests.worlds import run
 from trio_ingest import (
     BatchProgress,
     DocumentCompleted,

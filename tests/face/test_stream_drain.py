@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import check_shape, check_states, documents_of
-from tests.promises.scripts import PartsAdapter, records_of, run, scripts
+from tests.promises.scripts import PartsAdapter, records_of, scripts
+from tests.worlds import run
 from trio_ingest import (
     AdapterStateChange,
     BatchProgress,

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.promises.checks import check_counts, check_shape, check_states, documents_of
-from tests.promises.scripts import records_of, run, scripts
+from tests.promises.scripts import records_of, scripts
+from tests.worlds import run
 from trio_ingest import (
     AdapterStateChange,
     BatchProgress,

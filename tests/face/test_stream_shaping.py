@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.promises.adapters import Plain
-from tests.promises.scripts import run, scripts
+from tests.promises.scripts import scripts
+from tests.worlds import run
 from trio_ingest import (
     BatchProgress,
     Checkpoint,

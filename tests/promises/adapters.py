@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 import pytest
-import trio
 
+from tests.worlds import cancelled, stream_of
 from trio_ingest import Document, IngestionPipeline, PipelineEvent
 
 # The bare form, one worker, and several.
@@ -52,7 +52,7 @@ class Seen:
 async def see(pipeline: IngestionPipeline, *, bare: bool = False, **options: Any) -> Seen:
     """Consume a run to its end, in either form."""
     seen = Seen()
-    stream = pipeline.stream_events(**options)
+    stream = stream_of(pipeline, **options)
     try:
         if bare:
             async with aclosing(aiter(stream)) as events:  # type: ignore[type-var]
@@ -62,7 +62,7 @@ async def see(pipeline: IngestionPipeline, *, bare: bool = False, **options: Any
             async with stream:
                 async for event in stream:
                     seen.events.append(event)
-    except trio.Cancelled:
+    except cancelled():
         raise
     except BaseException as error:
         seen.failure = error

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, Literal, TypeAlias
 
+import anyio
+import anyio.lowlevel
 import attrs
-import trio
 
+from tests import worlds
 from tests.promises.checks import ENDS, adapter_of, canonical
 from tests.promises.scripts import Case, records_of
+from tests.worlds import stream_of
 from trio_ingest import (
     BatchProgress,
     Checkpoint,
@@ -90,7 +93,7 @@ async def deliver(
 ) -> list[PipelineEvent]:
     """Bring a run into a sink, from where the sink says, and crash with event ``stop``."""
     case = attrs.evolve(case, resume_from=sink.checkpoint)
-    stream = case.pipeline(case.adapters()).stream_events(**case.options())
+    stream = stream_of(case.pipeline(case.adapters()), **case.options())
     received: list[PipelineEvent] = []
 
     async def consume(events: Any) -> None:
@@ -102,12 +105,12 @@ async def deliver(
                     raise Stop
                 if leaving == "cancel":
                     scope.cancel()
-                    await trio.lowlevel.checkpoint()
+                    await anyio.lowlevel.checkpoint()
                 break
 
-    with trio.CancelScope() as scope:
+    with anyio.CancelScope() as scope:
         try:
-            if case.bare:
+            if case.bare and worlds.current.name != "bridge":
                 async with aclosing(aiter(stream)) as events:  # type: ignore[type-var]
                     await consume(events)
             else:

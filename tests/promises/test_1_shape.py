@@ -17,7 +17,8 @@ from tests.promises.checks import (
     names_of,
     stories_of,
 )
-from tests.promises.scripts import Case, cases, play, run
+from tests.promises.scripts import Case, cases, play
+from tests.worlds import run
 from trio_ingest import (
     BatchProgress,
     DocumentCompleted,

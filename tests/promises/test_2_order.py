@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import attrs
 import hypothesis.strategies as st
 import pytest
-import trio
 from hypothesis import given
 
 from tests.promises.adapters import FORMS
@@ -19,7 +19,8 @@ from tests.promises.checks import (
     documents_of,
     keyed,
 )
-from tests.promises.scripts import Case, Note, Played, cases, play, records_of, run
+from tests.promises.scripts import Case, Note, Played, cases, play, records_of
+from tests.worlds import ONE_CLOCK, ONE_THREAD, run, stream_of
 from trio_ingest import DocumentStarted, IngestionPipeline, PipelineEvent
 from trio_ingest.testing import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
 
@@ -87,6 +88,7 @@ def test_ordered_records_wait_for_their_turn(
     assert documents_of(seen.events) == ["0", "1", "2", "3"]
 
 
+@ONE_CLOCK
 def test_unordered_records_overtake_a_slow_one() -> None:
     script = [SlowParse(1000), *"abcdefgh"]
     seen = played(script, workers=2, ordered=False)
@@ -94,6 +96,7 @@ def test_unordered_records_overtake_a_slow_one() -> None:
     assert seen.elapsed == pytest.approx(1000)
 
 
+@ONE_CLOCK
 def test_ordered_workers_work_on_while_one_is_slow() -> None:
     script = [SlowParse(10), *[SlowParse(1)] * 4, SlowParse(5)]
     seen = played(script, workers=4, ordered=True)
@@ -101,14 +104,15 @@ def test_ordered_workers_work_on_while_one_is_slow() -> None:
     assert seen.elapsed == pytest.approx(10)
 
 
+@ONE_CLOCK
 def test_ordered_window_frees_a_place_only_when_a_document_is_emitted() -> None:
     adapter = ScriptedAdapter([SlowParse(10), *[SlowParse(0.5)] * 40])
     fetched = []
 
     async def main() -> None:
         async with (
-            trio.open_nursery() as nursery,
-            IngestionPipeline(adapter, workers=2).stream_events() as events,
+            anyio.create_task_group() as nursery,
+            stream_of(IngestionPipeline(adapter, workers=2)) as events,
         ):
             nursery.start_soon(watch)
             async for _ in events:
@@ -116,7 +120,7 @@ def test_ordered_window_frees_a_place_only_when_a_document_is_emitted() -> None:
 
     async def watch() -> None:
         for _ in range(3):
-            await trio.sleep(4.9)
+            await anyio.sleep(4.9)
             fetched.append(adapter.fetched)
 
     run(main)
@@ -178,6 +182,7 @@ def test_several_params_run_one_after_another_in_their_order(bare: bool, workers
     assert parts == [0, 0, 1, 1, 2, 2]
 
 
+@ONE_CLOCK
 def test_adapters_do_not_wait_for_each_other_in_the_block() -> None:
     case = Case(scripts=[[Pause(10), "late"], ["early", "also"], [Crash()]])
     seen = run(lambda: play(case))
@@ -186,6 +191,7 @@ def test_adapters_do_not_wait_for_each_other_in_the_block() -> None:
     assert seen.elapsed == pytest.approx(10)
 
 
+@ONE_THREAD
 def test_adapters_follow_each_other_in_the_bare_form() -> None:
     case = Case(scripts=[[Pause(10), "late"], ["early", "also"]], bare=True)
     seen = run(lambda: play(case))

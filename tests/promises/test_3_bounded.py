@@ -6,15 +6,15 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import anyio
 import hypothesis.strategies as st
 import pytest
-import trio
 from hypothesis import given
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import ENDS
 from tests.promises.living import Counted, living_events, weight
-from tests.promises.scripts import run
+from tests.worlds import ONE_CLOCK, ONE_THREAD, run, stream_of
 from trio_ingest import (
     BatchProgress,
     Cursor,
@@ -40,6 +40,7 @@ def held(workers: int) -> int:
 # -- a slow consumer stops the fetch ---------------------------------------------------
 
 
+@ONE_CLOCK
 @pytest.mark.parametrize(
     ("buffer_size", "fetched"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (100, 50)]
 )
@@ -49,10 +50,10 @@ def test_consumer_that_never_asks_stops_the_fetch_at_the_buffer(
     adapter = Plain(count=1000)
 
     async def main() -> None:
-        stream = IngestionPipeline(adapter).stream_events(buffer_size=buffer_size)
+        stream = stream_of(IngestionPipeline(adapter), buffer_size=buffer_size)
         async with stream as events:
             for seconds in (0.1, 1000):
-                await trio.sleep(seconds)
+                await anyio.sleep(seconds)
                 # The state change, and two events for each document.
                 assert adapter.fetched == fetched
                 assert events.statistics().queue_depth == buffer_size
@@ -70,13 +71,13 @@ def test_consumer_that_stops_asking_stops_the_fetch(
     async def main() -> None:
         pipeline = IngestionPipeline(adapter, workers=workers, ordered=ordered)
         ended = 0
-        async with pipeline.stream_events(buffer_size=buffer_size) as events:
+        async with stream_of(pipeline, buffer_size=buffer_size) as events:
             for _ in range(31):
                 ended += isinstance(await anext(events), ENDS)
-            await trio.sleep(1)
+            await anyio.sleep(1)
             fetched = adapter.fetched
             assert fetched <= ended + buffer_size + held(workers)
-            await trio.sleep(1000)
+            await anyio.sleep(1000)
             assert adapter.fetched == fetched
 
     run(main)
@@ -107,13 +108,13 @@ def test_what_is_fetched_and_not_received_is_bounded(
 
     async def main() -> None:
         pipeline = IngestionPipeline(*adapters, workers=workers, ordered=ordered)
-        stream = pipeline.stream_events(buffer_size=buffer_size, progress_interval=3)
+        stream = stream_of(pipeline, buffer_size=buffer_size, progress_interval=3)
         received = ended = 0
         async with stream as events:
             async for event in events:
                 received += 1
                 ended += isinstance(event, ENDS)
-                await trio.sleep(delays[received % len(delays)])
+                await anyio.sleep(delays[received % len(delays)])
                 statistics = events.statistics()
                 assert statistics.queue_depth <= buffer_size
                 assert statistics.in_flight <= held(workers) * len(adapters)
@@ -122,12 +123,13 @@ def test_what_is_fetched_and_not_received_is_bounded(
     run(main)
 
 
+@ONE_THREAD
 def test_bare_form_holds_one_record() -> None:
     adapter = Counted(200)
 
     async def main() -> None:
         ended = 0
-        async for event in IngestionPipeline(adapter).stream_events(buffer_size=50):
+        async for event in stream_of(IngestionPipeline(adapter), buffer_size=50):
             ended += isinstance(event, ENDS)
             assert adapter.fetched <= ended + 1
 
@@ -144,14 +146,14 @@ async def most_alive(
 ) -> tuple[int, int]:
     policy = {name: options.pop(name) for name in ("workers", "ordered")}
     pipeline = IngestionPipeline(adapter, new_pipeline_id=lambda: "alive", **policy)
-    async with pipeline.stream_events(**options) as events:
+    async with stream_of(pipeline, **options) as events:
         await consume(events)
     return adapter.records.most, adapter.documents.most
 
 
 async def slowly(events: EventStream[Any]) -> None:
     async for _ in events:
-        await trio.sleep(1)
+        await anyio.sleep(1)
 
 
 async def quickly(events: EventStream[Any]) -> None:
@@ -175,6 +177,7 @@ def test_no_more_is_alive_than_the_buffer_and_what_is_in_work(
         assert documents <= buffer_size + held(workers) + named
 
 
+@ONE_CLOCK
 @CREWS
 @pytest.mark.parametrize("adapters", [1, 3])
 def test_buffer_is_filled_and_not_overfilled_while_the_consumer_is_slow(
@@ -189,10 +192,10 @@ def test_buffer_is_filled_and_not_overfilled_while_the_consumer_is_slow(
     counts = set()
 
     async def main() -> None:
-        async with pipeline.stream_events(buffer_size=10) as events:
+        async with stream_of(pipeline, buffer_size=10) as events:
             async for event in events:
                 if event.sequence % 50 == 7 and event.sequence < 900:
-                    await trio.sleep(1)
+                    await anyio.sleep(1)
                     counts.add((events.statistics().queue_depth, living_events("alive")))
 
     run(main)
@@ -208,7 +211,7 @@ class Stuck(Plain):
     def __init__(self, count: int, *, cursors: bool = False) -> None:
         super().__init__(count=count)
         self.cursors = cursors
-        self.released = trio.Event()
+        self.released = anyio.Event()
 
     async def fetch(self, *, cursor: int | None = None) -> AsyncIterator[Any]:
         for number in range(self.count + 1):
@@ -230,7 +233,7 @@ async def sizes_while_stuck(adapter: Stuck) -> tuple[list[int], BatchProgress]:
     sizes = []
     ended = 0
     pipeline = IngestionPipeline(adapter, workers=2, ordered=False)
-    async with pipeline.stream_events(checkpoint_interval=1000) as events:
+    async with stream_of(pipeline, checkpoint_interval=1000) as events:
         assert events._engine is not None
         (adapter_run,) = events._engine.run.adapter_runs
         async for event in events:
@@ -273,12 +276,13 @@ def test_cursors_behind_a_record_that_never_ends_are_bounded() -> None:
     check_stuck(20_000, cursors=True)
 
 
+@ONE_CLOCK
 def test_record_that_never_ends_stops_the_fetch_when_order_is_kept() -> None:
     adapter = Stuck(1000)
 
     async def main() -> None:
-        async with IngestionPipeline(adapter, workers=3).stream_events() as events:
-            with trio.move_on_after(10):
+        async with stream_of(IngestionPipeline(adapter, workers=3)) as events:
+            with anyio.move_on_after(10):
                 async for _ in events:
                     pass
             assert adapter.fetched == 2 * 3
@@ -315,7 +319,7 @@ def test_passing_over_very_many_records_holds_no_memory(workers: int) -> None:
 
     async def main() -> None:
         pipeline = IngestionPipeline(adapter, workers=workers)
-        async with pipeline.stream_events(completed_ids=All()) as events:
+        async with stream_of(pipeline, completed_ids=All()) as events:
             assert events._engine is not None
             (adapter_run,) = events._engine.run.adapter_runs
             async for event in events:
@@ -331,17 +335,21 @@ def test_passing_over_very_many_records_holds_no_memory(workers: int) -> None:
     assert max(weights) < 100
 
 
+@ONE_CLOCK
 @pytest.mark.parametrize("workers", [1, 2])
 def test_slow_consumer_stops_the_passing_over_too(workers: int) -> None:
     adapter = Named(100_000)
 
     async def main() -> None:
-        stream = IngestionPipeline(adapter, workers=workers).stream_events(
-            completed_ids=All(), buffer_size=5, progress_interval=100
+        stream = stream_of(
+            IngestionPipeline(adapter, workers=workers),
+            completed_ids=All(),
+            buffer_size=5,
+            progress_interval=100,
         )
         async with stream as events:
             await anext(events)
-            await trio.sleep(1000)
+            await anyio.sleep(1000)
             assert 0 < adapter.fetched <= 100 * (5 + 2)
             assert events.statistics().queue_depth == 5
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import anyio
 import pytest
-import trio
 
 from tests.promises.adapters import FORMS, Plain, Seen, see
 from tests.promises.checks import (
@@ -28,7 +28,7 @@ from tests.promises.hostile import (
     raiser,
     too_deep,
 )
-from tests.promises.scripts import run
+from tests.worlds import ONLY_TRIO, call_of, run, stream_of
 from trio_ingest import (
     AdapterStateChange,
     DocumentFailed,
@@ -148,7 +148,7 @@ class Dying(Plain):
 
     async def fetch(self) -> AsyncIterator[Any]:
         yield 0
-        await trio.sleep(self.seconds)
+        await anyio.sleep(self.seconds)
         raise self.error
 
 
@@ -304,7 +304,7 @@ def test_wrong_option_is_refused_before_the_first_event(name: str, call: str) ->
 
     async def main() -> None:
         with pytest.raises(SetupError) as caught:
-            getattr(IngestionPipeline(adapter), call)(**options)
+            call_of(IngestionPipeline(adapter), call)(**options)
         assert says in str(caught.value)
 
     run(main)
@@ -315,17 +315,18 @@ def test_bare_form_with_several_workers_is_refused_and_told_the_right_spelling()
     adapter = Plain()
 
     async def main() -> None:
-        stream = IngestionPipeline(adapter, workers=2).stream_events()
+        stream = stream_of(IngestionPipeline(adapter, workers=2))
         with pytest.raises(SetupError, match=r"async with pipeline\.stream_events"):
             async for _ in stream:
                 pass
         with pytest.raises(SetupError, match="workers=2"):
-            await anext(IngestionPipeline(adapter, workers=2).stream_events())
+            await anext(stream_of(IngestionPipeline(adapter, workers=2)))
 
     run(main)
     assert adapter.fetched == 0
 
 
+@ONLY_TRIO
 def test_stream_asked_for_from_asyncio_names_what_to_use_there() -> None:
     async def main() -> None:
         with pytest.raises(SetupError, match=r"trio_ingest\.aio"):
@@ -336,6 +337,7 @@ def test_stream_asked_for_from_asyncio_names_what_to_use_there() -> None:
     asyncio.run(main())
 
 
+@ONLY_TRIO
 def test_stream_made_outside_and_entered_from_asyncio_is_refused_too() -> None:
     block = IngestionPipeline(Plain()).stream_events()
     bare = IngestionPipeline(Plain()).stream_events()

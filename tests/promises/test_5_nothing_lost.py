@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import attrs
 import pytest
-import trio
 from hypothesis import given
 
 from tests.promises.adapters import FORMS, Plain, Seen, see
@@ -19,7 +19,8 @@ from tests.promises.checks import (
     names_of,
     stories_of,
 )
-from tests.promises.scripts import Case, cases, play, run
+from tests.promises.scripts import Case, cases, play
+from tests.worlds import ONE_THREAD, cancelled, run, stream_of
 from trio_ingest import (
     AdapterStateChange,
     BatchProgress,
@@ -51,7 +52,7 @@ async def asked(events: EventStream[Any]) -> Any:
     """The next event, or what was raised instead of it."""
     try:
         return await anext(events)
-    except trio.Cancelled:
+    except cancelled():
         raise
     except BaseException as error:
         return error
@@ -63,7 +64,7 @@ async def collect(stream: EventStream[Any], *, late: float = 0) -> tuple[Seen, l
     again = []
     with pytest.raises(BaseException) as caught:
         async with stream as events:
-            await trio.sleep(late)
+            await anyio.sleep(late)
             while isinstance(event := await asked(events), PipelineEvent):
                 seen.events.append(event)
             seen.failure = event
@@ -101,7 +102,7 @@ def test_crash_comes_after_every_document_and_again_when_asked_again(
     error = OSError("gone")
     adapter = ScriptedAdapter([*"abcdefgh", Crash(error)])
     pipeline = IngestionPipeline(adapter, workers=workers, ordered=ordered)
-    stream = pipeline.stream_events(buffer_size=buffer_size)
+    stream = stream_of(pipeline, buffer_size=buffer_size)
     seen, again = run(lambda: collect(stream, late=late))
     assert sorted(documents_of(seen.events)) == list("01234567")
     assert names_of(seen.events)[-2:] == ["failed", "BatchProgress"]
@@ -120,7 +121,7 @@ def test_documents_in_work_when_the_fetch_dies_are_finished(
             raise OSError("gone")
 
         async def parse(self, record: Any) -> Document:
-            await trio.sleep(record)
+            await anyio.sleep(record)
             return Document(str(record), self.source, "")
 
     pipeline = IngestionPipeline(Slow(), workers=workers, ordered=ordered)
@@ -143,9 +144,10 @@ def test_crash_of_one_adapter_loses_nothing_of_the_others(bare: bool, workers: i
     assert [type(error) for error in seen.failure.exceptions] == [OSError, ValueError]
 
 
+@ONE_THREAD
 def test_bare_form_raises_its_failure_again_when_asked_again() -> None:
     error = OSError("gone")
-    stream = IngestionPipeline(ScriptedAdapter(["a", Crash(error)])).stream_events()
+    stream = stream_of(IngestionPipeline(ScriptedAdapter(["a", Crash(error)])))
 
     async def main() -> list[Any]:
         outcomes: list[Any] = []
@@ -191,7 +193,7 @@ class Deadly(Plain):
         return self.slowly(record) if self.where == "awaited parse" else super().parse(record)
 
     async def slowly(self, record: Any) -> Any:
-        await trio.sleep(0.1)
+        await anyio.sleep(0.1)
         self.die("awaited parse", record)
         return super().parse(record)
 
@@ -221,7 +223,7 @@ def test_everything_before_something_fatal_is_received_first(
     error = kind("fatal")
     adapter = Deadly(error, where)
     pipeline = IngestionPipeline(adapter, workers=workers, ordered=ordered)
-    stream = pipeline.stream_events(buffer_size=buffer_size)
+    stream = stream_of(pipeline, buffer_size=buffer_size)
     seen, again = run(lambda: collect(stream, late=10))
     assert seen.failure is error
     assert again == [error] * 3
@@ -247,14 +249,14 @@ def test_something_fatal_in_one_adapter_stops_the_others_and_says_so(
     class Endless(Plain):
         async def fetch(self) -> AsyncIterator[Any]:
             while True:
-                await trio.sleep(0.01)
+                await anyio.sleep(0.01)
                 yield 0
 
     other = Endless("other")
     error = kind("fatal")
     adapters = [Deadly(error, "awaited parse"), other]
     pipeline = IngestionPipeline(*adapters, workers=workers, ordered=ordered)
-    seen, again = run(lambda: collect(pipeline.stream_events()))
+    seen, again = run(lambda: collect(stream_of(pipeline)))
     assert seen.failure is error
     assert again == [error] * 3
     check_numbering(seen.events)
@@ -267,6 +269,7 @@ def test_something_fatal_in_one_adapter_stops_the_others_and_says_so(
     assert other.closed
 
 
+@ONE_THREAD
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("kind", FATAL)
 def test_something_fatal_leaves_the_bare_form_as_itself(
@@ -281,11 +284,12 @@ def test_something_fatal_leaves_the_bare_form_as_itself(
     assert adapter.closed
 
 
+@ONE_THREAD
 @pytest.mark.parametrize("kind", FATAL)
 def test_bare_form_never_ends_as_if_well_after_something_fatal(
     kind: type[BaseException],
 ) -> None:
-    stream = IngestionPipeline(Deadly(kind("fatal"), "parse")).stream_events()
+    stream = stream_of(IngestionPipeline(Deadly(kind("fatal"), "parse")))
 
     async def main() -> None:
         with pytest.raises(kind):

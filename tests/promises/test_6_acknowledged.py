@@ -15,8 +15,9 @@ from hypothesis import given
 from tests.promises.adapters import FORMS, Plain
 from tests.promises.book import Book, moves
 from tests.promises.checks import check_checkpoints, check_covers, check_cursors
-from tests.promises.scripts import Case, cases, play, records_of, run
+from tests.promises.scripts import Case, cases, play, records_of
 from tests.promises.sink import LEAVING, Leaving, Sink, deliver, rows_of
+from tests.worlds import run, stream_of
 from trio_ingest import (
     Checkpoint,
     CheckpointError,
@@ -296,7 +297,7 @@ def test_finished_adapter_run_is_not_fetched_again(bare: bool, workers: int) -> 
 
 def test_checkpoint_still_works_after_the_block() -> None:
     async def main() -> None:
-        stream = IngestionPipeline(Plain()).stream_events()
+        stream = stream_of(IngestionPipeline(Plain()))
         async with stream as events:
             async for _ in events:
                 pass
@@ -321,7 +322,7 @@ OTHERS = {
 def test_checkpoint_that_does_not_fit_is_refused_before_the_first_event(name: str) -> None:
     adapter = Plain()
     with pytest.raises(CheckpointError):
-        IngestionPipeline(adapter).stream_events(resume_from=OTHERS[name])
+        stream_of(IngestionPipeline(adapter), resume_from=OTHERS[name])
     assert adapter.fetched == 0
 
 
@@ -331,14 +332,14 @@ def test_adapter_that_can_neither_count_nor_point_cannot_resume() -> None:
 
     pipeline = IngestionPipeline(Loose())
     with pytest.raises(CheckpointError, match="yields no Cursor and does not"):
-        pipeline.stream_events(resume_from=Checkpoint((POSITION,)))
-    pipeline.stream_events(resume_from=Checkpoint((POSITION,)), completed_ids=set())
+        stream_of(pipeline, resume_from=Checkpoint((POSITION,)))
+    stream_of(pipeline, resume_from=Checkpoint((POSITION,)), completed_ids=set())
 
 
 def test_cursor_for_a_fetch_that_takes_none_is_refused() -> None:
     position = attrs.evolve(POSITION, cursor=1, cursor_record=1)
     with pytest.raises(CheckpointError, match="cursor=None"):
-        IngestionPipeline(Plain()).stream_events(resume_from=Checkpoint((position,)))
+        stream_of(IngestionPipeline(Plain()), resume_from=Checkpoint((position,)))
 
 
 GOOD = Checkpoint((Position("plain", "{}", 4, ((5, 6), (8, 9)), "page 2", 3),)).to_dict()

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.promises.adapters import see
-from tests.promises.scripts import run
+from tests.worlds import run
 from trio_ingest import Checkpoint, CheckpointError, Cursor, IngestionPipeline, Position
 from trio_ingest.testing import ScriptedAdapter
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
-import trio
 
-from tests.promises.scripts import run
 from tests.promises.tidy import Tidy, nothing_left
+from tests.worlds import ONE_THREAD, run, stream_of
 from trio_ingest import IngestionPipeline, RetryPolicy, StreamClosedError
 from trio_ingest.testing import Fail, FailTimes, Pause, SlowParse, cancel_everywhere
 
 SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c"]
 
 
+@ONE_THREAD
 def test_cancelled_bare_form_closes_its_adapter_and_never_looks_like_an_end() -> None:
     adapter = Tidy(["a", Pause(1000), "b"])
 
     async def main() -> None:
-        stream = IngestionPipeline(adapter).stream_events()
+        stream = stream_of(IngestionPipeline(adapter))
         with nothing_left([adapter]):
-            with trio.move_on_after(5) as scope:
+            with anyio.move_on_after(5) as scope:
                 while True:
                     await anext(stream)
             assert scope.cancelled_caught
@@ -34,7 +35,7 @@ def test_cancelled_at_every_point_the_bare_form_closes_its_adapters() -> None:
         adapters = [Tidy(SCRIPT, source="one"), Tidy("xy", source="two")]
         pipeline = IngestionPipeline(*adapters, retry=RetryPolicy(attempts=2, seed=1))
         with nothing_left(adapters):
-            async for _ in pipeline.stream_events():
+            async for _ in stream_of(pipeline):
                 pass
 
     assert cancel_everywhere(attempt).points > 5

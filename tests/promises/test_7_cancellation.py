@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import hypothesis.strategies as st
 import pytest
 import trio
@@ -15,8 +17,9 @@ from hypothesis import given
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import check_numbering, check_shape, documents_of
-from tests.promises.scripts import Case, cases, run
+from tests.promises.scripts import Case, cases
 from tests.promises.tidy import CancelAt, Tidy, consume, nothing_left, run_cancelled_at
+from tests.worlds import ONE_CLOCK, ONLY_TRIO, run, stream_of
 from trio_ingest import (
     DocumentCompleted,
     DocumentFailed,
@@ -43,6 +46,7 @@ SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c", Crash()]
 # -- at every point ----------------------------------------------------------------------
 
 
+@ONLY_TRIO
 @pytest.mark.parametrize("buffer_size", [1, 3])
 @pytest.mark.parametrize(("workers", "ordered"), [(1, True), (3, True), (3, False)])
 def test_cancelled_at_every_point_leaves_nothing_behind(
@@ -55,7 +59,7 @@ def test_cancelled_at_every_point_leaves_nothing_behind(
         )
         with nothing_left(adapters):
             try:
-                await consume(pipeline.stream_events(buffer_size=buffer_size))
+                await consume(stream_of(pipeline, buffer_size=buffer_size))
             except RuntimeError as error:
                 if str(error) != "scripted crash":
                     raise
@@ -65,13 +69,14 @@ def test_cancelled_at_every_point_leaves_nothing_behind(
     assert report.points_slow > report.points
 
 
+@ONLY_TRIO
 def test_cancelled_at_every_point_between_several_params_leaves_nothing_behind() -> None:
     class Parts(Tidy):
         async def fetch(self, *, part: int) -> AsyncIterator[Any]:
             self.opened += 1
             try:
                 yield "ab"
-                await trio.sleep(part)
+                await anyio.sleep(part)
             finally:
                 self.closed += 1
 
@@ -82,7 +87,7 @@ def test_cancelled_at_every_point_between_several_params_leaves_nothing_behind()
         adapter = Parts([])
         with nothing_left([adapter]):
             params = [{"part": 1}, {"part": 2}]
-            await consume(IngestionPipeline(adapter).stream_events(params=params))
+            await consume(stream_of(IngestionPipeline(adapter), params=params))
 
     assert cancel_everywhere(attempt).points > 10
 
@@ -95,7 +100,7 @@ def test_random_run_cancelled_at_a_random_point_leaves_nothing_behind(
         adapters = [Tidy(script, source=f"s{i}") for i, script in enumerate(case.scripts)]
         pipeline = case.pipeline(adapters)
         with nothing_left(adapters):
-            stream = pipeline.stream_events(**(case.options() | {"params": [{}]}))
+            stream = stream_of(pipeline, **(case.options() | {"params": [{}]}))
             with suppress(RuntimeError, ExceptionGroup):  # the script's own crashes
                 await consume(stream, *case.consumer_delays)
 
@@ -108,14 +113,14 @@ def test_random_run_left_at_a_deadline_told_only_the_truth(case: Case, seconds: 
     received: list[PipelineEvent] = []
 
     async def main() -> None:
-        stream = case.pipeline(adapters).stream_events(**(case.options() | {"params": [{}]}))
+        stream = stream_of(case.pipeline(adapters), **(case.options() | {"params": [{}]}))
         # The script's own crashes are none of this test's business.
         crashes = suppress(RuntimeError, ExceptionGroup)
-        with nothing_left(adapters), trio.move_on_after(seconds), crashes:
+        with nothing_left(adapters), anyio.move_on_after(seconds), crashes:
             async with stream as events:
                 async for event in events:
                     received.append(event)
-                    await trio.sleep(0.25)
+                    await anyio.sleep(0.25)
 
     run(main)
     check_numbering(received)
@@ -141,14 +146,14 @@ async def by_exception(events: EventStream[Any], after: int) -> None:
 
 
 async def by_inner_cancel(events: EventStream[Any], after: int) -> None:
-    with trio.CancelScope() as scope:
+    with anyio.CancelScope() as scope:
         async for event in events:
             if event.sequence == after:
                 scope.cancel()
 
 
 async def without_asking(events: EventStream[Any], after: int) -> None:
-    await trio.sleep(after)
+    await anyio.sleep(after)
 
 
 @pytest.mark.parametrize(("workers", "ordered"), [(1, True), (3, True), (3, False)])
@@ -161,7 +166,7 @@ def test_leaving_after_any_event_leaves_nothing_behind(
         adapters = [Tidy([*"abc", SlowParse(9), *"def"], source=s) for s in "xy"]
         pipeline = IngestionPipeline(*adapters, workers=workers, ordered=ordered)
         with nothing_left(adapters):
-            async with pipeline.stream_events(buffer_size=buffer_size) as events:
+            async with stream_of(pipeline, buffer_size=buffer_size) as events:
                 await road(events, after)
 
     for after in range(20):
@@ -172,6 +177,7 @@ def test_leaving_after_any_event_leaves_nothing_behind(
             run(main, after)
 
 
+@ONE_CLOCK
 @WORKERS
 def test_cancelled_document_is_not_a_failed_one(workers: int) -> None:
     tidied = []
@@ -179,15 +185,15 @@ def test_cancelled_document_is_not_a_failed_one(workers: int) -> None:
     class Careful(Plain):
         async def parse(self, record: Any) -> Any:
             try:
-                await trio.sleep_forever()
+                await anyio.sleep_forever()
             finally:
                 tidied.append(record)
 
     received: list[PipelineEvent] = []
 
     async def main() -> None:
-        with trio.move_on_after(5):
-            async with IngestionPipeline(Careful(), workers=workers).stream_events() as events:
+        with anyio.move_on_after(5):
+            async with stream_of(IngestionPipeline(Careful(), workers=workers)) as events:
                 async for event in events:
                     received.append(event)  # noqa: PERF401 -- each at once
         assert len(tidied) == workers
@@ -213,29 +219,30 @@ class Lingering(Plain):
             for number in range(self.count):
                 yield number
         finally:
-            await trio.sleep(self.in_fetch)  # noqa: ASYNC102 -- the grace shields it
+            await anyio.sleep(self.in_fetch)  # noqa: ASYNC102 -- the grace shields it
             self.done.append("fetch")
 
     async def aclose(self) -> None:
-        await trio.sleep(self.in_aclose)
+        await anyio.sleep(self.in_aclose)
         self.done.append("aclose")
 
 
 async def leave(pipeline: IngestionPipeline, *, by_deadline: bool) -> float:
     """Leave in the middle, the adapter being at a yield; returns how long that took."""
-    with trio.CancelScope() as scope:
-        async with pipeline.stream_events(buffer_size=1) as events:
+    with anyio.CancelScope() as scope:
+        async with stream_of(pipeline, buffer_size=1) as events:
             async for event in events:
                 if isinstance(event, DocumentCompleted):
-                    await trio.sleep(1)  # the engine is waiting for room now
-                    began = trio.current_time()
+                    await anyio.sleep(1)  # the engine is waiting for room now
+                    began = anyio.current_time()
                     if by_deadline:
                         scope.cancel()
-                        await trio.lowlevel.checkpoint()
+                        await anyio.lowlevel.checkpoint()
                     break
-    return trio.current_time() - began
+    return anyio.current_time() - began
 
 
+@ONE_CLOCK
 @WORKERS
 @pytest.mark.parametrize("by_deadline", [False, True], ids=["break", "cancelled"])
 def test_cleanup_within_the_grace_is_waited_for(by_deadline: bool, workers: int) -> None:
@@ -246,6 +253,7 @@ def test_cleanup_within_the_grace_is_waited_for(by_deadline: bool, workers: int)
     assert took == pytest.approx(8)
 
 
+@ONE_CLOCK
 @WORKERS
 @pytest.mark.parametrize("by_deadline", [False, True], ids=["break", "cancelled"])
 @pytest.mark.parametrize(
@@ -272,6 +280,7 @@ def test_cleanup_past_the_grace_is_cut_short_and_named(
     assert took == pytest.approx(6)
 
 
+@ONE_CLOCK
 @WORKERS
 def test_cleanup_that_a_cancellation_inside_fetch_reaches_can_shield_itself(
     workers: int,
@@ -282,15 +291,15 @@ def test_cleanup_that_a_cancellation_inside_fetch_reaches_can_shield_itself(
         async def fetch(self) -> AsyncIterator[Any]:
             yield 0
             try:
-                await trio.sleep_forever()
+                await anyio.sleep_forever()
             finally:
-                with trio.move_on_after(3, shield=True):
-                    await trio.sleep(2)
-                    done.append(trio.current_time())
+                with anyio.move_on_after(3, shield=True):
+                    await anyio.sleep(2)
+                    done.append(anyio.current_time())
 
     async def main() -> None:
-        with trio.move_on_after(5):
-            await consume(IngestionPipeline(Waiting(), workers=workers).stream_events())
+        with anyio.move_on_after(5):
+            await consume(stream_of(IngestionPipeline(Waiting(), workers=workers)))
 
     run(main)
     assert done == [pytest.approx(7)]
@@ -307,14 +316,14 @@ def test_timeout_around_asking_loses_nothing(seconds: float, workers: int) -> No
 
     async def main() -> None:
         pipeline = IngestionPipeline(ScriptedAdapter(script), workers=workers)
-        async with pipeline.stream_events(buffer_size=2) as events:
+        async with stream_of(pipeline, buffer_size=2) as events:
             while True:
-                with trio.move_on_after(seconds):
+                with anyio.move_on_after(seconds):
                     try:
                         received.append(await anext(events))
                     except StopAsyncIteration:
                         return
-                await trio.sleep(0.1)
+                await anyio.sleep(0.1)
 
     run(main)
     check_numbering(received)
@@ -322,6 +331,7 @@ def test_timeout_around_asking_loses_nothing(seconds: float, workers: int) -> No
     assert documents_of(received) == ["1", "2", "3", "6"]
 
 
+@ONLY_TRIO
 @WORKERS
 @pytest.mark.parametrize("buffer_size", [1, 3])
 def test_asking_that_is_cancelled_at_any_step_loses_nothing(
@@ -333,7 +343,7 @@ def test_asking_that_is_cancelled_at_any_step_loses_nothing(
         nonlocal caught
         received = []
         pipeline = IngestionPipeline(ScriptedAdapter(SCRIPT[:-1]), workers=workers)
-        stream = pipeline.stream_events(buffer_size=buffer_size)
+        stream = stream_of(pipeline, buffer_size=buffer_size)
         with trio.fail_after(1e6):
             async with stream as events:
                 while True:
@@ -353,22 +363,23 @@ def test_asking_that_is_cancelled_at_any_step_loses_nothing(
     assert caught > 10
 
 
+@ONLY_TRIO
 @WORKERS
 def test_shielded_consumer_does_not_hang_when_cancelled_from_outside(workers: int) -> None:
     adapters = [Tidy([*"abc", Pause(1000), *"def"])]
     received: list[PipelineEvent] = []
 
     async def main() -> None:
-        with trio.CancelScope() as outer, nothing_left(adapters):
-            async with IngestionPipeline(*adapters, workers=workers).stream_events() as events:
-                with trio.CancelScope(shield=True):
+        with anyio.CancelScope() as outer, nothing_left(adapters):
+            async with stream_of(IngestionPipeline(*adapters, workers=workers)) as events:
+                with anyio.CancelScope(shield=True):
                     with pytest.raises(StreamClosedError, match="was cancelled"):
                         async for event in events:
                             received.append(event)
                             outer.cancel()
                     with pytest.raises(StreamClosedError):
                         await anext(events)
-        assert trio.current_time() < 10
+        assert anyio.current_time() < 10
 
     run(main)
     check_numbering(received)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
-import trio
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import check_numbering, documents_of
-from tests.promises.scripts import run
+from tests.worlds import run, stream_of
 from trio_ingest import (
     EventStream,
     IngestionPipeline,
@@ -27,11 +27,11 @@ def test_second_task_that_asks_is_refused_and_the_first_goes_on(workers: int) ->
     async def main() -> None:
         adapter = ScriptedAdapter([Pause(5), "a"])
         async with (
-            IngestionPipeline(adapter, workers=workers).stream_events() as events,
-            trio.open_nursery() as nursery,
+            stream_of(IngestionPipeline(adapter, workers=workers)) as events,
+            anyio.create_task_group() as nursery,
         ):
             nursery.start_soon(first, events)
-            await trio.sleep(1)
+            await anyio.sleep(1)
             for _ in range(3):
                 with pytest.raises(StreamBusyError, match="one consumer"):
                     await anext(events)
@@ -47,7 +47,7 @@ def test_second_task_that_asks_is_refused_and_the_first_goes_on(workers: int) ->
 @pytest.mark.parametrize("ended", [True, False], ids=["at its end", "early"])
 def test_stream_is_closed_after_its_block(ended: bool) -> None:
     async def main() -> None:
-        stream = IngestionPipeline(Plain()).stream_events()
+        stream = stream_of(IngestionPipeline(Plain()))
         async with stream as events:
             async for _ in events:
                 if not ended:
@@ -69,14 +69,14 @@ def test_stream_is_closed_after_its_block(ended: bool) -> None:
 
 def test_stream_cannot_be_entered_twice_or_after_it_was_iterated() -> None:
     async def main() -> None:
-        stream = IngestionPipeline(Plain()).stream_events()
+        stream = stream_of(IngestionPipeline(Plain()))
         async with stream as events:
             await anext(events)
             with pytest.raises(StreamClosedError, match="one run"):
                 async with stream:
                     pass
             await anext(events)
-        bare = IngestionPipeline(Plain()).stream_events()
+        bare = stream_of(IngestionPipeline(Plain()))
         async for _ in bare:
             pass
         with pytest.raises(StreamClosedError, match="one run"):

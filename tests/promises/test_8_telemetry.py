@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+import anyio
 import attrs
 import pytest
-import trio
-import trio.testing
 from hypothesis import given
 
 from tests.promises.adapters import FORMS, Plain, see
 from tests.promises.checks import check_counts, check_numbering
-from tests.promises.scripts import Case, Played, cases, play, run
+from tests.promises.scripts import Case, Played, cases, play
+from tests.worlds import ONE_CLOCK, hold_thread, run, stream_of
 from trio_ingest import (
     BatchProgress,
     Document,
@@ -54,12 +54,14 @@ def check_sums(events: Sequence[PipelineEvent], began: float = 0.0) -> None:
 # -- where the time goes ------------------------------------------------------------------
 
 
+@ONE_CLOCK
 @given(cases())
 def test_one_workers_time_is_accounted_for_in_any_run(case: Case) -> None:
     case = attrs.evolve(case, workers=1, scripts=case.scripts[:1])
     check_sums(run(lambda: play(case)).events)
 
 
+@ONE_CLOCK
 @pytest.mark.parametrize("bare", [True, False])
 def test_each_second_is_booked_where_it_went(bare: bool) -> None:
     script = [Pause(3), SlowParse(5), FailTimes(1), Pause(7), "a"]
@@ -77,15 +79,17 @@ def test_each_second_is_booked_where_it_went(bare: bool) -> None:
     assert last.consumer_seconds > 10
 
 
+@ONE_CLOCK
 @pytest.mark.parametrize("bare", [True, False])
 def test_time_in_a_parse_that_blocks_is_parse_time(bare: bool) -> None:
-    pipeline = IngestionPipeline(Blocking([0.5] * 10), clock=trio.current_time)
+    pipeline = IngestionPipeline(Blocking([0.5] * 10), clock=anyio.current_time)
     seen = run(lambda: see(pipeline, bare=bare, progress_interval=1))
     assert seen.failure is None
     check_sums(seen.events)
     assert progress_of(seen.events)[-1].parse_seconds == pytest.approx(5)
 
 
+@ONE_CLOCK
 @pytest.mark.parametrize("bare", [True, False])
 def test_time_in_closing_is_accounted_for(bare: bool) -> None:
     class Lingering(Plain):
@@ -93,12 +97,12 @@ def test_time_in_closing_is_accounted_for(bare: bool) -> None:
             try:
                 yield 0
             finally:
-                await trio.sleep(2)  # noqa: ASYNC102 -- reached at the end alone
+                await anyio.sleep(2)  # noqa: ASYNC102 -- reached at the end alone
 
         async def aclose(self) -> None:
-            await trio.sleep(2)
+            await anyio.sleep(2)
 
-    pipeline = IngestionPipeline(Lingering(), clock=trio.current_time)
+    pipeline = IngestionPipeline(Lingering(), clock=anyio.current_time)
     seen = run(lambda: see(pipeline, bare=bare))
     check_sums(seen.events)
     assert seen.events[-1].timestamp == pytest.approx(4)
@@ -108,25 +112,26 @@ def test_time_in_closing_is_accounted_for(bare: bool) -> None:
 def test_time_in_estimating_does_not_unbalance_the_sum(bare: bool) -> None:
     class Estimating(Plain):
         async def estimate_total(self) -> int:
-            await trio.sleep(3)
+            await anyio.sleep(3)
             return 3
 
         async def parse(self, record: Any) -> Document:
-            await trio.sleep(1)
+            await anyio.sleep(1)
             return Document(str(record), self.source, "")
 
-    pipeline = IngestionPipeline(Estimating(), clock=trio.current_time)
+    pipeline = IngestionPipeline(Estimating(), clock=anyio.current_time)
     seen = run(lambda: see(pipeline, bare=bare))
     check_sums(seen.events)
 
 
+@ONE_CLOCK
 def test_time_paused_is_throttled() -> None:
     seen: list[PipelineEvent] = []
 
     async def main() -> None:
         adapter = Plain(count=1000)
-        pipeline = IngestionPipeline(adapter, clock=trio.current_time)
-        async with pipeline.stream_events(buffer_size=10) as events:
+        pipeline = IngestionPipeline(adapter, clock=anyio.current_time)
+        async with stream_of(pipeline, buffer_size=10) as events:
             async for event in events:
                 seen.append(event)
                 if len(seen) == 50:
@@ -141,6 +146,7 @@ def test_time_paused_is_throttled() -> None:
     assert all(e.throttle_seconds == pytest.approx(e.timestamp) for e in paused)
 
 
+@ONE_CLOCK
 def test_several_workers_times_are_summed() -> None:
     script = [SlowParse(5)] * 8
     seen = played(script, workers=4)
@@ -150,6 +156,7 @@ def test_several_workers_times_are_summed() -> None:
     assert last.fetch_seconds == pytest.approx(0)
 
 
+@ONE_CLOCK
 def test_several_adapters_times_are_summed() -> None:
     seen = run(lambda: play(Case(scripts=[[Pause(6), "a"], [Pause(6), SlowParse(2)]])))
     last = progress_of(seen.events)[-1]
@@ -168,6 +175,7 @@ def test_several_workers_waits_for_the_consumer_are_summed() -> None:
 # -- a document's own time -------------------------------------------------------------------
 
 
+@ONE_CLOCK
 @FORMS
 def test_duration_is_work_and_no_waiting(bare: bool, workers: int) -> None:
     class Costly(Plain):
@@ -180,19 +188,19 @@ def test_duration_is_work_and_no_waiting(bare: bool, workers: int) -> None:
         async def parse(self, record: Any) -> Document:
             if record not in self.tried:
                 self.tried.add(record)
-                await trio.sleep(3)
+                await anyio.sleep(3)
                 raise OSError("once")
-            await trio.sleep(2)
+            await anyio.sleep(2)
             return Document(str(record), self.source, "")
 
     async def main() -> list[float]:
         retry = RetryPolicy(attempts=2, base_seconds=1000, max_seconds=1000)
         pipeline = IngestionPipeline(Costly(), workers=workers, retry=retry)
-        stream = pipeline.stream_events(buffer_size=1)
+        stream = stream_of(pipeline, buffer_size=1)
         durations = []
 
         async def take(event: PipelineEvent) -> None:
-            await trio.sleep(50)
+            await anyio.sleep(50)
             if isinstance(event, DocumentCompleted):
                 durations.append(event.duration)
 
@@ -233,18 +241,17 @@ class Blocking(Plain):
     def parse(self, record: Any) -> Any:
         started = [e.record_number for e in self.received if isinstance(e, DocumentStarted)]
         self.told.append((self.seconds[record], record in started))
-        clock = trio.lowlevel.current_clock()
-        assert isinstance(clock, trio.testing.MockClock)
-        clock.jump(self.seconds[record])
+        hold_thread(self.seconds[record])
         return super().parse(record)
 
 
 async def consume_into(pipeline: IngestionPipeline, received: list[PipelineEvent]) -> None:
-    async with pipeline.stream_events() as events:
+    async with stream_of(pipeline) as events:
         async for event in events:
             received.append(event)  # noqa: PERF401 -- each at once
 
 
+@ONE_CLOCK
 @pytest.mark.parametrize(("workers", "ordered"), [(1, True), (3, True), (3, False)])
 def test_start_is_received_before_a_parse_that_blocks_when_the_last_one_did(
     workers: int, ordered: bool
@@ -257,6 +264,7 @@ def test_start_is_received_before_a_parse_that_blocks_when_the_last_one_did(
         assert told or before < 0.01
 
 
+@ONE_CLOCK
 @pytest.mark.parametrize("workers", [1, 3])
 def test_starts_of_quick_parses_are_received_within_ten_milliseconds_of_work(
     workers: int,
@@ -267,6 +275,7 @@ def test_starts_of_quick_parses_are_received_within_ten_milliseconds_of_work(
     assert max(len(run_of) for run_of in untold) <= 4
 
 
+@ONE_CLOCK
 @FORMS
 def test_start_is_received_before_a_parse_that_waits_has_ended(
     bare: bool, workers: int
@@ -277,21 +286,21 @@ def test_start_is_received_before_a_parse_that_waits_has_ended(
             self.begun: dict[int, float] = {}
 
         async def parse(self, record: Any) -> Document:
-            await trio.sleep(1)
+            await anyio.sleep(1)
             assert record in self.begun, "its start was held back"
-            assert trio.current_time() - self.begun[record] == pytest.approx(1)
+            assert anyio.current_time() - self.begun[record] == pytest.approx(1)
             return Document(str(record), self.source, "")
 
     adapter = Waiting()
 
     async def main() -> int:
-        stream = IngestionPipeline(adapter, workers=workers).stream_events()
+        stream = stream_of(IngestionPipeline(adapter, workers=workers))
         completed = 0
 
         def take(event: PipelineEvent) -> None:
             nonlocal completed
             if isinstance(event, DocumentStarted):
-                adapter.begun[event.record_number] = trio.current_time()
+                adapter.begun[event.record_number] = anyio.current_time()
             assert not isinstance(event, DocumentFailed)
             completed += isinstance(event, DocumentCompleted)
 
@@ -330,6 +339,7 @@ def gaps(events: Sequence[PipelineEvent], until: float) -> float:
     return max(b - a for a, b in pairwise(stamps))
 
 
+@ONE_CLOCK
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize(
     ("step", "phase"), [(Pause(10), "fetch_seconds"), (SlowParse(10), "parse_seconds")]
@@ -355,7 +365,7 @@ def test_progress_comes_every_second_while_a_retry_waits(workers: int) -> None:
 
     retry = RetryPolicy(attempts=3, base_seconds=60, max_seconds=60, seed=3)
     pipeline = IngestionPipeline(
-        Unlucky(count=1), workers=workers, retry=retry, clock=trio.current_time
+        Unlucky(count=1), workers=workers, retry=retry, clock=anyio.current_time
     )
     seen = run(lambda: see(pipeline))
     last = seen.events[-1].timestamp

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from hypothesis import given
 
-from tests.promises.scripts import run
+from tests.worlds import run
 from trio_ingest import PipelineEvent, StreamBusyError, _channel
 from trio_ingest._channel import BURST, Channel
 from trio_ingest._runtime import TRIO

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import find, given, settings
 
-from tests.promises.scripts import run
+from tests.worlds import run
 from trio_ingest import Checkpoint, Cursor, Document, IngestionPipeline, PipelineEvent
 from trio_ingest._events import ENGINE_EVENTS
 from trio_ingest.testing import Crash, ScriptedAdapter

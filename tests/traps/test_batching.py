@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.promises.adapters import FORMS, Plain, see
-from tests.promises.scripts import run
+from tests.worlds import run
 from trio_ingest import Document, DocumentStarted, IngestionPipeline, PipelineEvent
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.promises.adapters import Plain
-from tests.promises.scripts import run
+from tests.worlds import run
 from trio_ingest import DocumentCompleted, IngestionPipeline
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from tests.promises.adapters import Plain
-from tests.promises.scripts import run
+from tests.worlds import run
 from trio_ingest import IngestionPipeline
 
 COUNT = 5_000

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from tests.promises.adapters import Plain
-from tests.promises.scripts import run
+from tests.worlds import run
 from trio_ingest import DocumentCompleted, IngestionPipeline
 
 WORKERS = pytest.mark.parametrize("workers", [1, 3])

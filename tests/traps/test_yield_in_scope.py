@@ -10,7 +10,7 @@ import trio
 
 from tests.promises.adapters import FORMS, Plain, see
 from tests.promises.checks import documents_of, names_of
-from tests.promises.scripts import run
+from tests.worlds import run
 from trio_ingest import IngestionPipeline, SetupError
 
 

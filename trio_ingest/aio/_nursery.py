@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,7 +38,10 @@ class AsyncioNursery:
     def __init__(self, grace_seconds: float, hurry: Callable[[], None]) -> None:
         self._grace_seconds = grace_seconds
         self._hurry = hurry
-        self._tasks: dict[asyncio.Task[None], anyio.CancelScope | None] = {}
+        self._tasks: dict[asyncio.Task[Any], anyio.CancelScope | None] = {}
+        # Those that have shelter now, and those of them that were to be cancelled.
+        self._sheltered: set[asyncio.Task[Any]] = set()
+        self._owed: set[asyncio.Task[Any]] = set()
         self._gone = AsyncioParking()
         self._press_later: asyncio.TimerHandle | None = None
         self.is_cancelled = False
@@ -63,9 +67,8 @@ class AsyncioNursery:
         if self.is_cancelled:
             return
         self.is_cancelled = True
-        for task, scope in self._tasks.items():
-            if scope is not None:  # or it has not begun, and cancels itself when it does
-                task.cancel()
+        for task in self._tasks:
+            self._cancel_once(task)
         loop = asyncio.get_running_loop()
         self._press_later = loop.call_later(self._grace_seconds, self.press)
 
@@ -74,6 +77,20 @@ class AsyncioNursery:
         for scope in self._tasks.values():
             if scope is not None:
                 scope.cancel()
+
+    @contextmanager
+    def shelter(self) -> Iterator[None]:
+        """For so long, this task is not cancelled; what came meanwhile comes afterwards."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._sheltered.add(task)
+        try:
+            yield
+        finally:
+            self._sheltered.remove(task)
+            if task in self._owed:
+                self._owed.remove(task)
+                self._cancel_soon(task)
 
     async def wait(self, *, was_cancelled: bool = False) -> asyncio.CancelledError | None:
         """Wait until every task is gone; returns the cancellation that came meanwhile.
@@ -120,7 +137,7 @@ class AsyncioNursery:
             with anyio.CancelScope(shield=True) as scope:
                 self._tasks[task] = scope
                 if self.is_cancelled:
-                    task.cancel()
+                    self._cancel_soon(task)
                 await async_fn(*args)
         except asyncio.CancelledError:
             if not self.is_cancelled:
@@ -129,6 +146,20 @@ class AsyncioNursery:
                     RuntimeWarning,
                     stacklevel=1,
                 )
+
+    def _cancel_once(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task where it waits, but not in a shelter."""
+        if task in self._sheltered:
+            self._owed.add(task)
+        elif task is asyncio.current_task():
+            self._cancel_soon(task)
+        elif self._tasks.get(task) is not None:  # or it begins later, and sees to it then
+            task.cancel()
+
+    def _cancel_soon(self, task: asyncio.Task[Any]) -> None:
+        # Not at once: a task that runs would be cancelled at its next await, and that may
+        # be inside a shelter.
+        asyncio.get_running_loop().call_soon(self._cancel_once, task)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -163,12 +163,14 @@ class AsyncioRuntime:
     @contextmanager
     def grace(self, seconds: float) -> Iterator[anyio.CancelScope]:
         """Time for cleanup that only a second cancellation of the host can cut short."""
-        with anyio.move_on_after(0 if self.hurried else seconds, shield=True) as scope:
+        with ExitStack() as stack:
+            for nursery in self._nurseries_of_this_task():
+                stack.enter_context(nursery.shelter())
+            seconds = 0 if self.hurried else seconds
+            scope = stack.enter_context(anyio.move_on_after(seconds, shield=True))
             self._graces.add(scope)
-            try:
-                yield scope
-            finally:
-                self._graces.remove(scope)
+            stack.callback(self._graces.remove, scope)
+            yield scope
 
     def parking(self) -> AsyncioParking:
         return AsyncioParking()
@@ -194,8 +196,7 @@ class AsyncioRuntime:
 
     def is_cancelled(self) -> bool:
         """Whether a cancellation of this task has been asked for."""
-        task = asyncio.current_task()
-        return any(nursery.is_cancelled and nursery.holds(task) for nursery in self._nurseries)
+        return any(nursery.is_cancelled for nursery in self._nurseries_of_this_task())
 
     def advice_on(self, error: BaseException) -> str | None:
         """What to do about an error that comes of awaiting Trio here; None of others."""
@@ -211,6 +212,10 @@ class AsyncioRuntime:
     def is_running(self) -> bool:
         """Whether an event loop is running here."""
         return asyncio_is_running()
+
+    def _nurseries_of_this_task(self) -> list[AsyncioNursery]:
+        task = asyncio.current_task()
+        return [nursery for nursery in self._nurseries if nursery.holds(task)]
 
     def _hurry(self) -> None:
         self.hurried = True
