@@ -186,9 +186,9 @@ class World:
         """
         if self.name == "trio":
             return run_deterministic(fn, *args)
-        return run_on(self._loop, fn, *args)
+        return run_on(self.new_loop, fn, *args)
 
-    def _loop(self) -> asyncio.AbstractEventLoop:
+    def new_loop(self) -> asyncio.AbstractEventLoop:
         if self.name == "uvloop":
             return jumping_uvloop()
         return JumpingLoop(alone=self.name == "asyncio")

@@ -218,7 +218,7 @@ class TrioRuntime:
     def advice_on(self, error: BaseException) -> str | None:
         """What to do about an error that comes of awaiting asyncio here; None of others."""
         text = _text_of(error)
-        mine = "no running event loop" in text or "trio got unexpected" in text
+        mine = "no running event loop" in text or "some other framework like asyncio" in text
         return self.advice if mine else None
 
     def check_host(self) -> None:

@@ -63,6 +63,7 @@ def test_one_worker_ends_each_record_before_it_starts_the_next(case: Case) -> No
             assert open_now.pop(key[0]) == key
 
 
+@ONE_CLOCK
 @given(st.permutations([1, 2, 3, 4]), st.sampled_from([1, 2, 100]), st.booleans())
 def test_unordered_records_end_as_they_are_ready(
     seconds: list[int], buffer_size: int, slow_consumer: bool

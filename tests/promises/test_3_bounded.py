@@ -263,15 +263,18 @@ def check_stuck(count: int, *, cursors: bool = False) -> None:
     assert position.cursor_record == (count + 1 if cursors else None)
 
 
+@ONE_THREAD
 def test_checkpoint_stays_small_while_one_record_never_ends() -> None:
     check_stuck(200_000)
 
 
+@ONE_THREAD
 @pytest.mark.slow
 def test_checkpoint_stays_small_while_one_record_never_ends_and_a_million_follow() -> None:
     check_stuck(1_000_000)
 
 
+@ONE_THREAD
 def test_cursors_behind_a_record_that_never_ends_are_bounded() -> None:
     check_stuck(20_000, cursors=True)
 

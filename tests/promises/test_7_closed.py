@@ -7,7 +7,7 @@ import pytest
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import check_numbering, documents_of
-from tests.worlds import run, stream_of
+from tests.worlds import ONE_THREAD, run, stream_of
 from trio_ingest import (
     EventStream,
     IngestionPipeline,
@@ -67,7 +67,7 @@ def test_stream_is_closed_after_its_block(ended: bool) -> None:
     run(main)
 
 
-def test_stream_cannot_be_entered_twice_or_after_it_was_iterated() -> None:
+def test_stream_cannot_be_entered_twice() -> None:
     async def main() -> None:
         stream = stream_of(IngestionPipeline(Plain()))
         async with stream as events:
@@ -76,6 +76,13 @@ def test_stream_cannot_be_entered_twice_or_after_it_was_iterated() -> None:
                 async with stream:
                     pass
             await anext(events)
+
+    run(main)
+
+
+@ONE_THREAD
+def test_stream_cannot_be_entered_after_it_was_iterated() -> None:
+    async def main() -> None:
         bare = stream_of(IngestionPipeline(Plain()))
         async for _ in bare:
             pass

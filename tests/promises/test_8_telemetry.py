@@ -165,6 +165,7 @@ def test_several_adapters_times_are_summed() -> None:
     assert last.parse_seconds == pytest.approx(2)
 
 
+@ONE_CLOCK
 def test_several_workers_waits_for_the_consumer_are_summed() -> None:
     seen = played(["a"] * 20, workers=3, buffer_size=1, consumer_delays=(1,))
     last = progress_of(seen.events)[-1]
@@ -376,6 +377,7 @@ def test_progress_comes_every_second_while_a_retry_waits(workers: int) -> None:
         assert progress_of(seen.events)[-1].throttle_seconds == pytest.approx(last)
 
 
+@ONE_CLOCK
 @FORMS
 def test_progress_comes_by_count(bare: bool, workers: int) -> None:
     pipeline = IngestionPipeline(Plain(count=1000), workers=workers)

@@ -125,7 +125,7 @@ def _stream(
 ) -> EventStream[Any]:
     if runtime not in ("asyncio", "trio"):
         raise SetupError(
-            f"runtime must be \"asyncio\" or \"trio\", whichever the adapters await; "
+            f'runtime must be "asyncio" or "trio", whichever the adapters await; '
             f"got {runtime!r}."
         )
     across = runtime == "trio" and not trio.lowlevel.in_trio_run()

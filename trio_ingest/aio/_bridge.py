@@ -111,7 +111,9 @@ class NearEngine:
         """Covers exactly what the consumer has acknowledged, now."""
         if self._is_over:
             return self._far.engine.checkpoint()
-        return self._portal.call(self._far.checkpoint, None if self._near.asked else self._held)
+        return self._portal.call(
+            self._far.checkpoint, None if self._near.asked else self._held
+        )
 
     def book_time(self) -> None:
         """Book every task's time up to now."""

@@ -21,7 +21,7 @@ class FarRuntime(TrioRuntime):
     """Trio's primitives, for one run that somebody outside can hurry."""
 
     advice = (
-        "It awaits asyncio, and runtime=\"trio\" runs it on Trio. Leave that argument out: "
+        'It awaits asyncio, and runtime="trio" runs it on Trio. Leave that argument out: '
         "then the run is on asyncio, in the loop that is running here."
     )
 

@@ -102,8 +102,8 @@ class AsyncioRuntime:
     timeout = TimeoutError
     started_with = "asyncio.run"
     advice = (
-        "It awaits Trio, and this run is on asyncio. Give the call runtime=\"trio\", like "
-        "trio_ingest.aio.stream_events(pipeline, runtime=\"trio\", ...): then the run has "
+        'It awaits Trio, and this run is on asyncio. Give the call runtime="trio", like '
+        'trio_ingest.aio.stream_events(pipeline, runtime="trio", ...): then the run has '
         "Trio in a thread of its own."
     )
 

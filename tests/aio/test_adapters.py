@@ -1,0 +1,287 @@
+"""What an adapter can count on in asyncio, and what it is told of awaiting the wrong one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+import trio
+import trio.lowlevel
+
+from tests.promises.adapters import Plain
+from tests.promises.checks import check_counts, check_shape, documents_of
+from tests.worlds import WORLDS, in_world, run, run_on, stream_of
+from trio_ingest import (
+    AdapterStateChange,
+    DocumentCompleted,
+    DocumentFailed,
+    IngestionPipeline,
+    PipelineEvent,
+    SetupError,
+    aio,
+)
+
+WORKERS = pytest.mark.parametrize("workers", [1, 3])
+EVERYWHERE = pytest.mark.parametrize("name", ["asyncio", "uvloop", "bridge"])
+
+
+async def events_of(pipeline: IngestionPipeline) -> tuple[list[PipelineEvent], Any]:
+    received: list[PipelineEvent] = []
+    try:
+        async with stream_of(pipeline) as events:
+            async for event in events:
+                received.append(event)  # noqa: PERF401 -- each at once
+    except Exception as error:
+        return received, error
+    return received, None
+
+
+# -- the wrong library -------------------------------------------------------------------
+
+
+class Awaiting(Plain):
+    """Awaits what it is given, in one of its methods."""
+
+    def __init__(self, where: str, wait: Callable[[], Awaitable[object]]) -> None:
+        super().__init__("awaiting")
+        self.where = where
+        self.wait = wait
+
+    async def fetch(self) -> AsyncIterator[Any]:
+        yield 0
+        if self.where == "fetch":
+            await self.wait()
+        yield 1
+
+    async def parse(self, record: Any) -> Any:
+        if self.where == "parse":
+            await self.wait()
+        return super().parse(record)
+
+
+async def asyncio_future() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def trio_sleep() -> None:
+    await trio.sleep(1)
+
+
+async def trio_event() -> None:
+    await trio.Event().wait()
+
+
+OF_TRIO: dict[str, Callable[[], Awaitable[object]]] = {
+    "sleep": trio_sleep,
+    "event": trio_event,
+    "checkpoint": trio.lowlevel.checkpoint,
+}
+OF_ASYNCIO = {"sleep": lambda: asyncio.sleep(1), "future": asyncio_future}
+
+
+def told(where: str, received: list[PipelineEvent], failure: Any) -> Any:
+    """What the user is told of the wrong library."""
+    if where == "fetch":
+        return failure
+    errors = [e.error for e in received if isinstance(e, DocumentFailed)]
+    assert len(errors) == 2
+    return errors[0]
+
+
+@WORKERS
+@pytest.mark.parametrize("where", ["fetch", "parse"])
+@pytest.mark.parametrize("wait", OF_TRIO)
+def test_adapter_that_awaits_trio_on_asyncio_is_told_of_the_other_runtime(
+    wait: str, where: str, workers: int
+) -> None:
+    with in_world("asyncio"):
+        pipeline = IngestionPipeline(Awaiting(where, OF_TRIO[wait]), workers=workers)
+        error = told(where, *run(events_of, pipeline))
+    assert type(error) is SetupError
+    assert "'awaiting' cannot run here. It awaits Trio" in str(error)
+    assert 'runtime="trio"' in str(error)
+    assert error.__cause__ is not None
+
+
+@WORKERS
+@pytest.mark.parametrize("where", ["fetch", "parse"])
+@pytest.mark.parametrize("wait", OF_ASYNCIO)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("bridge", "Leave that argument out"), ("trio", r"trio_ingest\.aio\.stream_events")],
+)
+def test_adapter_that_awaits_asyncio_on_trio_is_told_how_to_run_it(
+    name: str, says: str, wait: str, where: str, workers: int
+) -> None:
+    with in_world(name):
+        pipeline = IngestionPipeline(Awaiting(where, OF_ASYNCIO[wait]), workers=workers)
+        error = told(where, *run(events_of, pipeline))
+    assert type(error) is SetupError
+    with pytest.raises(SetupError, match=says):
+        raise error
+
+
+def test_bare_form_tells_of_the_wrong_library_too() -> None:
+    async def main() -> None:
+        pipeline = IngestionPipeline(Awaiting("fetch", OF_TRIO["sleep"]))
+        with pytest.raises(SetupError, match='runtime="trio"'):
+            async for _ in aio.stream_events(pipeline):
+                pass
+
+    asyncio.run(main())
+
+
+# -- a cancellation that nobody asked for ---------------------------------------------------
+
+
+async def cancelled_elsewhere() -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+@WORKERS
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_parse_that_awaits_something_cancelled_is_a_failed_document(
+    name: str, workers: int
+) -> None:
+    with in_world(name):
+        pipeline = IngestionPipeline(Awaiting("parse", cancelled_elsewhere), workers=workers)
+        received, failure = run(events_of, pipeline)
+    assert failure is None
+    check_shape(received)
+    errors = [e.error for e in received if isinstance(e, DocumentFailed)]
+    assert len(errors) == 2
+    assert "CancelledError came out of the adapter 'awaiting'" in str(errors[0])
+
+
+@WORKERS
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_fetch_that_awaits_something_cancelled_never_looks_like_the_end(
+    name: str, workers: int
+) -> None:
+    with in_world(name):
+        pipeline = IngestionPipeline(Awaiting("fetch", cancelled_elsewhere), workers=workers)
+        received, failure = run(events_of, pipeline)
+    check_shape(received)
+    check_counts(received)
+    assert documents_of(received) == ["0"]
+    assert isinstance(failure, RuntimeError)
+    assert "nobody had cancelled it" in str(failure)
+    last = [e for e in received if isinstance(e, AdapterStateChange)][-1]
+    assert last.new_state == "failed"
+
+
+# -- scopes left open across a yield ----------------------------------------------------------
+
+
+class Scoped(Plain):
+    """Yields inside something of anyio's."""
+
+    def __init__(self, scope: Callable[[], Any], source: str = "scoped") -> None:
+        super().__init__(source)
+        self.scope = scope
+
+    async def fetch(self) -> AsyncIterator[Any]:
+        made = self.scope()
+        if hasattr(made, "__aenter__"):
+            async with made:
+                yield 0
+        else:
+            with made:
+                yield 0
+
+
+@pytest.mark.parametrize("bare", [True, False])
+@pytest.mark.parametrize(
+    "scope",
+    [lambda: anyio.move_on_after(9), anyio.CancelScope, anyio.create_task_group],
+    ids=["deadline", "scope", "task group"],
+)
+def test_adapter_that_yields_inside_a_scope_of_anyio_is_refused(
+    scope: Callable[[], Any], bare: bool
+) -> None:
+    async def main() -> None:
+        stream = aio.stream_events(IngestionPipeline(Scoped(scope)))
+        with pytest.raises(SetupError, match="PEP 789"):
+            if bare:
+                async for _ in stream:
+                    pass
+            else:
+                async with stream as events:
+                    async for _ in events:
+                        pass
+
+    run_on(WORLDS["asyncio"].new_loop, main)
+
+
+# -- context variables and threads -----------------------------------------------------------
+
+asker = contextvars.ContextVar("asker", default="nobody")
+
+
+class Curious(Plain):
+    """Looks who asked, and in which thread it is."""
+
+    def __init__(self) -> None:
+        super().__init__("curious")
+        self.seen: set[str] = set()
+        self.threads: set[str] = set()
+
+    async def fetch(self) -> AsyncIterator[Any]:
+        self._look()
+        yield 0
+
+    def parse(self, record: Any) -> Any:
+        self._look()
+        return super().parse(record)
+
+    async def aclose(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        self.seen.add(asker.get())
+        self.threads.add(threading.current_thread().name)
+
+
+@EVERYWHERE
+@WORKERS
+def test_adapter_sees_the_context_variables_of_whoever_entered_the_stream(
+    workers: int, name: str
+) -> None:
+    adapter = Curious()
+
+    async def main() -> None:
+        asker.set("me")
+        await events_of(IngestionPipeline(adapter, workers=workers))
+
+    with in_world(name):
+        run(main)
+    assert adapter.seen == {"me"}
+    assert len(adapter.threads) == 1
+    assert (threading.current_thread().name in adapter.threads) is (name != "bridge")
+
+
+@EVERYWHERE
+def test_host_that_blocks_its_loop_holds_the_run_up_and_no_more(name: str) -> None:
+    adapter = Plain(count=500)
+
+    async def main() -> None:
+        import time
+
+        async with stream_of(IngestionPipeline(adapter), buffer_size=10) as events:
+            ended = 0
+            async for event in events:
+                ended += isinstance(event, DocumentCompleted)
+                if ended == 20:
+                    time.sleep(0.05)  # noqa: ASYNC251 -- the host that blocks
+                assert adapter.fetched <= ended + 12
+        assert ended == 500
+
+    with in_world(name):
+        run(main)
