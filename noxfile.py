@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,9 @@ _let_pyenv_answer()
 # What each check is: modules that a Python runs, with their arguments.
 
 LINT = [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("flake8", ".")]
+# Hundreds of tests start processes, each of which would compile the package anew where
+# Python may write nothing down by itself.
+COMPILE = ("compileall", "-q", "trio_ingest", "tests/crash", "tests/testing")
 # Side by side: many tests wait for processes of their own. A few are enough for that.
 TESTS = ("pytest", "-q", "--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 
@@ -91,16 +96,52 @@ def _types(python: str, folder: str) -> list[tuple[str, ...]]:
     ]
 
 
-def _each(session: nox.Session, python: str, *checks: tuple[str, ...]) -> None:
-    """Run all of them, whatever fails: one run shows everything there is to mend."""
+def _each(
+    session: nox.Session,
+    python: str,
+    *checks: tuple[str, ...],
+    beside: Sequence[tuple[str, ...]] = (),
+) -> None:
+    """Run all of them, whatever fails: one run shows everything there is to mend.
+
+    Those ``beside`` run one after another while the others do, and are shown afterwards.
+    """
     failed = []
-    for check in checks:
-        try:
-            session.run(python, "-m", *check, external=True)
-        except CommandFailed:
-            failed.append(" ".join(check[:2]))
+    with ThreadPoolExecutor(1) as lane:
+        quiet = [lane.submit(_heard, python, check) for check in beside]
+        for check in checks:
+            try:
+                session.run(python, "-m", *check, external=True)
+            except CommandFailed:
+                failed.append(_name(check))
+        for check, ended in zip(beside, quiet, strict=True):
+            status, said = ended.result()
+            session.log(
+                f"{_name(check)}: {'passed' if status == 0 else f'ended with {status}'}"
+            )
+            print(said, end="", flush=True)
+            if status:
+                failed.append(_name(check))
     if failed:
         session.error(f"Failed: {', '.join(failed)}. Each says why above.")
+
+
+def _heard(python: str, check: tuple[str, ...]) -> tuple[int, str]:
+    """Its exit status, and what it said."""
+    ended = subprocess.run(
+        [python, "-m", *check],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout
+
+
+def _name(check: tuple[str, ...]) -> str:
+    return " ".join(check[:2])
 
 
 @nox.session(venv_backend="none")
@@ -109,7 +150,9 @@ def ci(session: nox.Session) -> None:
     python = sys.executable
     tests = (*TESTS, "--durations=5", *session.posargs)
     with tempfile.TemporaryDirectory() as folder:
-        _each(session, python, *LINT, *_types(python, folder), tests)
+        # The tests wait a part of their time: lint and types are done in it.
+        beside = [*LINT, *_types(python, folder)]
+        _each(session, python, COMPILE, tests, beside=beside)
 
 
 @nox.session(python=PYTHONS)

@@ -13,8 +13,8 @@ import pytest
 
 from tests.crash import job
 
-LINES = 20_000
-LEAST_KILLS = 30
+# Enough lines that the last kill, after some hundreds of them each, falls inside the run.
+FEW, MANY = (6, 3_000), (30, 20_000)
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,21 +37,21 @@ def live_until(process: subprocess.Popen[bytes], reports: int) -> int:
     return process.returncode
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("source") / "lines.jsonl"
-    job.write_source(path, LINES)
-    return path
-
-
+@pytest.mark.parametrize(
+    ("least_kills", "lines"),
+    [FEW, pytest.param(*MANY, marks=pytest.mark.slow)],
+    ids=["few", "many"],
+)
 @pytest.mark.parametrize(
     "kinds",
     [["sqlite"], ["rows"], ["jsonl"], ["rows", "jsonl"]],
     ids="-".join,
 )
-def test_killed_thirty_times_and_resumed_gives_what_an_undisturbed_run_gives(
-    kinds: list[str], source: Path, tmp_path: Path
+def test_killed_many_times_and_resumed_gives_what_an_undisturbed_run_gives(
+    kinds: list[str], least_kills: int, lines: int, tmp_path: Path
 ) -> None:
+    source = tmp_path / "lines.jsonl"
+    job.write_source(source, lines)
     quiet = [f"{kind}:{tmp_path / 'quiet'}.{kind}" for kind in kinds]
     with start(source, quiet, "--batch-size=1000") as process:
         assert process.stdout is not None
@@ -61,7 +61,7 @@ def test_killed_thirty_times_and_resumed_gives_what_an_undisturbed_run_gives(
     sinks = [f"{kind}:{tmp_path / 'killed'}.{kind}" for kind in kinds]
     chance = random.Random(7)
     kills = 0
-    while kills < LEAST_KILLS:
+    while kills < least_kills:
         workers = chance.choice((1, 3))
         process = start(source, sinks, f"--workers={workers}")
         assert live_until(process, chance.randint(1, 3)) == -signal.SIGKILL
@@ -71,7 +71,7 @@ def test_killed_thirty_times_and_resumed_gives_what_an_undisturbed_run_gives(
         state = job.delivered(sink)
         assert state is None or not state.checkpoint.finished
     process = start(source, sinks, "--batch-size=700")
-    assert live_until(process, LINES) == 0
+    assert live_until(process, lines) == 0
 
     for sink, undisturbed in zip(sinks, quiet, strict=True):
         assert job.hashes(sink) == job.hashes(undisturbed)
@@ -80,4 +80,4 @@ def test_killed_thirty_times_and_resumed_gives_what_an_undisturbed_run_gives(
         assert states[0] is not None
         assert states[0] == states[1]
         assert states[0].checkpoint.finished
-        assert states[0].totals.failed == LINES // job.BAD
+        assert states[0].totals.failed == lines // job.BAD

@@ -43,19 +43,23 @@ def lines(folder: Path) -> Any:
 
 def zipped_lines(folder: Path) -> Any:
     path = folder / "lines.jsonl.gz"
-    path.write_bytes(gzip.compress(written(folder).read_bytes()))
+    if not path.exists():
+        path.write_bytes(gzip.compress(written(folder).read_bytes()))
     return JsonLinesAdapter(path)
 
 
 def files(folder: Path) -> Any:
-    for number in range(20):
-        (folder / f"{number}.txt").write_text("text")
-    (folder / "bad.txt").write_bytes(b"\xff")
+    if not (folder / "bad.txt").exists():  # the factory is called for each of many runs
+        for number in range(20):
+            (folder / f"{number}.txt").write_text("text")
+        (folder / "bad.txt").write_bytes(b"\xff")
     return FilesAdapter(folder, pattern="*.txt")
 
 
 def written(folder: Path) -> Path:
     path = folder / "lines.jsonl"
+    if path.exists():
+        return path
     good = [f'{{"id": {number}, "text": "text"}}\n' for number in range(30)]
     path.write_text("".join([*good[:7], "bad\n", *good[7:]]))
     return path

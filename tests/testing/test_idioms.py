@@ -77,7 +77,7 @@ def test_what_the_schedule_decides_is_found_each_time() -> None:
             return str(error)
         return "nothing"
 
-    first = [said(seed) for seed in range(6)]
-    assert [said(seed) for seed in range(6)] == first
+    first = [said(seed) for seed in range(4)]
+    assert [said(seed) for seed in range(4)] == first
     assert any("fast path on, seed=" in text for text in first[1:])
     assert len(set(first)) > 2
