@@ -55,7 +55,7 @@ THIRD_PARTY = {
     "rules": {"attrs"},
     "motion": {"attrs", "trio", "trio_util"},
     "face": {"attrs", "trio"},
-    "rooms": {"anyio", "attrs", "cattrs", "hypothesis", "trio", "trio_util"},
+    "rooms": {"anyio", "attrs", "cattrs", "hypothesis", "orjson", "trio", "trio_util"},
     "doors": {"anyio", "attrs", "click", "pytest", "rich", "trio"},
 }
 

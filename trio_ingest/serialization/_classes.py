@@ -1,0 +1,174 @@
+"""One form for each class: how its objects are written and read, in all their fields."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any, ClassVar
+
+import attrs
+
+from trio_ingest import Checkpoint, CheckpointError, SetupError
+
+from ._shapes import Shape, check_keys, shape_of
+from ._tags import Mismatch, Reader, Untold, shown
+from ._values import Writer
+
+
+class Field(typing.NamedTuple):
+    """One field of a class.
+
+    Args:
+        name: in Python and in JSON.
+        alias: what the constructor calls it.
+        shape: what it holds.
+        has_default: whether an older version may lack it.
+    """
+
+    name: str
+    alias: str
+    shape: Shape
+    has_default: bool
+
+
+class ClassForm:
+    """How the objects of an attrs class are written and read.
+
+    Args:
+        cls: the class.
+        name: what JSON calls it.
+        version: of its fields; None for one that has none, being no event.
+    """
+
+    def __init__(self, cls: type, name: str, version: int | None) -> None:
+        self.cls = cls
+        self.name = name
+        self.version = version
+        self.fields: tuple[Field, ...] = ()
+        self._names: tuple[str, ...] = ()
+
+    def settle(self, told: dict[type, ClassForm]) -> None:
+        """Find what the fields hold, once all classes are told."""
+        hints = _hints_of(self.cls, told)
+        self.fields = tuple(
+            Field(
+                field.name,
+                field.alias,  # type: ignore[arg-type] # set by the time a class is made
+                self._shape(field.name, hints, told),
+                field.default is not attrs.NOTHING,
+            )
+            for field in attrs.fields(self.cls)
+            if field.init
+        )
+        self._names = tuple(field.name for field in self.fields)
+
+    def _shape(self, name: str, hints: dict[str, Any], told: dict[type, ClassForm]) -> Shape:
+        return shape_of(hints.get(name, Any), told)
+
+    def write(self, writer: Writer, value: Any, depth: int) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            name: shape.write(writer, getattr(value, name, None), depth + 1)
+            for name, _, shape, _ in self.fields
+        }
+
+    def read(self, reader: Reader, form: Any, path: str, *, is_older: bool = False) -> Any:
+        """The inverse.
+
+        Args:
+            reader: reads the values.
+            form: the fields as JSON values.
+            path: which part of the line it is.
+            is_older: an older version of the class was written, which may lack what has a
+                default.
+
+        Raises:
+            Mismatch: it is none of these.
+        """
+        if type(form) is not dict:
+            raise Mismatch(path, f"is {shown(form)}, not an object with its fields")
+        lacking = {f.name for f in self.fields if is_older and f.has_default} - form.keys()
+        names = [name for name in self._names if name not in lacking]
+        check_keys(reader, form, names, path)
+        given = {
+            alias: shape.read(reader, form[name], f"{path}.{name}")
+            for name, alias, shape, _ in self.fields
+            if name not in lacking
+        }
+        return self.made(given, path)
+
+    def made(self, given: dict[str, Any], path: str) -> Any:
+        """The object of these arguments.
+
+        Raises:
+            Mismatch: the class itself refuses them.
+        """
+        try:
+            return self.cls(**given)
+        except Exception as error:
+            raise Mismatch(path, f"is refused by its class: {error!r:.80}") from error
+
+
+class CheckpointForm(ClassForm):
+    """A checkpoint, in the form that it gives itself; only the cursors may need tags."""
+
+    _KEYS: ClassVar = frozenset({"version", "positions"})
+
+    def settle(self, told: dict[type, ClassForm]) -> None:
+        """It knows its fields."""
+
+    def write(self, writer: Writer, value: Any, depth: int) -> dict[str, Any]:
+        """As above."""
+        form: dict[str, Any] = value.to_dict()
+        return {key: writer.value(part, depth + 1) for key, part in form.items()}
+
+    def read(self, reader: Reader, form: Any, path: str, *, is_older: bool = False) -> Any:
+        """As above."""
+        if type(form) is not dict:
+            raise Mismatch(path, f"is {shown(form)}, not a checkpoint")
+        check_keys(reader, form, self._KEYS, path)
+        plain = {name: reader.value(form[name], f"{path}.{name}") for name in self._KEYS}
+        try:
+            return Checkpoint.from_dict(plain)
+        except CheckpointError as error:
+            version = plain["version"]
+            if type(version) is int and version > Checkpoint(()).version:
+                raise Untold(f"{path} is a checkpoint of the version {version}") from error
+            raise Mismatch(path, f"is no checkpoint: {error.__cause__!r:.80}") from error
+
+
+class Known:
+    """The classes that a codec was told of, by class and by name."""
+
+    def __init__(self) -> None:
+        self.by_type: dict[type, ClassForm] = {}
+        self.by_name: dict[str, ClassForm] = {}
+
+    def tell(self, form: ClassForm) -> None:
+        """Add one.
+
+        Raises:
+            SetupError: there is another one of that name.
+        """
+        other = self.by_name.get(form.name)
+        if other is not None:
+            raise SetupError(
+                f"Two classes are called {form.name}: {other.cls!r} and {form.cls!r}. A line "
+                f"names its class, so rename one of them."
+            )
+        self.by_type[form.cls] = self.by_name[form.name] = form
+
+    def settle(self) -> None:
+        """Find what all their fields hold."""
+        for form in self.by_type.values():
+            form.settle(self.by_type)
+
+
+def _hints_of(cls: type, told: dict[type, ClassForm]) -> dict[str, Any]:
+    """The annotations; those that cannot be resolved are left out."""
+    names = {form.name: form.cls for form in told.values()}
+    try:
+        return typing.get_type_hints(cls, localns=names)
+    except Exception:  # noqa: BLE001 -- whatever an annotation names
+        fields = attrs.fields(cls)
+        return {f.name: f.type for f in fields if not isinstance(f.type, str)}
+
