@@ -22,13 +22,25 @@ class BackEnd(NamedTuple):
     Args:
         name: what the user calls it.
         dumps: JSON values as UTF-8; raises for numbers beyond 64 bits and for halves of
-            surrogate pairs.
+            surrogate pairs. With options, they are its third argument.
         loads: the inverse; raises ``ValueError`` for anything that is no JSON.
     """
 
     name: str
-    dumps: Callable[[Any], bytes]
+    dumps: Callable[..., bytes]
     loads: Callable[[bytes | str], Any]
+    options: int | None = None
+
+    @property
+    def takes_any_key(self) -> bool:
+        """Whether a key that is no string becomes one, silently."""
+        return self.options is None
+
+    def text_of(self, value: Any) -> bytes:
+        """JSON values as UTF-8."""
+        if self.options is None:
+            return self.dumps(value)
+        return self.dumps(value, None, self.options)
 
 
 def back_end(choice: JsonChoice) -> BackEnd:
@@ -57,12 +69,7 @@ def back_end(choice: JsonChoice) -> BackEnd:
         | orjson.OPT_PASSTHROUGH_DATACLASS
         | orjson.OPT_PASSTHROUGH_DATETIME
     )
-    dumps = orjson.dumps
-
-    def dump(value: Any) -> bytes:
-        return dumps(value, None, options)
-
-    return BackEnd("orjson", dump, orjson.loads)
+    return BackEnd("orjson", orjson.dumps, orjson.loads, options)
 
 
 def _dump(value: Any) -> bytes:

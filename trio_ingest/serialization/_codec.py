@@ -28,7 +28,8 @@ from trio_ingest import (
 from ._backends import STANDARD, JsonChoice, back_end
 from ._classes import CheckpointForm, ClassForm, Known
 from ._described import UnknownEvent, name_of
-from ._generated import fast_reader, fast_writer
+from ._fast_reader import fast_reader
+from ._fast_writer import fast_encode
 from ._schema import schema_of
 from ._tags import Mismatch, Reader, Untold, shown
 from ._values import Writer
@@ -91,11 +92,13 @@ class EventCodec:
         self._known = known_of(extra)
         # Classes that were not told, and are written all the same.
         self._untold: dict[type, ClassForm] = {}
-        self._dumps = self._back_end.dumps
         self._loads = self._back_end.loads
         lines = [form for form in self._known.by_type.values() if is_line(form)]
-        self._writers = {form.cls: fast_writer(form, self._known) for form in lines}
         self._readers = {form.name: fast_reader(form, self._known) for form in lines}
+        self._encode = fast_encode(self._known, self._back_end, self._encode_anything)
+        if type(self).encode is EventCodec.encode:
+            # What it does, without the call of it.
+            vars(self)["encode"] = self._encode
         self.converter = self._new_converter()
 
     def encode(self, item: Recorded) -> bytes:
@@ -107,17 +110,12 @@ class EventCodec:
         Raises:
             SetupError: it is none of them. Nothing that they hold makes it fail.
         """
-        writer = self._writers.get(item.__class__)
-        if writer is not None:
-            try:
-                return self._dumps(writer(item))
-            except MemoryError:
-                raise
-            except Exception:  # noqa: BLE001, S110 -- the other way finds a form for anything
-                pass
+        return self._encode(item)
+
+    def _encode_anything(self, item: Recorded) -> bytes:
         form = self.to_dict(item)
         try:
-            return self._dumps(form)
+            return self._back_end.text_of(form)
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 -- an unknown event, of which orjson takes less

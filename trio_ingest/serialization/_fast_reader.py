@@ -1,22 +1,21 @@
-"""The fast way: for each class the code that one would write by hand, made of its fields.
+"""Reading the fast way: for each class the code that one would write by hand.
 
-A function of these either does the whole work or raises something, whatever it is; then
-the forms of ``_classes`` do it, which find a form for anything, or the words for what is
-wrong. Writing hands values to the back end as they are, once it is seen that they are plain
-JSON. Reading is for lines without tags alone, whose values are what they stand for.
+A function of these either makes the whole object or raises something, whatever it is; then
+the forms of ``_classes`` read the line, or say what is wrong with it. It is for lines without
+tags alone, whose values are what they stand for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
 from typing import Any, Final, NoReturn
 
-from trio_ingest import Checkpoint
+import attrs
+
+from trio_ingest import Checkpoint, Position
 
 from ._classes import CheckpointForm, ClassForm, Known
-from ._described import RecordedError, error_parts
-from ._plain import SCALARS, is_plain
+from ._described import RecordedError
 from ._shapes import (
     ErrorShape,
     KindShape,
@@ -26,20 +25,14 @@ from ._shapes import (
     Shape,
 )
 from ._tags import Reader
-from ._values import Writer
 
 _NUMBERS: Final = frozenset({int, float})
+# `Checkpoint.from_dict` passes over what else there is.
+POSITION: Final = frozenset(field.name for field in attrs.fields(Position))
 
 
 class _Unfit(Exception):
     """This is not for the fast way."""
-
-
-def fast_writer(form: ClassForm, known: Known) -> Callable[[Any], dict[str, Any]]:
-    """A function that makes a line of an object, ready for the back end."""
-    if isinstance(form, CheckpointForm):
-        return lambda value: {"type": form.name, **_checkpoint_fields(value)}
-    return _Source(known).writer(form, {"type": form.name, "version": form.version})
 
 
 def fast_reader(form: ClassForm, known: Known) -> Callable[[dict[str, Any]], Any]:
@@ -49,37 +42,32 @@ def fast_reader(form: ClassForm, known: Known) -> Callable[[dict[str, Any]], Any
     return _Source(known).reader(form, {"version": form.version})
 
 
+def holds_itself(form: ClassForm, around: tuple[ClassForm, ...] = ()) -> bool:
+    """Whether a class has a field of its own class, at whatever depth."""
+    if form in around:
+        return True
+    shapes = [field.shape for field in form.fields]
+    shapes = [shape.inner if isinstance(shape, OptionalShape) else shape for shape in shapes]
+    inner = [shape.form for shape in shapes if isinstance(shape, ObjectShape)]
+    return any(holds_itself(one, (*around, form)) for one in inner)
+
+
 def _refuse() -> NoReturn:
     raise _Unfit
-
-
-def _checkpoint_fields(value: Any) -> dict[str, Any]:
-    if value.__class__ is not Checkpoint:
-        _refuse()
-    form: dict[str, Any] = value.to_dict()
-    for position in form["positions"]:
-        cursor = position["cursor"]
-        if cursor.__class__ not in SCALARS and not is_plain(cursor):
-            _refuse()
-    return form
 
 
 def _as_checkpoint(form: Any) -> Checkpoint:
     if len(form) != 2:
         _refuse()
+    for position in form["positions"]:
+        if not POSITION.issuperset(position):
+            _refuse()
     return Checkpoint.from_dict(form)
 
 
 def _line_as_checkpoint(form: dict[str, Any]) -> Checkpoint:
     del form["type"]
     return _as_checkpoint(form)
-
-
-def _error_fields(error: Any) -> dict[str, Any]:
-    if not issubclass(type(error), BaseException):
-        _refuse()
-    name, message, notes = error_parts(error)
-    return {"type": name, "message": message, "notes": list(notes)}
 
 
 def _as_error(form: Any) -> RecordedError:
@@ -98,17 +86,11 @@ class _Source:
         self.known = known
         self.scope: dict[str, Any] = {
             "refuse": _refuse,
-            "isfinite": isfinite,
-            "is_plain": is_plain,
-            "SCALARS": SCALARS,
             "NUMBERS": _NUMBERS,
-            "error_fields": _error_fields,
             "as_error": _as_error,
-            "checkpoint_fields": _checkpoint_fields,
             "as_checkpoint": _as_checkpoint,
         }
         self.checks: list[str] = []
-        self.steps: list[str] = []
         self.same: dict[type, list[str]] = {}
 
     def named(self, value: Any) -> str:
@@ -123,83 +105,6 @@ class _Source:
         exec(compile(source, f"<{form.name}, by trio_ingest>", "exec"), self.scope)
         made: Callable[[Any], Any] = self.scope["made"]
         return made
-
-    # -- writing ---------------------------------------------------------------------------
-
-    def writer(self, form: ClassForm, first: dict[str, Any]) -> Callable[[Any], Any]:
-        """A function of an object that gives its fields after these."""
-        own = self.named(form.cls)
-        lines = [f"if value.__class__ is not {own}: refuse()"]
-        parts = [f"{key!r}: {part!r}" for key, part in first.items()]
-        for number, field in enumerate(form.fields):
-            lines.append(f"f{number} = value.{field.name}")
-            parts.append(f"{field.name!r}: {self.written(field.shape, f'f{number}')}")
-        lines += [f"if not ({check}): refuse()" for check in self.all_checks()]
-        lines.append(f"return {{{', '.join(parts)}}}")
-        return self.compiled(form, lines)
-
-    def all_checks(self) -> list[str]:
-        """What must hold of the fields."""
-        checks = []
-        for kind, names in self.same.items():
-            classes = " is ".join(f"{name}.__class__" for name in names)
-            checks.append(f"{classes} is {kind.__name__}")
-            if kind is float:
-                checks.append(f"isfinite({' + '.join(names)})")
-        return [*checks, *self.checks]
-
-    def written(self, shape: Shape, name: str) -> str:
-        """The expression that writes a variable; what must hold of it is noted."""
-        inner = shape.inner if isinstance(shape, OptionalShape) else shape
-        check = self.written_check(inner, name)
-        if isinstance(shape, OptionalShape) and check is not None:
-            self.checks.append(f"{name} is None or {check}")
-        elif isinstance(inner, KindShape) and len(inner.kinds - {int}) <= 1 and check:
-            kind = float if float in inner.kinds else next(iter(inner.kinds))
-            if kind in {str, int, float, bool}:
-                self.same.setdefault(kind, []).append(name)
-            else:
-                self.checks.append(check)
-        elif check is not None:
-            self.checks.append(check)
-        expression = self.written_expression(inner, name, is_checked=check is not None)
-        if isinstance(shape, OptionalShape) and expression != name:
-            return f"None if {name} is None else {expression}"
-        return expression
-
-    def written_check(self, shape: Shape, name: str) -> str | None:
-        """What must hold for the value to be handed on as it is; None when it never is."""
-        if type(shape) is Shape:
-            return f"({name}.__class__ in SCALARS or is_plain({name}))"
-        if isinstance(shape, LiteralShape) and {*map(type, shape.choices)} == {str}:
-            return f"({name}.__class__ is str and {name} in {shape.choices!r})"
-        if not isinstance(shape, KindShape) or len(shape.kinds) == 0:
-            return None
-        if shape.kinds == {int, float}:
-            return f"({name}.__class__ in NUMBERS and isfinite({name}))"
-        if len(shape.kinds) > 1:
-            return None
-        [kind] = shape.kinds
-        if kind in {str, int, bool}:
-            return f"{name}.__class__ is {kind.__name__}"
-        if kind in {dict, list}:
-            return f"({name}.__class__ is {kind.__name__} and (not {name} or is_plain({name})))"
-        return None
-
-    def written_expression(self, shape: Shape, name: str, *, is_checked: bool) -> str:
-        """The expression that writes a value that is not None."""
-        if is_checked:
-            return name
-        if isinstance(shape, ErrorShape):
-            return f"error_fields({name})"
-        if isinstance(shape, ObjectShape) and isinstance(shape.form, CheckpointForm):
-            return f"checkpoint_fields({name})"
-        if isinstance(shape, ObjectShape) and not _holds_itself(shape.form, ()):
-            return f"{self.named(_Source(self.known).writer(shape.form, {}))}({name})"
-        known = self.known
-        return f"{self.named(lambda v: shape.write(Writer(known), v, 2))}({name})"
-
-    # -- reading ---------------------------------------------------------------------------
 
     def reader(self, form: ClassForm, first: dict[str, Any]) -> Callable[[Any], Any]:
         """A function of a JSON object that gives the object of its fields.
@@ -217,7 +122,7 @@ class _Source:
         for number, field in enumerate(form.fields):
             lines.append(f"f{number} = value[{field.name!r}]")
             parts.append((field, self.read(field.shape, f"f{number}")))
-        lines += [f"if not ({check}): refuse()" for check in self.all_read_checks()]
+        lines += [f"if not ({check}): refuse()" for check in self.all_checks()]
         twin = _twin_of(form.cls)
         if twin is None:
             given = ", ".join(f"{field.alias}={expression}" for field, expression in parts)
@@ -228,7 +133,7 @@ class _Source:
             lines += [f"made.__class__ = {self.named(form.cls)}", "return made"]
         return self.compiled(form, lines)
 
-    def all_read_checks(self) -> list[str]:
+    def all_checks(self) -> list[str]:
         """What must hold of the fields."""
         checks = []
         for kind, names in self.same.items():
@@ -273,19 +178,10 @@ class _Source:
             return None, f"as_error({name})"
         if isinstance(shape, ObjectShape) and isinstance(shape.form, CheckpointForm):
             return None, f"as_checkpoint({name})"
-        if isinstance(shape, ObjectShape) and not _holds_itself(shape.form, ()):
+        if isinstance(shape, ObjectShape) and not holds_itself(shape.form):
             return None, f"{self.named(_Source(self.known).reader(shape.form, {}))}({name})"
         known = self.known
         return None, f"{self.named(lambda form: shape.read(Reader(known), form, ''))}({name})"
-
-
-def _holds_itself(form: ClassForm, around: tuple[ClassForm, ...]) -> bool:
-    """Whether a class has a field of its own class, at whatever depth."""
-    if form in around:
-        return True
-    shapes = [f.shape.inner if isinstance(f.shape, OptionalShape) else f.shape for f in form.fields]
-    inner = [shape.form for shape in shapes if isinstance(shape, ObjectShape)]
-    return any(_holds_itself(one, (*around, form)) for one in inner)
 
 
 def _twin_of(cls: type) -> type | None:
