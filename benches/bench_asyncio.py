@@ -57,7 +57,7 @@ def cases(feed: Feed) -> dict[str, Callable[[], object]]:
         "bridge": lambda: on_asyncio(lambda: consume(feed, "trio")),
     }
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415 -- it may be absent
     except ImportError:
         print("uvloop is not installed, so it is left out.")
         return found

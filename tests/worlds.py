@@ -305,6 +305,13 @@ def hold_thread(seconds: float) -> None:
         loop.jump(seconds)
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread or task does, in real time or in virtual time."""
+    # Whoever does it knows of no event.
+    while not condition():  # noqa: ASYNC110
+        await anyio.sleep(0.001)
+
+
 def cancelled() -> type[BaseException]:
     """What a cancelled task sees."""
     return anyio.get_cancelled_exc_class()

@@ -228,8 +228,8 @@ async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -
 async def refuse_open_scopes(items: Any, source: str, scope: CheckedScope) -> None:
     """Refuse an adapter that has left a cancel scope or a nursery open inside ``scope``.
 
-    What was left open is closed first: no scope of ours may be opened or closed before that, or
-    the stack of scopes would be corrupted.
+    What was left open is closed first: no scope of ours may be opened or closed before that,
+    or the stack of scopes would be corrupted.
 
     Raises:
         SetupError: naming the rule and the remedy.

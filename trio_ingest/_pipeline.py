@@ -7,6 +7,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from ._adapters import Adapter, plan_of
 from ._checkpoints import Checkpoint
+from ._engine import AnyEngine, Engine
 from ._errors import SetupError, add_note
 from ._events import PipelineEvent
 from ._legacy import run_eagerly, warn_once
@@ -20,7 +21,6 @@ from ._results import (
 )
 from ._runtime import TRIO, Runtime
 from ._setup import RunSetup
-from ._engine import AnyEngine, Engine
 from ._stream import EventStream
 
 Shown = TypeVar("Shown")

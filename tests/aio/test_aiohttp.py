@@ -14,6 +14,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from tests.promises.checks import check_shape, documents_of
+from tests.worlds import until
 from trio_ingest import (
     Cursor,
     Document,
@@ -176,11 +177,7 @@ def test_leaving_in_the_middle_closes_session_and_connections(road: str, workers
                 with pytest.raises(asyncio.CancelledError):
                     await task
             assert adapter.session.closed
-            for _ in range(100):
-                await asyncio.sleep(0.01)
-                if not library.open_streams:
-                    break
-            assert library.open_streams == 0
+            await until(lambda: not library.open_streams)
 
     play(main)
 

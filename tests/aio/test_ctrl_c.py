@@ -42,6 +42,7 @@ class Endless:
         print("closed", flush=True)
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 10  # a busy machine is no news
     pipeline = IngestionPipeline(Endless(), workers=2, cleanup_grace_seconds=60)
     async with aio.stream_events(pipeline, runtime=runtime) as events:
         async for event in events:

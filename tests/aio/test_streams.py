@@ -16,7 +16,7 @@ import trio.lowlevel
 from tests.promises.adapters import Plain
 from tests.promises.checks import documents_of
 from tests.promises.tidy import Tidy
-from tests.worlds import WORLDS, call_of, in_world, living_tasks, run, run_on, stream_of
+from tests.worlds import WORLDS, call_of, in_world, living_tasks, run, run_on, stream_of, until
 from trio_ingest import (
     Checkpoint,
     DocumentCompleted,
@@ -86,7 +86,7 @@ def test_stream_entered_where_nothing_runs_is_refused() -> None:
 
 
 def test_unknown_runtime_is_refused_and_told_the_two() -> None:
-    with pytest.raises(SetupError, match='"asyncio" or "trio", .*got \'curio\''):
+    with pytest.raises(SetupError, match=r'"asyncio" or "trio", .*got \'curio\''):
         aio.stream_events(IngestionPipeline(Plain()), runtime="curio")  # type: ignore[call-overload]
 
 
@@ -145,10 +145,7 @@ def test_abandoned_generator_around_a_stream_is_closed_by_asyncio(name: str) -> 
             if number == 3:
                 break
         gc.collect()
-        for _ in range(10_000):
-            await asyncio.sleep(0.01)
-            if living_tasks() == 1:
-                break
+        await until(lambda: living_tasks() == 1)
 
     with in_world(name):
         run(main)
@@ -161,18 +158,13 @@ def test_stream_may_be_left_in_another_task_than_it_was_entered_in(name: str) ->
 
     async def main() -> None:
         stream = stream_of(IngestionPipeline(adapter))
-        await asyncio.create_task(stream.__aenter__())
-        assert (await asyncio.create_task(_next(stream))).sequence == 0
-        await asyncio.create_task(stream.__aexit__(None, None, None))
+        for step in (stream.__aenter__(), anext(stream), stream.__aexit__(None, None, None)):
+            task = asyncio.ensure_future(step)
+            await task
 
     with in_world(name):
         run(main)
     assert adapter.closings == 1
-
-
-async def _next(stream: Any) -> PipelineEvent:
-    event: PipelineEvent = await anext(stream)
-    return event
 
 
 def test_abandoned_bare_stream_closes_its_adapter() -> None:

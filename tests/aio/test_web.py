@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
+import httpx2 as httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from tests.promises.checks import check_numbering, check_shape
 from tests.promises.tidy import Tidy
+from tests.worlds import until
 from trio_ingest import IngestionPipeline, PipelineEvent, aio
 from trio_ingest.serialization import EventCodec
 from trio_ingest.testing import Fail, Hang, Pause
@@ -51,8 +52,7 @@ class Site:
         config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off", ws="none")
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.005)
+        await until(lambda: server.started)
         try:
             port = server.servers[0].sockets[0].getsockname()[1]
             yield f"http://127.0.0.1:{port}"
@@ -76,13 +76,6 @@ async def received_by(client: httpx.AsyncClient, url: str) -> list[PipelineEvent
             async for line in response.aiter_lines()
             if line
         ]
-
-
-async def settled(site: Site) -> None:
-    for _ in range(200):
-        await asyncio.sleep(0.01)
-        if all(adapter.closings for adapter in site.adapters):
-            return
 
 
 RUNTIMES = pytest.mark.parametrize("runtime", ["asyncio", "trio"])
@@ -118,7 +111,7 @@ def test_client_that_goes_away_cancels_the_run_and_closes_the_adapter(runtime: s
                 for _ in range(5):
                     await anext(lines)
                 assert site.adapters[0].closings == 0
-            await settled(site)
+            await until(lambda: site.adapters[0].closings)
             assert [a.closings for a in site.adapters] == [1]
             assert [a.opened - a.closed for a in site.adapters] == [0]
         assert len(asyncio.all_tasks()) == before

@@ -30,7 +30,7 @@ LAYERS = {
     },
     "face": {"_stream", "_results", "_pipeline", "_legacy", ""},
     "rooms": {
-        *("serialization", "delivery", "databases"),
+        *("threads", "serialization", "delivery", "databases"),
         *("adapters", "consumers", "sinks", "stores", "aio", "testing"),
     },
     "doors": {"cli", "__main__", "pytest_plugin"},
@@ -39,11 +39,15 @@ ORDER = list(LAYERS)
 LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts}
 
 # What rooms may use of each other, in this order: they are as public as the face.
-SHARED_ROOMS = ("serialization", "delivery", "databases")
+SHARED_ROOMS = ("threads", "serialization", "delivery", "databases")
 
 # A room uses what users have: the public face, and the shared rooms. The exceptions:
 BEHIND_THE_FACE = {
-    "aio": {"_runtime"},  # it supplies another runtime to the same engine
+    # It supplies another runtime to the same engine, and has one run in another thread.
+    "aio": {
+        *("_runtime", "_pipeline", "_results", "_options"),
+        *("_channel", "_engine", "_setup"),
+    },
     # It switches the channel's fast path, and gives every pipeline a clock of its own.
     "testing": {"_channel", "_options"},
 }

@@ -64,6 +64,6 @@ async def see(pipeline: IngestionPipeline, *, bare: bool = False, **options: Any
                     seen.events.append(event)
     except cancelled():
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: ASYNC103 -- cancelled() is above
         seen.failure = error
     return seen

@@ -54,8 +54,8 @@ async def asked(events: EventStream[Any]) -> Any:
         return await anext(events)
     except cancelled():
         raise
-    except BaseException as error:
-        return error
+    except BaseException as error:  # noqa: ASYNC103 -- cancelled() is above
+        return error  # noqa: ASYNC104
 
 
 async def collect(stream: EventStream[Any], *, late: float = 0) -> tuple[Seen, list[Any]]:

@@ -13,7 +13,8 @@ import os
 import stat
 
 import anyio
-import anyio.to_thread
+
+from trio_ingest.threads import in_thread
 
 from ._gunzip import MAGIC, Gunzip
 from ._positions import FilePosition, Trail, other_file, trail_from
@@ -65,10 +66,10 @@ class ChunkReader:
         """
         try:
             if self._file is None:
-                await anyio.to_thread.run_sync(self._open)
+                await in_thread(self._open)
             if self._waits:
                 return await self._chunk_of_a_pipe()
-            chunk = await anyio.to_thread.run_sync(self._chunk)
+            chunk = await in_thread(self._chunk)
         except OSError as error:
             if error.filename is not None:
                 raise
@@ -137,7 +138,7 @@ class ChunkReader:
             else:
                 if self._gunzip.hungry:
                     await anyio.wait_readable(self._file)
-                chunk = await anyio.to_thread.run_sync(self._step)
+                chunk = await in_thread(self._step)
             if chunk or self._ended:
                 return chunk
 

@@ -24,7 +24,7 @@ from trio_ingest import (
 from trio_ingest._engine import AnyEngine, Engine
 from trio_ingest._options import Shaping
 from trio_ingest._pipeline import collected, shaping_of, stream_of
-from trio_ingest._results import is_document, document_of
+from trio_ingest._results import document_of, is_document
 from trio_ingest._runtime import Runtime
 from trio_ingest._setup import RunSetup
 

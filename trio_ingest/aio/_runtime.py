@@ -8,13 +8,12 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import anyio.lowlevel
 import trio
 
-from trio_ingest import SetupError
 from trio_ingest._runtime import TRIO, Runtime, asyncio_is_running
 
 from ._nursery import AsyncioNursery
@@ -32,7 +31,7 @@ class OnceScope:
         self._cancelling = 0
         self._cancel_called = self.cancelled_caught = False
 
-    def __enter__(self) -> OnceScope:
+    def __enter__(self) -> Self:
         self._task = asyncio.current_task()
         assert self._task is not None
         self._cancelling = self._task.cancelling()

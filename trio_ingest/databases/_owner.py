@@ -16,6 +16,8 @@ from typing import Final, TypeVar
 import anyio
 import anyio.to_thread
 
+from trio_ingest.threads import in_thread
+
 Answer = TypeVar("Answer")
 
 
@@ -42,12 +44,11 @@ class OwnerThread:
         """What ``function`` returns or raises in the owner thread.
 
         Cancelled before it began, it does not begin; cancelled later, it is waited for, so
-        that nobody meets it half done. (A native cancellation of asyncio's is not held up:
-        there the call goes on, and ``aclose`` waits for it.)
+        that nobody meets it half done.
         """
         if self._callers is None:
             self._callers = anyio.CapacityLimiter(1)
-        return await anyio.to_thread.run_sync(
+        return await in_thread(
             lambda: self._pool.submit(function).result(), limiter=self._callers
         )
 

@@ -171,4 +171,3 @@ def _hints_of(cls: type, told: dict[type, ClassForm]) -> dict[str, Any]:
     except Exception:  # noqa: BLE001 -- whatever an annotation names
         fields = attrs.fields(cls)
         return {f.name: f.type for f in fields if not isinstance(f.type, str)}
-

@@ -17,7 +17,7 @@ CHARACTERS: Final = 1000
 _ADDRESS: Final = re.compile(r"(?<= at 0x)[0-9a-fA-F]+")
 
 
-class RecordedError(Exception):  # noqa: N818 -- it stands for an error, as its name says
+class RecordedError(Exception):
     """An exception as it was recorded: equal to another one with the same three.
 
     Args:

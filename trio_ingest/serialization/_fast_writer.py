@@ -177,7 +177,11 @@ class _Source:
         else:
             first = f"'type': {form.name!r}, 'version': {form.version!r}, "
             made = f"{{{first}{self.fields(form, 'item', 2)}}}"
-        call = f"dumps({made})" if self.back_end.options is None else f"dumps({made}, None, options)"
+        call = (
+            f"dumps({made})"
+            if self.back_end.options is None
+            else f"dumps({made}, None, options)"
+        )
         self.add(2, f"return {call}")
 
     def add(self, level: int, line: str) -> None:

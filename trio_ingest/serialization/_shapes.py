@@ -73,7 +73,9 @@ class KindShape(Shape):
 
     def schema(self) -> Schema:
         """As above."""
-        options: list[Schema] = [_JSON_TYPES[kind] for kind in _JSON_TYPES if kind in self.kinds]
+        options: list[Schema] = [
+            _JSON_TYPES[kind] for kind in _JSON_TYPES if kind in self.kinds
+        ]
         options += [{"$ref": f"#/$defs/tag.{tag}"} for tag in sorted(self.tags)]
         return {"anyOf": [*options, OPAQUE]}
 
@@ -204,7 +206,12 @@ class OptionalShape(Shape):
 
     def schema(self) -> Schema:
         """As above."""
-        return {"anyOf": [{"type": "null"}, *self.inner.schema().get("anyOf", [self.inner.schema()])]}
+        return {
+            "anyOf": [
+                {"type": "null"},
+                *self.inner.schema().get("anyOf", [self.inner.schema()]),
+            ]
+        }
 
 
 OPAQUE: Final[Schema] = {"$ref": "#/$defs/tag.opaque"}

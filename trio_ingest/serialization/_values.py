@@ -157,7 +157,9 @@ def _float(_: Writer, value: Any, _depth: int) -> Any:
 
 
 def _enum(writer: Writer, value: Any, depth: int) -> Any:
-    return writer.value(value._value_, depth + 1) if depth < _DEEPEST else cut(value, "too deep")
+    return (
+        writer.value(value._value_, depth + 1) if depth < _DEEPEST else cut(value, "too deep")
+    )
 
 
 def _bytes(_: Writer, value: Any, _depth: int) -> Any:
@@ -327,4 +329,3 @@ _FORMS: Final[dict[type, _Form]] = {
     OpaqueValue: _opaque,
 }
 _CONTAINERS: Final = frozenset({_list, _tuple, _set, _dict, _mapping, _object, _enum})
-
