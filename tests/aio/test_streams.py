@@ -21,7 +21,6 @@ from trio_ingest import (
     Checkpoint,
     DocumentCompleted,
     IngestionPipeline,
-    PipelineEvent,
     SetupError,
     aio,
 )
