@@ -1,11 +1,12 @@
 """The tables of the pages that are made from the program itself.
 
 ``python -m tests.docs.generated`` writes them into the pages, between the marks
-``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``; a test holds that they are there.
+``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``; a test holds that they are there. It also writes the JSON Schema of the events, which is in the package.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 
@@ -14,9 +15,11 @@ import click
 from tests.docs.blocks import ROOT
 from trio_ingest.cli._command import command
 from trio_ingest.cli._job import ExitStatus
+from trio_ingest.serialization import event_schema
 from trio_ingest.testing import Check, check_adapter, check_sink
 
 PAGES = [ROOT / "docs" / "command-line.md", ROOT / "docs" / "how-to" / "testing.md"]
+SCHEMA = ROOT / "trio_ingest" / "serialization" / "events.schema.json"
 
 _MARKED = re.compile(
     r"(?P<begin><!-- generated: (?P<name>[\w ]+) -->\n).*?(?P<end><!-- end of (?P=name) -->)",
@@ -106,9 +109,10 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write the parts into the pages."""
+    """Write the parts into the pages, and the schema into the package."""
     for page in PAGES:
         page.write_text(generated(page.read_text("utf-8")), encoding="utf-8")
+    SCHEMA.write_text(json.dumps(event_schema(), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from trio_ingest import Cursor, IngestionPipeline, RetryPolicy
-from trio_ingest.cli._event_json import line_of
+from trio_ingest.serialization import EventCodec
 from trio_ingest.testing import (
     Crash,
     Fail,
@@ -44,11 +44,11 @@ async def eventful(workers: int = 3, ordered: bool = False) -> bytes:
     pipeline = IngestionPipeline(
         *adapters, workers=workers, ordered=ordered, retry=RetryPolicy(attempts=2)
     )
-    lines: list[bytes] = []
+    codec, lines = EventCodec(), list[bytes]()
     with pytest.raises(RuntimeError, match="scripted crash"):
         async with pipeline.stream_events(progress_interval=7, buffer_size=10) as events:
             async for event in events:
-                lines.append(line_of(event))
+                lines.append(codec.encode(event))
                 if event.sequence % 9 == 0:
                     await trio.sleep(0.01)
     return b"\n".join(lines)

@@ -20,6 +20,7 @@ from ._display import display_for
 from ._ingest import run_job
 from ._job import Beginning, ExitStatus, Job
 from ._report import Report, Volume
+from ._schema import schema
 from ._signals import SIGNALS
 from ._sinks import Duplicates, destinations_for, sink_ends
 from ._sources import Reading, adapters_for, job_of, source_ends
@@ -371,3 +372,4 @@ def demo(*, keep: str | None) -> int:
 
 
 command.add_command(check)
+command.add_command(schema)

@@ -29,8 +29,8 @@ _DATABASE: Final = "documents.db"
 _WORDS: Final = ("run", "files:library/**/*.py", "--to", f"sqlite:{_DATABASE}", "--full-text")
 
 # What ends a record, as the line of an event begins.
-_COMPLETED: Final = b'{"type": "DocumentCompleted"'
-_FAILED: Final = b'{"type": "DocumentFailed"'
+_COMPLETED: Final = b'{"type":"DocumentCompleted"'
+_FAILED: Final = b'{"type":"DocumentFailed"'
 
 _MEBIBYTE: Final = 1024 * 1024
 

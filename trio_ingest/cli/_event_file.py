@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from trio_ingest import BatchProgress, PipelineEvent
+from typing import Final
 
-from ._event_json import line_of
+from trio_ingest import BatchProgress, PipelineEvent
+from trio_ingest.adapters import FileSkipped
+
 from ._ndjson import LinesFile
+
+# The events that our own adapters emit; another's are written by their fields all the same.
+EXTRA: Final = (FileSkipped,)
 
 
 class EventFile(LinesFile):
@@ -23,9 +28,13 @@ class EventFile(LinesFile):
         super().__init__(
             "--events",
             path,
-            beginning=b'{"type": "',
-            further=(b'"version": ', b'"pipeline_id": ', b'"sequence": '),
+            beginning=b'{"type":"',
+            further=(b'"version":', b'"pipeline_id":', b'"sequence":'),
         )
+        # Not for every run: cattrs takes a while to load.
+        from trio_ingest.serialization import EventCodec  # noqa: PLC0415
+
+        self._codec = EventCodec(EXTRA)
 
     def take(self, event: PipelineEvent) -> None:
         """Write an event.
@@ -34,6 +43,6 @@ class EventFile(LinesFile):
             OutputClosed: the reader of standard output has gone.
             OutputError: it cannot be written any more.
         """
-        self.write(line_of(event))
+        self.write(self._codec.encode(event))
         if type(event) is BatchProgress:
             self.flush()

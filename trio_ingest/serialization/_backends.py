@@ -78,6 +78,18 @@ def _dump(value: Any) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
+def dump_as_it_is(value: Any) -> bytes:
+    """JSON values as UTF-8, numbers beyond 64 bits as well; for what was read so.
+
+    Raises:
+        ValueError: it is made of anything else.
+    """
+    line = _ENCODER.encode(value).encode()
+    if _DECODER.decode(line.decode()) != value:
+        raise ValueError("the values would not come back")
+    return line
+
+
 def _is_within(value: Any) -> bool:
     """Whether all whole numbers have 64 bits at most, as orjson asks as well."""
     kind = type(value)

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import typing
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final
 
 import attrs
 
-from trio_ingest import Checkpoint, CheckpointError, SetupError
+from trio_ingest import (
+    AdapterStateChange,
+    BatchProgress,
+    Checkpoint,
+    CheckpointError,
+    Cursor,
+    Document,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentRetrying,
+    DocumentSkipped,
+    DocumentStarted,
+    PipelineEvent,
+    Position,
+    SetupError,
+)
 
 from ._shapes import Shape, check_keys, shape_of
 from ._tags import Mismatch, Reader, Untold, shown
 from ._values import Writer
+
+EVENTS: Final[tuple[type[PipelineEvent], ...]] = (
+    DocumentStarted,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentSkipped,
+    DocumentRetrying,
+    BatchProgress,
+    AdapterStateChange,
+)
 
 
 class Field(typing.NamedTuple):
@@ -45,6 +71,11 @@ class ClassForm:
         self.version = version
         self.fields: tuple[Field, ...] = ()
         self._names: tuple[str, ...] = ()
+
+    @property
+    def is_line(self) -> bool:
+        """Whether its objects can be lines of their own, and not only parts of one."""
+        return self.version is not None
 
     def settle(self, told: dict[type, ClassForm]) -> None:
         """Find what the fields hold, once all classes are told."""
@@ -132,7 +163,9 @@ class CheckpointForm(ClassForm):
         except CheckpointError as error:
             version = plain["version"]
             if type(version) is int and version > Checkpoint(()).version:
-                raise Untold(f"{path} is a checkpoint of the version {version}") from error
+                raise Untold(
+                    f"{path} is a checkpoint of version {version}, newer than is known here"
+                ) from error
             raise Mismatch(path, f"is no checkpoint: {error.__cause__!r:.80}") from error
 
 
@@ -171,3 +204,43 @@ def _hints_of(cls: type, told: dict[type, ClassForm]) -> dict[str, Any]:
     except Exception:  # noqa: BLE001 -- whatever an annotation names
         fields = attrs.fields(cls)
         return {f.name: f.type for f in fields if not isinstance(f.type, str)}
+
+
+def known_of(extra: Iterable[type]) -> Known:
+    """Our own classes, and these.
+
+    Raises:
+        SetupError: two have one name, or one is no attrs class.
+    """
+    known = Known()
+    for event in EVENTS:
+        known.tell(ClassForm(event, event.__name__, event.version))
+    known.tell(CheckpointForm(Checkpoint, "Checkpoint", Checkpoint(()).version))
+    known.tell(ClassForm(Cursor, "Cursor", 1))
+    known.tell(ClassForm(Document, "Document", None))
+    known.tell(ClassForm(Position, "Position", None))
+    for cls in extra:
+        known.tell(_form_of_extra(cls))
+    known.settle()
+    return known
+
+
+def _form_of_extra(cls: type) -> ClassForm:
+    if not isinstance(cls, type) or not attrs.has(cls):
+        raise SetupError(
+            f"extra must hold attrs classes, events or others; got {cls!r:.80}. Decorate it "
+            f"with attrs.frozen, or leave it out."
+        )
+    if not issubclass(cls, PipelineEvent):
+        return ClassForm(cls, cls.__name__, None)
+    taken = {"type", "version"} & {field.name for field in attrs.fields(cls)}
+    if taken:
+        raise SetupError(
+            f"{cls.__name__} has a field {min(taken)!r}, which a line needs for itself; give "
+            f"the field another name."
+        )
+    if type(cls.version) is not int or cls.version < 1:
+        raise SetupError(
+            f"{cls.__name__}.version must be a whole number from 1; got {cls.version!r:.80}."
+        )
+    return ClassForm(cls, cls.__name__, cls.version)

@@ -5,28 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
-import attrs
 import cattrs
 
-from trio_ingest import (
-    AdapterStateChange,
-    BatchProgress,
-    Checkpoint,
-    Cursor,
-    Document,
-    DocumentCompleted,
-    DocumentFailed,
-    DocumentRetrying,
-    DocumentSkipped,
-    DocumentStarted,
-    PipelineEvent,
-    Position,
-    SetupError,
-    UnknownEventError,
-)
+from trio_ingest import Checkpoint, Cursor, PipelineEvent, SetupError, UnknownEventError
 
-from ._backends import STANDARD, JsonChoice, back_end
-from ._classes import CheckpointForm, ClassForm, Known
+from ._backends import STANDARD, JsonChoice, back_end, dump_as_it_is
+from ._classes import ClassForm, Known, known_of
 from ._described import UnknownEvent, name_of
 from ._fast_reader import fast_reader
 from ._fast_writer import fast_encode
@@ -37,15 +21,6 @@ from .errors import DecodeError
 
 Recorded: TypeAlias = PipelineEvent | Checkpoint | Cursor
 
-EVENTS: Final[tuple[type[PipelineEvent], ...]] = (
-    DocumentStarted,
-    DocumentCompleted,
-    DocumentFailed,
-    DocumentSkipped,
-    DocumentRetrying,
-    BatchProgress,
-    AdapterStateChange,
-)
 _STAMPS: Final = {"timestamp": (int, float), "pipeline_id": (str,), "sequence": (int,)}
 
 
@@ -66,6 +41,9 @@ class EventCodec:
         SetupError: two classes have one name, one is no attrs class, or an argument is none
             of these.
         MissingExtraError: orjson is asked for, and not installed.
+
+    ``converter`` is a ``cattrs.Converter`` that writes and reads these classes so, for
+    events within structures of your own.
 
     Memory: what it was told, and nothing of what it has read or written.
     """
@@ -93,7 +71,7 @@ class EventCodec:
         # Classes that were not told, and are written all the same.
         self._untold: dict[type, ClassForm] = {}
         self._loads = self._back_end.loads
-        lines = [form for form in self._known.by_type.values() if is_line(form)]
+        lines = [form for form in self._known.by_type.values() if form.is_line]
         self._readers = {form.name: fast_reader(form, self._known) for form in lines}
         self._encode = fast_encode(self._known, self._back_end, self._encode_anything)
         if type(self).encode is EventCodec.encode:
@@ -119,7 +97,7 @@ class EventCodec:
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 -- an unknown event, of which orjson takes less
-            return STANDARD.dumps(form)
+            return dump_as_it_is(form)
 
     def decode(self, data: bytes | str, *, line: int | None = None) -> Recorded:
         """The inverse of ``encode``.
@@ -163,7 +141,7 @@ class EventCodec:
         if kind is UnknownEvent:
             return _kept(item, self._known)  # type: ignore[arg-type]
         form = self._known.by_type.get(kind) or self._form_of_untold(kind)
-        if not is_line(form):
+        if not form.is_line:
             raise SetupError(
                 f"Only an event, a Checkpoint or a Cursor is a line of its own; got "
                 f"{name_of(kind)}, which stands within them."
@@ -201,9 +179,8 @@ class EventCodec:
             if self._keeps_unknown:
                 return _kept_as_it_came(form)
             raise UnknownEventError(
-                f"{_place(line)}{untold}, which this codec was not told of. Give its class as "
-                f"EventCodec(extra=[...]), upgrade what reads it, or keep such events with "
-                f"unknown_events='keep'."
+                f"{_place(line)}{untold}. Give its class as EventCodec(extra=[...]), or "
+                f"upgrade what reads it, or keep such events with unknown_events='keep'."
             ) from untold
         except Mismatch as error:
             raise DecodeError(
@@ -225,10 +202,12 @@ class EventCodec:
         if type(version) is not int or version < 1:
             raise Mismatch(f"{name}.version", f"is {shown(version)}, not a version from 1")
         known = self._known.by_name.get(name)
-        if known is None or not is_line(known):
-            raise Untold(f"the type is {shown(name)}")
+        if known is None or not known.is_line:
+            raise Untold(f"{shown(name)} is no type that is known here")
         if known.version is not None and version > known.version:
-            raise Untold(f"the version of {name} is {version}, newer than {known.version}")
+            raise Untold(
+                f"{name} has the version {version}, and up to {known.version} is known here"
+            )
         rest = {key: part for key, part in form.items() if key not in {"type", "version"}}
         if known.cls is Checkpoint:
             rest["version"] = version
@@ -252,57 +231,13 @@ class EventCodec:
         return self._untold[kind]
 
     def _new_converter(self) -> cattrs.Converter:
+        lines = {form.cls for form in self._known.by_type.values() if form.is_line}
         converter = cattrs.Converter()
-        for form in self._known.by_type.values():
-            if is_line(form):
-                converter.register_unstructure_hook(form.cls, self.to_dict)
-                converter.register_structure_hook(form.cls, lambda v, _: self.from_dict(v))
+        converter.register_unstructure_hook_func(lines.__contains__, self.to_dict)
+        converter.register_structure_hook_func(
+            lines.__contains__, lambda form, _: self.from_dict(form)
+        )
         return converter
-
-
-def known_of(extra: Iterable[type]) -> Known:
-    """Our own classes, and these.
-
-    Raises:
-        SetupError: two have one name, or one is no attrs class.
-    """
-    known = Known()
-    for event in EVENTS:
-        known.tell(ClassForm(event, event.__name__, event.version))
-    known.tell(CheckpointForm(Checkpoint, "Checkpoint", Checkpoint(()).version))
-    known.tell(ClassForm(Cursor, "Cursor", 1))
-    known.tell(ClassForm(Document, "Document", None))
-    known.tell(ClassForm(Position, "Position", None))
-    for cls in extra:
-        known.tell(_form_of_extra(cls))
-    known.settle()
-    return known
-
-
-def _form_of_extra(cls: type) -> ClassForm:
-    if not isinstance(cls, type) or not attrs.has(cls):
-        raise SetupError(
-            f"extra must hold attrs classes, events or others; got {cls!r:.80}. Decorate it "
-            f"with attrs.frozen, or leave it out."
-        )
-    if not issubclass(cls, PipelineEvent):
-        return ClassForm(cls, cls.__name__, None)
-    taken = {"type", "version"} & {field.name for field in attrs.fields(cls)}
-    if taken:
-        raise SetupError(
-            f"{cls.__name__} has a field {min(taken)!r}, which a line needs for itself; give "
-            f"the field another name."
-        )
-    if type(cls.version) is not int or cls.version < 1:
-        raise SetupError(
-            f"{cls.__name__}.version must be a whole number from 1; got {cls.version!r:.80}."
-        )
-    return ClassForm(cls, cls.__name__, cls.version)
-
-
-def is_line(form: ClassForm) -> bool:
-    """Whether it can be a line of its own, and not only a part of one."""
-    return form.version is not None
 
 
 def _place(line: int | None) -> str:
@@ -326,7 +261,7 @@ def _kept(event: UnknownEvent, known: Known) -> dict[str, Any]:
         fields = dict(event.fields)
         first = {"type": fields.pop("type"), "version": fields.pop("version")}
         form = {**first, **fields}
-        STANDARD.dumps(form)
+        dump_as_it_is(form)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 -- somebody else has made it

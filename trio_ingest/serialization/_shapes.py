@@ -202,7 +202,14 @@ class OptionalShape(Shape):
 
     def read(self, reader: Reader, form: Any, path: str) -> Any:
         """As above."""
-        return None if form is None else self.inner.read(reader, form, path)
+        if form is None:
+            return None
+        try:
+            return self.inner.read(reader, form, path)
+        except Mismatch as error:
+            if error.path != path or not error.why.endswith(self.inner.words):
+                raise
+            raise Mismatch(path, f"{error.why} or null") from error
 
     def schema(self) -> Schema:
         """As above."""

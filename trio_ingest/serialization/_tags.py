@@ -180,7 +180,7 @@ def _object(reader: Reader, form: Any, path: str) -> Any:
     name = form["class"]
     known = reader.known.by_name.get(name) if type(name) is str else None
     if known is None:
-        raise Untold(f"{path} is an object of the class {shown(name)}")
+        raise Untold(f"{path} is of the class {shown(name)}, which is not known here")
     return known.read(reader, form["value"], path)
 
 
