@@ -1,19 +1,22 @@
-"""A call in another thread that is waited for, whatever library runs and whoever cancels.
+"""Waiting to the end for a thread, or for a cleanup, whatever runs and whoever cancels.
 
-``anyio.to_thread.run_sync`` waits for its thread where Trio cancels, or a scope of anyio's;
-but not where asyncio does, by ``Task.cancel``: there the thread works on with files and
-connections that are being closed behind its back.
+A shield of Trio's, or of anyio's, holds back what Trio or anyio cancels; it does not hold
+back ``Task.cancel`` of asyncio's. There, whoever waits for a thread leaves while the thread
+works on, with files and connections that are then closed behind its back.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
 import trio
+
+if TYPE_CHECKING:
+    import asyncio
 
 Answer = TypeVar("Answer")
 
@@ -31,12 +34,6 @@ async def in_thread(
     """
     if trio.lowlevel.in_trio_run():
         return await anyio.to_thread.run_sync(function, limiter=limiter)
-    return await _in_thread_of_asyncio(function, limiter)
-
-
-async def _in_thread_of_asyncio(
-    function: Callable[[], Answer], limiter: anyio.CapacityLimiter | None
-) -> Answer:
     import asyncio  # noqa: PLC0415 -- where Trio runs, nobody needs it
 
     deciding = threading.Lock()
@@ -50,20 +47,45 @@ async def _in_thread_of_asyncio(
             has_begun = True
         return function()
 
+    def give_up() -> None:
+        nonlocal given_up
+        with deciding:
+            given_up = not has_begun
+        if given_up:
+            task.cancel()
+
     task = asyncio.ensure_future(anyio.to_thread.run_sync(call, limiter=limiter))
+    return await _settled(task, give_up)
+
+
+async def uninterrupted(async_fn: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What ``async_fn`` returns or raises; a cancellation comes when it has ended.
+
+    Args:
+        async_fn: called without arguments. It must come to an end by itself.
+    """
+    if trio.lowlevel.in_trio_run():
+        with anyio.CancelScope(shield=True):
+            return await async_fn()
+    import asyncio  # noqa: PLC0415 -- as above
+
+    return await _settled(asyncio.ensure_future(async_fn()), lambda: None)
+
+
+async def _settled(task: asyncio.Future[Answer], at_cancel: Callable[[], None]) -> Answer:
+    """The result of a task of asyncio's, waited for in spite of cancellations."""
+    import asyncio  # noqa: PLC0415 -- as above
+
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
-        # Shielded while there is a thread to wait for: a scope of anyio's would ask at
+        # Shielded from the first cancellation on: a scope of anyio's would go on asking, at
         # every turn of the loop.
         with anyio.CancelScope(shield=cancelled is not None):
             try:
                 await asyncio.wait([task])
             except asyncio.CancelledError as error:
                 cancelled = error
-                with deciding:
-                    given_up = not has_begun
-                if given_up:
-                    task.cancel()
+                at_cancel()
     if cancelled is None:
         return task.result()
     if not task.cancelled():

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import anyio
 import anyio.to_thread
 
-from trio_ingest.threads import in_thread
+from trio_ingest.threads import in_thread, uninterrupted
 
 Answer = TypeVar("Answer")
 
@@ -58,11 +58,15 @@ class OwnerThread:
         It waits for the call under way, if there is one, and for nothing else; and at most
         a minute, with a ``RuntimeWarning`` then.
         """
-        with anyio.move_on_after(CLOSING_SECONDS, shield=True) as scope:
-            await anyio.to_thread.run_sync(
-                self._end, last, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
-            )
-        if scope.cancelled_caught:
+
+        async def end() -> bool:
+            with anyio.move_on_after(CLOSING_SECONDS) as scope:
+                await anyio.to_thread.run_sync(
+                    self._end, last, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+                )
+            return scope.cancelled_caught
+
+        if await uninterrupted(end):
             warnings.warn(
                 f"The thread {self._name!r} has not come back in {CLOSING_SECONDS:g} seconds "
                 f"and is left to itself.",
