@@ -298,7 +298,7 @@ def _extra(name: str) -> list[str]:
 
 def _lower_bounds() -> list[str]:
     dependencies: list[str] = _project_table()["dependencies"]
-    needed = [*dependencies, *_extra("cli"), *_extra("display")]
+    needed = [*dependencies, *_extra("cli"), *_extra("display"), *_extra("json")]
     return [item.replace(">=", "==") for item in needed]
 
 

@@ -1,7 +1,8 @@
 """The tables of the pages that are made from the program itself.
 
 ``python -m tests.docs.generated`` writes them into the pages, between the marks
-``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``; a test holds that they are there. It also writes the JSON Schema of the events, which is in the package.
+``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``; a test holds that they are there.
+It also writes the JSON Schema of the events, which is in the package.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ MESSAGES = [message for path in sources() for message in messages_in(path)]
 def test_message_is_a_whole_sentence(message: Message) -> None:
     assert message.text is not None, "Write the message where the error is made."
     # A command to copy stands last, with nothing after it that is not part of it.
-    assert message.text.endswith((".", "[cli]'", "[testing]'")), message.text
+    assert message.text.endswith((".", "[cli]'", "[json]'", "[testing]'")), message.text
     assert len(message.text.split()) >= LEAST_WORDS, message.text
     assert "  " not in message.text, message.text
     assert "!" not in message.text, message.text

@@ -188,7 +188,7 @@ def test_a_damaged_tag_is_refused(tag: Any) -> None:
     ],
 )
 def test_what_is_no_json_is_refused(codec: Any, data: bytes | str) -> None:
-    with pytest.raises(DecodeError, match="^line 7: this is no JSON: "):
+    with pytest.raises(DecodeError, match=r"^line 7: this is no JSON: "):
         codec.decode(data, line=7)
 
 
@@ -197,10 +197,10 @@ def test_without_a_line_the_message_begins_with_the_path(codec: Any) -> None:
     with pytest.raises(DecodeError, match=r"^DocumentStarted\.doc_id is missing\."):
         codec.decode(changed(STARTED, "doc_id"))
     for data in (b"[]", b"null", b"5"):
-        with pytest.raises(DecodeError, match="^the line is .*, not a JSON object"):
+        with pytest.raises(DecodeError, match=r"^the line is .*, not a JSON object"):
             codec.decode(data)
     for key in ("type", "version"):
-        with pytest.raises(DecodeError, match=f"^{key} is missing"):
+        with pytest.raises(DecodeError, match=rf"^{key} is missing"):
             codec.decode(changed(STARTED, key))
 
 
@@ -228,7 +228,9 @@ def every_part(form: Any) -> list[Callable[[Any], None]]:
 
 
 @hypothesis.given(st.sampled_from([STARTED, STATE, PROGRESS, failed(KeyError())]), st.data())
-def test_no_damage_gives_anything_but_an_error_of_ours(event: Any, data: st.DataObject) -> None:
+def test_no_damage_gives_anything_but_an_error_of_ours(
+    event: Any, data: st.DataObject
+) -> None:
     form = CODEC.to_dict(event)
     data.draw(st.sampled_from(every_part(form)))(form)
     line = json.dumps(form)

@@ -40,7 +40,7 @@ class Level(enum.Enum):
 @attrs.frozen(kw_only=True)
 class Rated(PipelineEvent):
     level: Level
-    stars: Literal[1, 2, None]
+    stars: Literal[1, 2] | None
     mark: Annotated[int | None, "of ten"]
     checkpoint: Checkpoint
     other: Any = None
@@ -102,7 +102,11 @@ def test_an_exception_in_a_field_is_recorded(choice: Any) -> None:
     ("field", "value", "why"),
     [
         ("when", "2026-01-02", "is '2026-01-02', not a datetime"),
-        ("place", {"$": "object", "class": "Document", "value": {}}, "place.doc_id is missing"),
+        (
+            "place",
+            {"$": "object", "class": "Document", "value": {}},
+            "place.doc_id is missing",
+        ),
         ("place", {"name": 5, "width": None, "inside": None}, "place.name is 5, not a string"),
         ("sizes", {"$": "tuple", "value": []}, "not a list"),
         ("corner", [1, 2], "is [1, 2], not a tuple"),
@@ -124,7 +128,9 @@ def test_a_class_may_refuse_what_was_written(choice: Any) -> None:
     codec = EventCodec([Checked, Rated], json=choice)
     form = codec.to_dict(completed(Checked(5)))
     form["document"]["raw"]["value"]["size"] = 0
-    with pytest.raises(DecodeError, match=r"document\.raw is refused by its class: ValueError"):
+    with pytest.raises(
+        DecodeError, match=r"document\.raw is refused by its class: ValueError"
+    ):
         codec.from_dict(form)
     rated = Rated(level=Level.LOW, stars=1, mark=1, checkpoint=Checkpoint(()))
     for field, value in {"level": 7, "stars": 3, "mark": "x"}.items():
@@ -161,7 +167,7 @@ def test_what_stands_in_the_way_is_refused() -> None:
 def test_only_what_is_a_line_is_encoded() -> None:
     codec = EventCodec(EXTRA)
     for item in (Place("x"), {}, None, "x", completed().document):
-        with pytest.raises(SetupError, match="^Only an event, a Checkpoint or a Cursor"):
+        with pytest.raises(SetupError, match=r"^Only an event, a Checkpoint or a Cursor"):
             codec.encode(item)  # type: ignore[arg-type]
 
 

@@ -104,8 +104,17 @@ def read(codec: Any, value: Any) -> Any:
     """The value as it comes back, by the line of an event in which it is twice."""
     event = codec.decode(codec.encode(completed(value, value=value)))
     again = codec.encode(event)
-    assert codec.encode(codec.decode(again)) == again == codec.encode(completed(value, value=value))
+    assert (
+        codec.encode(codec.decode(again))
+        == again
+        == codec.encode(completed(value, value=value))
+    )
     return event.document.raw
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trio_ingest.serialization._values._MOST_ITEMS", 1000)
 
 
 CODEC = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)

@@ -27,7 +27,7 @@ FOREIGN = {
 @BACK_END
 def test_an_unknown_type_is_an_error(choice: Any) -> None:
     with pytest.raises(
-        UnknownEventError, match="^line 4: 'PageRead' is no type that is known here"
+        UnknownEventError, match=r"^line 4: 'PageRead' is no type that is known here"
     ):
         EventCodec(json=choice).decode(json.dumps(FOREIGN), line=4)
 
@@ -96,7 +96,11 @@ def test_an_object_that_nobody_told_of_makes_its_event_unknown(choice: Any) -> N
 @BACK_END
 def test_an_unknown_event_of_anything_is_written_all_the_same(choice: Any) -> None:
     codec = EventCodec(json=choice, unknown_events="keep")
-    for fields in ({}, {"type": "X", "version": 1, "a": object()}, {"type": "X", "version": b""}):
+    for fields in (
+        {},
+        {"type": "X", "version": 1, "a": object()},
+        {"type": "X", "version": b""},
+    ):
         found = codec.decode(codec.encode(UnknownEvent(fields=fields)))
         assert isinstance(found, UnknownEvent)
         assert found.type_name == "UnknownEvent"
@@ -144,10 +148,13 @@ def test_an_unknown_field_is_refused_or_put_apart(choice: Any, path: str) -> Non
     if path.startswith("adapter_metadata"):
         # A mapping may have any key.
         found = codec.decode(line)
-        assert same(found, attrs.evolve(
-            completed(),
-            adapter_metadata={**completed().adapter_metadata, "colour": b"x"},
-        ))
+        assert same(
+            found,
+            attrs.evolve(
+                completed(),
+                adapter_metadata={**completed().adapter_metadata, "colour": b"x"},
+            ),
+        )
         return
     for read in (codec.decode, codec.decode_apart):
         with pytest.raises(

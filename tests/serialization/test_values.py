@@ -87,7 +87,7 @@ def tag(name: str, value: Any) -> dict[str, Any]:
             tag("datetime", "2026-01-02T00:00:00+01:00"),
         ),
         (
-            datetime.datetime(2026, 10, 25, 2, fold=1),
+            datetime.datetime(2026, 10, 25, 2, fold=1),  # noqa: DTZ001 -- on purpose
             {**tag("datetime", "2026-10-25T02:00:00"), "fold": 1},
         ),
         (datetime.date(2026, 1, 2), tag("date", "2026-01-02")),

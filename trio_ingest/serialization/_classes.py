@@ -83,7 +83,7 @@ class ClassForm:
         self.fields = tuple(
             Field(
                 field.name,
-                field.alias,  # type: ignore[arg-type] # set by the time a class is made
+                field.alias,
                 self._shape(field.name, hints, told),
                 field.default is not attrs.NOTHING,
             )
@@ -152,7 +152,7 @@ class CheckpointForm(ClassForm):
         form: dict[str, Any] = value.to_dict()
         return {key: writer.value(part, depth + 1) for key, part in form.items()}
 
-    def read(self, reader: Reader, form: Any, path: str, *, is_older: bool = False) -> Any:
+    def read(self, reader: Reader, form: Any, path: str, **_: bool) -> Any:
         """As above."""
         if type(form) is not dict:
             raise Mismatch(path, f"is {shown(form)}, not a checkpoint")
@@ -225,7 +225,7 @@ def known_of(extra: Iterable[type]) -> Known:
     return known
 
 
-def _form_of_extra(cls: type) -> ClassForm:
+def _form_of_extra(cls: Any) -> ClassForm:
     if not isinstance(cls, type) or not attrs.has(cls):
         raise SetupError(
             f"extra must hold attrs classes, events or others; got {cls!r:.80}. Decorate it "

@@ -113,7 +113,7 @@ class EventCodec:
         try:
             if type(data) is str:
                 data = data.encode()
-            if b'"$"' not in data and b"\\u0024" not in data:  # type: ignore[operator]
+            if b'"$"' not in data and b"\\u0024" not in data:
                 form = self._loads(data)
                 return self._readers[form["type"]](form)  # type: ignore[no-any-return]
         except MemoryError:

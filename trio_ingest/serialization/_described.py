@@ -96,25 +96,24 @@ def name_of(kind: type) -> str:
     """A class by its name, with its module unless built in; never raises."""
     try:
         module, name = kind.__module__, kind.__qualname__
-        return name if module == "builtins" else f"{module}.{name}"
     except Exception:  # noqa: BLE001 -- a metaclass may do anything
         return "object"
+    return name if module == "builtins" else f"{module}.{name}"
 
 
 def error_parts(error: BaseException) -> tuple[str, str, tuple[str, ...]]:
     """The class, the message and the notes of an exception; never raises."""
     if type(error) is RecordedError:
-        return error._parts
+        return error.type_name, error.message, error.notes
     try:
         message = str.__str__(str(error))
     except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
         message = f"its text failed with {name_of(type(problem))}"
     try:
-        found = getattr(error, "__notes__", ())
-        notes = tuple(str.__str__(note) for note in found if isinstance(note, str))
-    except Exception:  # noqa: BLE001 -- whatever a user put there
-        notes = ()
-    return name_of(type(error)), message, notes
+        found = [str.__str__(note) for note in error.__notes__ if isinstance(note, str)]
+    except Exception:  # noqa: BLE001 -- there are none, or whatever a user put there
+        found = []
+    return name_of(type(error)), message, tuple(found)
 
 
 def opaque(value: object) -> OpaqueValue:

@@ -162,7 +162,9 @@ class _Source:
             self.checks.append(check)
         return expression
 
-    def read_parts(self, shape: Shape, name: str) -> tuple[str | None, str]:
+    def read_parts(  # noqa: PLR0911 -- a case for each kind
+        self, shape: Shape, name: str
+    ) -> tuple[str | None, str]:
         """What must hold of a value that is not None, and the expression that reads it."""
         if type(shape) is Shape:
             return None, name
@@ -185,7 +187,7 @@ class _Source:
 
 
 def _twin_of(cls: type) -> type | None:
-    """A class of the same layout whose fields can be set, when that is all its ``__init__`` does.
+    """A class of the same layout whose fields can be set; None for a user's class.
 
     As in the engine: a frozen ``__init__`` costs three times what setting the fields does.
     """

@@ -246,7 +246,9 @@ class _Source:
         self.add(level + 1, f"{made} = {self.whole(field, shape.inner, name, level + 1)}")
         return made
 
-    def whole(self, field: str, shape: Shape, name: str, level: int) -> str:
+    def whole(  # noqa: PLR0911 -- a case for each kind
+        self, field: str, shape: Shape, name: str, level: int
+    ) -> str:
         """The expression for a value that is not None; before it, the lines that it needs."""
         if type(shape) is Shape:
             self.anything(name, level)

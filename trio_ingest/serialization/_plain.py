@@ -20,7 +20,7 @@ _LEVELS: Final = 40
 _MANY: Final = 100_000
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:  # noqa: PLR0911 -- out at the first sign
     """Whether it is made of JSON values only, nowhere with a key that is ours.
 
     Numbers beyond 64 bits and halves of surrogate pairs are not looked for.

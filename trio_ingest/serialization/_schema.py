@@ -42,8 +42,25 @@ def schema_of(known: Known) -> Schema:
         "$schema": _DRAFT,
         "title": "A line of trio_ingest",
         "description": "An event, a checkpoint or a cursor, as EventCodec writes it.",
-        "oneOf": [{"$ref": f"#/$defs/{form.name}"} for form in lines],
+        **_by("type", {form.name: f"#/$defs/{form.name}" for form in lines}),
         "$defs": definitions,
+    }
+
+
+def _by(key: str, targets: dict[str, str]) -> Schema:
+    """An object that is described by what one of its keys says.
+
+    Not as one of several, all of which a validator would have to try, at each depth again.
+    """
+    chosen = [
+        {"if": {"properties": {key: {"const": name}}}, "then": {"$ref": target}}
+        for name, target in targets.items()
+    ]
+    return {
+        "type": "object",
+        "properties": {key: {"enum": list(targets)}},
+        "required": [key],
+        "allOf": chosen,
     }
 
 
@@ -97,27 +114,24 @@ def _checkpoint() -> Schema:
 
 
 def _value_definitions(forms: list[ClassForm]) -> Schema:
-    tags = _tags(forms)
-    mapping = {
-        "type": "object",
-        "not": {"required": ["$"]},
-        "additionalProperties": _VALUE,
-    }
-    error = _object(_error())
-    anything = [
-        {"type": ["null", "boolean", "number", "string"]},
-        {"type": "array", "items": _VALUE},
-        {"$ref": "#/$defs/mapping"},
-        *({"$ref": f"#/$defs/tag.{tag}"} for tag in sorted(tags)),
-    ]
+    tags = _tags()
+    objects = {form.name: f"#/$defs/object.{form.name}" for form in forms}
     return {
         "value": {
             "description": "Any value; what JSON has no form for has a tag, named by its $.",
-            "anyOf": anything,
+            "if": {"type": "object", "required": ["$"]},
+            "then": _by("$", {tag: f"#/$defs/tag.{tag}" for tag in (*tags, "object")}),
+            "else": {"items": _VALUE, "additionalProperties": _VALUE},
         },
-        "mapping": mapping,
-        "error": error,
-        **{f"tag.{tag}": schema for tag, schema in sorted(tags.items())},
+        "mapping": {
+            "type": "object",
+            "not": {"required": ["$"]},
+            "additionalProperties": _VALUE,
+        },
+        "error": _object(_error()),
+        **{f"tag.{tag}": schema for tag, schema in tags.items()},
+        "tag.object": _by("class", objects),
+        **{f"object.{form.name}": _tagged_object(form) for form in forms},
     }
 
 
@@ -125,7 +139,7 @@ def _error() -> Schema:
     return {"type": _TEXT, "message": _TEXT, "notes": {"type": "array", "items": _TEXT}}
 
 
-def _tags(forms: list[ClassForm]) -> Schema:
+def _tags() -> Schema:
     items = {"type": "array", "items": _VALUE}
     pair = {"type": "array", "items": _VALUE, "minItems": 2, "maxItems": 2}
     return {
@@ -151,7 +165,6 @@ def _tags(forms: list[ClassForm]) -> Schema:
         "dict": _tag("dict", {"type": "array", "items": pair}),
         "error": _object({"$": {"const": "error"}, **_error()}),
         "opaque": _object({"$": {"const": "opaque"}, "class": _TEXT, "text": _TEXT}),
-        "object": {"oneOf": [_tagged_object(form) for form in forms]},
     }
 
 

@@ -27,7 +27,7 @@ class Shape:
 
     words = "any value"
 
-    def accepts(self, form: Any) -> bool:
+    def accepts(self, form: Any) -> bool:  # noqa: ARG002 -- others look at it
         """Whether a JSON value is of this shape; what is only described always is."""
         return True
 
@@ -129,7 +129,7 @@ class ErrorShape(Shape):
         """As above."""
         return type(form) is dict and form.keys() == {"type", "message", "notes"}
 
-    def write(self, writer: Writer, value: Any, depth: int) -> Any:
+    def write(self, writer: Writer, value: Any, depth: int) -> Any:  # noqa: ARG002 -- as others
         """As above."""
         if issubclass(type(value), BaseException):
             return error_form(value)
@@ -163,7 +163,7 @@ class ObjectShape(Shape):
     def write(self, writer: Writer, value: Any, depth: int) -> Any:
         """As above."""
         if type(value) is self.form.cls:
-            return writer.inside(value, depth, lambda w, v, d: self.form.write(w, v, d))
+            return writer.inside(value, depth, self.form.write)
         if isinstance(value, self.form.cls) and type(value) in writer.known.by_type:
             return writer.value(value, depth)
         return _described(writer, value)
@@ -292,7 +292,9 @@ _SIMPLE: Final[dict[Any, KindShape]] = {
 }
 
 
-def shape_of(annotation: Any, told: dict[type, ClassForm]) -> Shape:
+def shape_of(  # noqa: PLR0911 -- a case for each kind
+    annotation: Any, told: dict[type, ClassForm]
+) -> Shape:
     """What a field holds that is annotated so; anything, when that cannot be told.
 
     Args:
