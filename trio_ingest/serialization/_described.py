@@ -110,7 +110,8 @@ def error_parts(error: BaseException) -> tuple[str, str, tuple[str, ...]]:
     except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
         message = f"its text failed with {name_of(type(problem))}"
     try:
-        found = [str.__str__(note) for note in error.__notes__ if isinstance(note, str)]
+        noted: Any = error.__notes__
+        found = [str.__str__(note) for note in noted if isinstance(note, str)]
     except Exception:  # noqa: BLE001 -- there are none, or whatever a user put there
         found = []
     return name_of(type(error)), message, tuple(found)

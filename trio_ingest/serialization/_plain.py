@@ -29,22 +29,26 @@ def is_plain(value: Any) -> bool:  # noqa: PLR0911 -- out at the first sign
     if kind in SCALARS:
         return True
     if kind is dict:
-        kinds = {*map(type, value.values())}
-        if "$" in value or not kinds <= _ALL or not KEYS.issuperset(map(type, value)):
+        if "$" in value:
             return False
-        if kinds <= SCALARS:
-            return True
+        for key in value:
+            if key.__class__ is not str:
+                return False
         parts: Any = value.values()
     elif kind is list:
-        kinds = {*map(type, value)}
-        if not kinds <= _ALL:
-            return False
-        if kinds <= SCALARS:
-            return True
         parts = value
     else:
         return kind is float and isfinite(value)
-    return _are_finite(parts, kinds) and (kinds.isdisjoint(_PARTS) or _is_plain_below(parts))
+    # A loop, since most have a few parts only, for which a set of their types takes longer.
+    for part in parts:
+        if part.__class__ not in SCALARS:
+            break
+    else:
+        return True
+    kinds = {*map(type, parts)}
+    if not kinds <= _ALL or not _are_finite(parts, kinds):
+        return False
+    return kinds.isdisjoint(_PARTS) or _is_plain_below(parts)
 
 
 def _are_finite(parts: Any, kinds: set[type]) -> bool:
