@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import enum
 import pathlib
+import pickle
 from typing import Annotated, Any, ClassVar, Literal
 
 import attrs
@@ -207,3 +209,15 @@ def test_a_codec_of_ones_own_may_write_otherwise() -> None:
             return super().encode(item) + b"!"
 
     assert Loud().encode(completed()).endswith(b"}!")
+
+
+def test_a_recorded_error_is_an_exception_like_any_other() -> None:
+    error = RecordedError("KeyError", "'x'", ("a note",))
+    assert pickle.loads(pickle.dumps(error)) == error == copy.copy(error)
+    assert len({error, RecordedError("KeyError", "'x'")}) == 1 + (error.notes != ())
+    assert error != RecordedError("KeyError", "'x'")
+    assert error != ValueError("x")
+    assert str(error) == "KeyError: 'x'"
+    assert repr(error) == """RecordedError('KeyError', "'x'", ('a note',))"""
+    with pytest.raises(RecordedError):
+        raise error

@@ -40,6 +40,7 @@ def check(item: Any) -> None:
             found = codec.decode(line)
             assert same(found, recorded(item))
             assert same(codec.decode(line.decode()), found)
+            assert same(codec.decode(line + b"\r\n"), found)
             assert same(codec.from_dict(CODEC.to_dict(item)), found)
         assert CODECS[choice].encode(found) == line
 

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from tests.serialization.values import BACK_ENDS, EXTRA, PageRead, Place, completed, same
-from trio_ingest import Document, PipelineEvent, UnknownEventError
+from trio_ingest import Checkpoint, Document, PipelineEvent, Position, UnknownEventError
 from trio_ingest.serialization import DecodeError, EventCodec, OpaqueValue, UnknownEvent
 
 BACK_END: Any = pytest.mark.parametrize("choice", BACK_ENDS)
@@ -168,6 +168,20 @@ def test_an_unknown_field_is_refused_or_put_apart(choice: Any, path: str) -> Non
         {path: {"$": "bytes", "value": "eA=="}},
     )
     assert lenient.decode_apart(lenient.encode(completed())) == (completed(), {})
+
+
+@BACK_END
+def test_an_unknown_field_of_a_position_is_not_passed_over(choice: Any) -> None:
+    checkpoint = Checkpoint((Position("feed", "{}", 5),))
+    event = {"type": "Checkpoint", **checkpoint.to_dict()}
+    event["positions"][0]["colour"] = "red"
+    line = json.dumps(event)
+    with pytest.raises(
+        DecodeError, match=r"^Checkpoint\.positions\[0\]\.colour is a field that there is not"
+    ):
+        EventCodec(json=choice).decode(line)
+    lenient = EventCodec(json=choice, unknown_fields="apart")
+    assert lenient.decode_apart(line) == (checkpoint, {"positions[0].colour": "red"})
 
 
 @BACK_END

@@ -39,6 +39,8 @@ EVENTS: Final[tuple[type[PipelineEvent], ...]] = (
     AdapterStateChange,
 )
 
+POSITION: Final = frozenset(field.name for field in attrs.fields(Position))
+
 
 class Field(typing.NamedTuple):
     """One field of a class.
@@ -158,6 +160,12 @@ class CheckpointForm(ClassForm):
             raise Mismatch(path, f"is {shown(form)}, not a checkpoint")
         check_keys(reader, form, self._KEYS, path)
         plain = {name: reader.value(form[name], f"{path}.{name}") for name in self._KEYS}
+        if type(plain["positions"]) is list:
+            for number, position in enumerate(plain["positions"]):
+                if type(position) is dict:
+                    # Which from_dict would pass over.
+                    known = POSITION & position.keys()
+                    check_keys(reader, position, known, f"{path}.positions[{number}]")
         try:
             return Checkpoint.from_dict(plain)
         except CheckpointError as error:

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-import attrs
+from trio_ingest import Checkpoint
 
-from trio_ingest import Checkpoint, Position
-
-from ._classes import CheckpointForm, ClassForm, Known
+from ._classes import POSITION, CheckpointForm, ClassForm, Known
 from ._described import RecordedError
 from ._shapes import (
     ErrorShape,
@@ -27,8 +25,6 @@ from ._shapes import (
 from ._tags import Reader
 
 _NUMBERS: Final = frozenset({int, float})
-# `Checkpoint.from_dict` passes over what else there is.
-POSITION: Final = frozenset(field.name for field in attrs.fields(Position))
 
 
 class _Unfit(Exception):
