@@ -1,6 +1,7 @@
 """``--events``: every event as a line of JSON, whatever is in it."""
 
 import datetime
+import gzip
 import json
 import math
 import os
@@ -15,8 +16,8 @@ import pytest
 
 from trio_ingest import Document, DocumentCompleted, DocumentFailed, PipelineEvent
 from trio_ingest.adapters import FileSkipped
-from trio_ingest.cli._event_file import EventFile
-from trio_ingest.cli._ndjson import OutputError
+from trio_ingest.cli._event_file import event_file
+from trio_ingest.consumers import EventLogError
 from trio_ingest.serialization import EventCodec
 
 CODEC = EventCodec([FileSkipped])
@@ -256,12 +257,12 @@ def test_a_named_pipe_is_not_opened_for_reading(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    file = EventFile(str(path))
+    file = event_file(str(path))
     file.open()
     file.begin(append=False)
     file.take(PageRead(page=1, notes=None))
     os.close(reader)
-    with pytest.raises(OutputError, match="cannot be written any more: Broken pipe"):
+    with pytest.raises(EventLogError, match="cannot be written any more: Broken pipe"):
         file.close()
     file.close()
 
@@ -270,7 +271,7 @@ def test_a_named_pipe_is_not_opened_for_reading(tmp_path: Path) -> None:
 def test_the_first_bytes_of_a_killed_run_are_ours(tmp_path: Path, left: bytes) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(left)
-    file = EventFile(str(path))
+    file = event_file(str(path))
     file.open()
     file.begin(append=True)
     file.take(PageRead(page=1, notes=None))
@@ -297,7 +298,7 @@ cyclic["self"] = cyclic
 
 
 def written_by(path: Path, *events: PipelineEvent) -> bytes:
-    file = EventFile(str(path))
+    file = event_file(str(path))
     file.open()
     file.begin(append=False)
     for event in events:
@@ -338,3 +339,27 @@ def test_every_line_of_a_run_can_be_read(cli: RunCli, tmp_path: Path) -> None:
     lines = (tmp_path / "events.jsonl").read_bytes().splitlines()
     found = {type(CODEC.decode(line)).__name__ for line in lines}
     assert {"DocumentCompleted", "DocumentFailed", "FileSkipped", "BatchProgress"} <= found
+
+
+def test_a_compressed_file_is_made_and_added_to(
+    cli: RunCli, tmp_path: Path, articles: Path
+) -> None:
+    words = (*RUN, "--events", "events.ndjson.gz", "--max-failed", "1")
+    assert cli(*words, "--limit", "1").returncode == 0
+    path = tmp_path / "events.ndjson.gz"
+    path.write_bytes(path.read_bytes()[:-9])  # as a killed run leaves it
+    assert cli(*words, "--resume").returncode == 0
+    events = read(gzip.decompress(path.read_bytes()))
+    assert len({event["pipeline_id"] for event in events}) == 2
+
+
+def test_a_second_run_into_one_file_is_refused(
+    cli: RunCli, tmp_path: Path, articles: Path
+) -> None:
+    file = event_file(str(tmp_path / "events.jsonl"))
+    file.open()
+    finished = cli(*RUN, "--events", "events.jsonl")
+    assert finished.returncode == 2
+    assert b"is being written by another run" in finished.stderr
+    file.close()
+    assert cli(*RUN, "--events", "events.jsonl").returncode == 3

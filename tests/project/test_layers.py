@@ -48,6 +48,8 @@ BEHIND_THE_FACE = {
         *("_runtime", "_pipeline", "_results", "_options"),
         *("_channel", "_engine", "_setup"),
     },
+    # It verifies a log with the book that the engine keeps itself, not with rules of its own.
+    "consumers": {"_run", "_adapter_run", "_watermark", "_checkpoints"},
     # It switches the channel's fast path, and gives every pipeline a clock of its own.
     "testing": {"_channel", "_options"},
 }

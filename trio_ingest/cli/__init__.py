@@ -4,7 +4,8 @@
 ``_sinks`` what SOURCE and SINK mean, ``_look`` whether a job may be run as it stands.
 ``_ingest`` moves the documents, with a ``_watch`` on every event and a ``_stop`` for its
 early end. ``_report`` says what happened, through ``_display``; ``_outputs`` writes it.
-``_demo`` and ``_check`` are programs of their own.
+``_replay`` is a run whose source is a log. ``_demo``, ``_check`` and ``_verify`` are
+programs of their own.
 """
 
 from __future__ import annotations

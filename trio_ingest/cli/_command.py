@@ -19,12 +19,14 @@ from ._demo import run_demo
 from ._display import display_for
 from ._ingest import run_job
 from ._job import Beginning, ExitStatus, Job
+from ._replay import replay_command
 from ._report import Report, Volume
 from ._schema import schema
 from ._signals import SIGNALS
 from ._sinks import Duplicates, destinations_for, sink_ends
 from ._sources import Reading, adapters_for, job_of, source_ends
 from ._spelling import End, output_path
+from ._verify import verify_command
 
 
 def invoke(arguments: Sequence[str] | None) -> int:
@@ -150,8 +152,8 @@ _EXIT_STATUSES = "\b\nExit status:\n" + "\n".join(
     "--events",
     metavar="PATH",
     callback=output_path,
-    help="Write every event as a line of JSON; - is standard output, and a file is written "
-    "anew unless the job is resumed.",
+    help="Write every event as a line of JSON, compressed when PATH ends in .gz; - is "
+    "standard output, and a file is written anew unless the job is resumed.",
 )
 @click.option(
     "--job",
@@ -373,3 +375,5 @@ def demo(*, keep: str | None) -> int:
 
 command.add_command(check)
 command.add_command(schema)
+command.add_command(replay_command)
+command.add_command(verify_command)

@@ -9,9 +9,14 @@ from typing import Final
 import attrs
 
 from trio_ingest import DocumentCompleted, DocumentFailed
+from trio_ingest.consumers._lines_file import LinesFile
 from trio_ingest.delivery import DeadLetter, Rejection
 
-from ._ndjson import LinesFile
+# What to do when a file beside the sinks cannot be written any more.
+MEND: Final = (
+    "What was delivered before stays; make room, or give another path, and go on with "
+    "--resume."
+)
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -30,10 +35,11 @@ class DeadLetterFile(LinesFile):
 
     def __init__(self, path: str) -> None:
         super().__init__(
-            "--errors",
             path,
-            beginning=b'{"doc_id": ',
-            further=(b'"adapter": ', b'"record_number": ', b'"stage": '),
+            who="which --errors names",
+            mend=MEND,
+            beginning=b'{"doc_id":',
+            further=(b'"adapter":', b'"record_number":', b'"stage":'),
         )
 
     def failed(self, event: DocumentFailed) -> None:

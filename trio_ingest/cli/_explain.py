@@ -6,12 +6,11 @@ from typing import Final
 
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.adapters import BadFileError
+from trio_ingest.consumers import EventLogError
 from trio_ingest.delivery import SinkError
 
-from ._ndjson import OutputError
-
 # Their own texts are sentences.
-_OURS: Final = (SetupError, CheckpointError, BadFileError, SinkError, OutputError)
+_OURS: Final = (SetupError, CheckpointError, BadFileError, SinkError, EventLogError)
 
 
 def explained(error: Exception) -> str | None:

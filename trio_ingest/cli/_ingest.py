@@ -8,12 +8,13 @@ from typing import Final, Literal, TypeAlias
 import trio
 
 from trio_ingest import Checkpoint, CheckpointError, EventStream, PipelineEvent
+from trio_ingest.consumers import EventLogError
+from trio_ingest.consumers._lines_file import OutputClosed
 from trio_ingest.delivery import deliver, resume_point
 
 from ._explain import explained, is_refusal
 from ._job import ExitStatus, Job
 from ._look import keep_others, look
-from ._ndjson import OutputClosed, OutputError
 from ._outputs import Outputs
 from ._report import Report
 from ._signals import Signals
@@ -44,7 +45,7 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
         for place in job.destinations:
             # A sink's own name tells its job as well, which nobody on this side has named.
             why = why.replace(place.sink.name, place.path)
-        if is_refusal(error) or (isinstance(error, OutputError) and not outputs.have_begun):
+        if is_refusal(error) or (isinstance(error, EventLogError) and not outputs.have_begun):
             report.failed_to_start(why)
             return ExitStatus.USAGE
         report.run_failed(why)

@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from trio_ingest import DocumentCompleted, DocumentFailed, PipelineEvent
+from trio_ingest.consumers import EventLogError
+from trio_ingest.consumers._lines_file import LinesFile, OutputClosed
 from trio_ingest.delivery import Rejection
 
 from ._dead_letter_file import DeadLetterFile
-from ._event_file import EventFile
-from ._ndjson import LinesFile, OutputClosed, OutputError
+from ._event_file import event_file
 
 
 class Outputs:
@@ -29,7 +30,7 @@ class Outputs:
     def __init__(
         self, events: str | None, errors: str | None, *, has_sinks: bool = True
     ) -> None:
-        self._events = None if events is None else EventFile(events)
+        self._events = None if events is None else event_file(events)
         self._errors = None if errors is None else DeadLetterFile(errors)
         self._has_sinks = has_sinks
         # Of the batch that is not committed yet: a rejection names the document alone.
@@ -51,14 +52,14 @@ class Outputs:
             self.close()
             return
         # What ended the run is what people must hear of.
-        with suppress(OutputClosed, OutputError):
+        with suppress(OutputClosed, EventLogError):
             self.close()
 
     def open(self) -> None:
         """Open them, before anything else is made; what is in them stays.
 
         Raises:
-            OutputError: one cannot be written, or is somebody else's.
+            EventLogError: one cannot be written, or is somebody else's.
         """
         with self._writing():  # a named pipe makes us wait for its reader
             for file in self._files():
@@ -71,7 +72,7 @@ class Outputs:
             resumed: whether to add to what an earlier run of the job wrote.
 
         Raises:
-            OutputError: the disk fails.
+            EventLogError: the disk fails.
         """
         for file in self._files():
             file.begin(append=resumed)

@@ -31,6 +31,7 @@ class Report:
             that have none; None where it is not taken from a field.
         display: who shows the lines.
         clock: seconds, from anywhere.
+        verb: what has been done when all of it is, unless it is the usual.
 
     Memory: the first ten failures, and the first ten skipped files, however many there are.
     """
@@ -45,7 +46,9 @@ class Report:
         content_field: str | None = None,
         display: Display | None = None,
         clock: Callable[[], float] = time.monotonic,
+        verb: str | None = None,
     ) -> None:
+        self._verb = verb
         self._places = places
         self._letters_in = letters_in
         self._volume = volume
@@ -116,6 +119,10 @@ class Report:
         self._skipped.add(where_and_why)
         self.detail(f"Skipped: {where_and_why}")
 
+    def note(self, sentence: str) -> None:
+        """What everybody wants to hear who wants to hear anything."""
+        self._say(sentence)
+
     def detail(self, sentence: str) -> None:
         """What only those want to hear who asked for everything."""
         if self._volume == "verbose":
@@ -141,7 +148,7 @@ class Report:
 
     def finished(self) -> None:
         """The sources came to their end."""
-        verb = "Dry run" if not self._places else "Done"
+        verb = self._verb or ("Dry run" if not self._places else "Done")
         self._end(f"{verb}: {self._counts()}.", is_well=self.is_well)
 
     def limit_reached(self) -> None:

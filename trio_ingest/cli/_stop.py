@@ -7,6 +7,7 @@ from contextlib import suppress
 import trio
 
 from trio_ingest import EventStream, PipelineEvent, StreamClosedError
+from trio_ingest.consumers import ReplayStream
 
 from ._outputs import Outputs
 from ._report import Report
@@ -35,11 +36,11 @@ class Stop:
         self._outputs = outputs
         self._signals = signals
         self._token = trio.lowlevel.current_trio_token()
-        self._stream: EventStream[PipelineEvent] | None = None
+        self._stream: EventStream[PipelineEvent] | ReplayStream | None = None
         self._times = 0
         self._has_said = False
 
-    def begun(self, stream: EventStream[PipelineEvent]) -> None:
+    def begun(self, stream: EventStream[PipelineEvent] | ReplayStream) -> None:
         """There is something to drain from now on."""
         self._stream = stream
 

@@ -17,6 +17,7 @@ from trio_ingest import (
 )
 from trio_ingest.adapters import BadDocumentError, BadLineError, FilesAdapter, FileSkipped
 from trio_ingest.delivery import DeliveryReport, Rejection, Totals
+from trio_ingest.serialization import RecordedError
 
 from ._job import Job
 from ._outputs import Outputs
@@ -58,7 +59,7 @@ class Watch:
         Raises:
             LimitReached: by the event after the last one that counts, whose arrival
                 acknowledges that one.
-            OutputError: it cannot be written.
+            EventLogError: it cannot be written.
             OutputClosed: nobody reads standard output any more.
         """
         kind = type(event)
@@ -101,7 +102,7 @@ class Watch:
             case DocumentRetrying(doc_id=doc_id, adapter=adapter, error=error):
                 report.detail(f"Retrying {adapter}, document {doc_id!r:.80}: {error!r:.200}")
             case FileSkipped(adapter=adapter, path=path, reason=reason):
-                report.file_skipped(f"{self._files[adapter].place_of(path)}: {reason}.")
+                report.file_skipped(f"{self._path(adapter, path)}: {reason}.")
             case AdapterStateChange(adapter=adapter, old_state=old, new_state=new):
                 report.detail(f"{adapter} was {old} and is {new}.")
 
@@ -127,5 +128,14 @@ class Watch:
         if isinstance(error, BadLineError):
             return str(error)
         if isinstance(error, BadDocumentError):
-            return self._files[failure.adapter].place_of(str(error))
+            return self._path(failure.adapter, str(error))
+        if isinstance(error, RecordedError):
+            if error.type_name.endswith((".BadLineError", ".BadDocumentError")):
+                return error.message
+            return f"{failure.adapter}, record {failure.record_number}: {error}"
         return f"{failure.adapter}, record {failure.record_number}: {error!r}"
+
+    def _path(self, adapter: str, path: str) -> str:
+        """A file by the path to open it; in a replay, by what the event has of that."""
+        files = self._files.get(adapter)
+        return path if files is None else files.place_of(path)

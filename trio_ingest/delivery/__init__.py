@@ -11,6 +11,7 @@ from __future__ import annotations
 from ._crash_point import crash_point
 from ._dead_letters import DeadLetter
 from ._deliver import DeliveryReport, deliver
+from ._deliverable import Deliverable
 from ._resume_point import resume_point
 from ._sink import Batch, Guarantee, Rejection, Remembers, Sink
 from ._totals import Delivered, Totals
@@ -19,6 +20,7 @@ from .errors import SinkError
 __all__ = [
     "Batch",
     "DeadLetter",
+    "Deliverable",
     "Delivered",
     "DeliveryReport",
     "Guarantee",

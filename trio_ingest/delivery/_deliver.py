@@ -15,13 +15,13 @@ import attrs
 from trio_ingest import (
     BatchProgress,
     Checkpoint,
-    EventStream,
     PipelineEvent,
     SetupError,
     StreamBusyError,
     StreamClosedError,
 )
 
+from ._deliverable import Deliverable, is_deliverable
 from ._leg import Leg
 from ._pending import Pending
 from ._sink import Guarantee, Rejection, Remembers, Sink
@@ -56,7 +56,7 @@ class DeliveryReport:
 
 
 async def deliver(
-    events: EventStream[PipelineEvent],
+    events: Deliverable,
     *sinks: Sink,
     batch_size: int = DEFAULT_BATCH_SIZE,
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS,
@@ -68,9 +68,10 @@ async def deliver(
     """Put the documents of a stream into every sink, with the checkpoint that covers them.
 
     Args:
-        events: the stream, resumed from ``await resume_point(*sinks)``. One that has not
-            been entered is entered here, and left when the delivery ends. Nobody else may
-            take events of it meanwhile; behind an ``event_filter`` that is not noticed.
+        events: the stream, resumed from ``await resume_point(*sinks)``, or the replay of a
+            recorded one. One that has not been entered is entered here, and left when the
+            delivery ends. Nobody else may take events of it meanwhile; behind an
+            ``event_filter`` that is not noticed.
         sinks: open ones. Each batch goes into the first, then the next; so a sink that
             only keeps what others have (a checkpoint store, a ledger) comes last.
         batch_size: ends (documents, failed and skipped ones) in a batch. A batch ends
@@ -173,9 +174,7 @@ class _Delivery:
         self._on_rejection = on_rejection
         self._has_failed = False
 
-    async def take_all(
-        self, events: EventStream[PipelineEvent], clock: _Patience
-    ) -> Exception | None:
+    async def take_all(self, events: Deliverable, clock: _Patience) -> Exception | None:
         """Bring every event into the sinks but what the last commit is for.
 
         Returns:
@@ -282,11 +281,11 @@ def _busy() -> StreamBusyError:
     )
 
 
-def _check_stream(events: object) -> None:
-    if not isinstance(events, EventStream):
+def _check_stream(events: Deliverable) -> None:
+    if not is_deliverable(events):
         raise SetupError(
-            f"deliver takes what pipeline.stream_events(...) gives, itself and not an "
-            f"iterator of it; got {events!r:.80}."
+            f"deliver takes what pipeline.stream_events(...) or replay(...) gives, itself and "
+            f"not an iterator of it; got {events!r:.80}."
         )
     if events.was_iterated:
         raise SetupError(

@@ -1,4 +1,4 @@
-"""A file of JSON objects, one a line, that a run writes beside its sinks."""
+"""A file of JSON objects, one a line, that grows while a run goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from ._spelling import STANDARD_STREAM, shortened
+from . import _gzip_tail
+from ._lock import lock
+from ._torn import is_whole
+from .errors import EventLogError
+
+# As a path, standard output.
+STANDARD_STREAM: Final = "-"
 
 _STANDARD_OUTPUT: Final = 1
 
@@ -20,6 +26,9 @@ _BUFFER_BYTES: Final = 64 * 1024
 # How much of a file is looked at to tell whose it is, and at a time to find its last line.
 _LOOK_BYTES: Final = 64 * 1024
 
+# Within so many bytes all the words come that each of our lines has.
+_TORN_BYTES: Final = 200
+
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -27,56 +36,69 @@ class OutputClosed(Exception):
     """Nobody reads standard output any more."""
 
 
-class OutputError(Exception):
-    """A file beside the sinks cannot be written; the message says which, and why."""
-
-
 class LinesFile:
     """Lines of JSON to a file, or to standard output.
 
     Args:
-        option: what named the file, for the sentences.
-        path: the file; ``-`` is standard output.
-        beginning: how each of our lines begins. A file with other lines is somebody
-            else's, and is not touched.
+        path: the file; ``-`` is standard output. One that ends in ``.gz`` is compressed.
+        who: who writes it, as a clause for the sentences: "which --events names".
+        mend: what to do when it cannot be written any more, as a sentence.
+        beginning: how each of our lines begins, without blanks behind colons. A file with
+            other lines is somebody else's, and is not touched.
         further: what is also near the beginning of each.
 
     A named pipe, a device or a descriptor of the shell's is written to as it is. Opening a
-    named pipe waits for its reader.
+    named pipe waits for its reader. A file is kept from a second writer while it is open.
+
+    In a compressed file each write is a gzip member of its own, so a crash tears the last
+    one and no other.
 
     Memory: 64 KiB, and the longest line.
     """
 
     def __init__(
-        self, option: str, path: str, *, beginning: bytes, further: tuple[bytes, ...]
+        self, path: str, *, who: str, mend: str, beginning: bytes, further: tuple[bytes, ...]
     ) -> None:
-        self._option = option
+        self._who = who
+        self._mend = mend
         self._path = path
         self._beginning = beginning
         self._further = further
+        self._compresses = path.endswith(".gz")
         self._buffer = bytearray()
         self._descriptor: int | None = None
         # Made by us and not written to yet: taken away when the run is refused.
         self._is_made = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be written to: it was opened, and has not failed since."""
+        return self._descriptor is not None
+
     def open(self) -> None:
         """Open the file, and make it when it is missing; what is in it stays.
 
         Raises:
-            OutputError: it cannot be opened, or is somebody else's.
+            EventLogError: it cannot be opened, or is somebody else's.
         """
         if self._path == STANDARD_STREAM:
             if sys.stdout is None:
-                raise OutputError(
-                    f"{self._option} is to be written to standard output, which is closed; "
-                    f"give a file, or a pipe."
+                raise EventLogError(
+                    f"Standard output, {self._who}, is closed; give a file, or a pipe."
                 )
             self._descriptor = _STANDARD_OUTPUT
             return
         try:
             self._descriptor = self._opened()
+            if self._size() is not None and not lock(self._descriptor):
+                self._is_made = False
+                self._leave()
+                raise EventLogError(
+                    f"{shortened(self._path)}, {self._who}, is being written by another run. "
+                    f"Wait until that has ended, or give another path."
+                )
             if self._size():
-                self._check_ours(_piece(self._descriptor, 0, _LOOK_BYTES))
+                self._check_ours(self._head(self._descriptor))
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -88,18 +110,26 @@ class LinesFile:
                 left; otherwise the file is emptied.
 
         Raises:
-            OutputError: the disk fails.
+            EventLogError: the disk fails.
         """
         try:
             size = self._size()
             if size is None or self._descriptor is None:
                 return
-            end = _end_of_last_line(self._descriptor, size) if append else 0
             self._is_made = False
-            os.ftruncate(self._descriptor, end)
-            os.lseek(self._descriptor, end, os.SEEK_SET)
+            if not append:
+                os.ftruncate(self._descriptor, 0)
+            elif self._compresses:
+                self._descriptor = _gzip_tail.mend(self._descriptor, self._path)
+            else:
+                _mend_tail(self._descriptor, size)
+            os.lseek(self._descriptor, 0, os.SEEK_END)
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def _head(self, descriptor: int) -> bytes:
+        head = _piece(descriptor, 0, _LOOK_BYTES)
+        return _gzip_tail.start_of(head) if self._compresses else head
 
     def _size(self) -> int | None:
         """Of a file; None of standard output, a pipe or a device."""
@@ -108,10 +138,10 @@ class LinesFile:
         status = os.fstat(self._descriptor)
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
-    def _unwritable(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{shortened(self._path)}, which {self._option} names, cannot be written: "
-            f"{error.strerror}. Give another path."
+    def _unwritable(self, error: OSError) -> EventLogError:
+        return EventLogError(
+            f"{shortened(self._path)}, {self._who}, cannot be written: {error.strerror}. Give "
+            f"another path."
         )
 
     def write(self, line: bytes) -> None:
@@ -132,14 +162,15 @@ class LinesFile:
 
         Raises:
             OutputClosed: the reader of standard output has gone.
-            OutputError: the disk is full, or whatever else.
+            EventLogError: the disk is full, or whatever else.
 
         After either, and after an interruption, nothing more is written.
         """
-        if self._descriptor is None:
+        if self._descriptor is None or not self._buffer:
             return
-        data = memoryview(bytes(self._buffer))
+        lines = bytes(self._buffer)
         self._buffer.clear()
+        data = memoryview(_gzip_tail.member(lines) if self._compresses else lines)
         try:
             while data:
                 data = data[_written(self._descriptor, data) :]
@@ -150,10 +181,9 @@ class LinesFile:
             name = (
                 "standard output" if self._path == STANDARD_STREAM else shortened(self._path)
             )
-            raise OutputError(
-                f"{name}, which {self._option} names, cannot be written any more: "
-                f"{error.strerror}. What was delivered before stays; make room, or give "
-                f"another path, and go on with --resume."
+            raise EventLogError(
+                f"{name}, {self._who}, cannot be written any more: {error.strerror}. "
+                f"{self._mend}"
             ) from error
         except BaseException:
             self._leave()
@@ -190,19 +220,38 @@ class LinesFile:
     def _check_ours(self, head: bytes) -> None:
         if not self._is_ours(head):
             found = head[:40].decode(errors="backslashreplace")
-            raise OutputError(
-                f"{shortened(self._path)}, which {self._option} names, begins with "
-                f"{found!r}, so something else wrote it; it was left alone. Give another "
-                f"path, or delete it."
+            raise EventLogError(
+                f"{shortened(self._path)}, {self._who}, begins with {found!r}, so something "
+                f"else wrote it; it was left alone. Give another path, or delete it."
             )
 
     def _is_ours(self, head: bytes) -> bool:
-        # A killed run leaves the start of a line. With less than all the words it may as
-        # well be the only line of somebody else's file, unless there is next to nothing.
-        first, _, _ = head.partition(b"\n")
-        return self._beginning.startswith(head) or (
-            first.startswith(self._beginning) and all(word in first for word in self._further)
-        )
+        line, feed, _ = head.partition(b"\n")
+        first = line.replace(b'": ', b'":')
+        if self._beginning.startswith(first):
+            return True
+        if not first.startswith(self._beginning):
+            return False
+        if all(word in first for word in self._further):
+            return True
+        # A killed run leaves the start of a line. What is whole is somebody else's, and so is
+        # what goes on for long without our words.
+        return not feed and len(head) < _TORN_BYTES and not is_whole(head)
+
+
+def _mend_tail(descriptor: int, size: int) -> None:
+    """Cut off the part of a line at the end, or end the line when it lacks nothing else."""
+    end = _end_of_last_line(descriptor, size)
+    if end == size:
+        return
+    tail = b""
+    while len(tail) < size - end:
+        tail += _piece(descriptor, end + len(tail), size - end - len(tail))
+    if is_whole(tail):
+        os.lseek(descriptor, size, os.SEEK_SET)
+        os.write(descriptor, b"\n")
+    else:
+        os.ftruncate(descriptor, end)
 
 
 def _end_of_last_line(descriptor: int, size: int) -> int:
@@ -215,6 +264,11 @@ def _end_of_last_line(descriptor: int, size: int) -> int:
             return start + place + 1
         end = start
     return 0
+
+
+def shortened(path: str) -> str:
+    """A path in a sentence, or its end, which tells more than the start."""
+    return repr(path if len(path) <= 80 else f"…{path[-79:]}")
 
 
 def _piece(descriptor: int, start: int, size: int) -> bytes:

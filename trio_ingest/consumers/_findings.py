@@ -1,0 +1,106 @@
+"""What is found when a log is held against the rules of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import attrs
+
+Kind: TypeAlias = Literal[
+    "shape", "order", "sequence", "counts", "telemetry", "checkpoint", "state", "line"
+]
+
+# Of a broken log the first ones tell; a million of them would fill the memory.
+MOST_FINDINGS = 100
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """Something in a log that the engine would not have written.
+
+    Args:
+        line: where, from 1.
+        kind: which rule it breaks: ``shape`` and ``order`` are the promises 1 and 2,
+            ``counts``, ``telemetry`` and ``state`` promise 8, ``checkpoint`` promise 6,
+            ``sequence`` says that events are missing or twice there, ``line`` that a line
+            is no event.
+        message: what is wrong, as a sentence.
+    """
+
+    line: int
+    kind: Kind
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}"
+
+
+@attrs.frozen(kw_only=True)
+class RunReport:
+    """One run in a log.
+
+    Args:
+        pipeline_id: of its events.
+        first_line: where it begins.
+        events: how many of it there are.
+        completed: of these, how many documents became documents.
+        failed: how many failed.
+        is_finished: whether it came to its end. A run that was cancelled, killed, or whose
+            recording was cut, did not; that breaks no rule.
+        in_flight: records that were begun and had no end when it was cut.
+        missing: events that are missing among those that are there.
+    """
+
+    pipeline_id: str
+    first_line: int
+    events: int
+    completed: int
+    failed: int
+    is_finished: bool
+    in_flight: int
+    missing: int
+
+
+@attrs.frozen(kw_only=True)
+class VerifyReport:
+    """What ``verify`` says of a log.
+
+    Args:
+        runs: in the order of the log.
+        findings: the first hundred, in the order of their lines.
+        found: how many there are in all.
+        is_torn: whether the log ends in the middle of a line, as a killed recorder leaves
+            it; that breaks no rule.
+    """
+
+    runs: Sequence[RunReport]
+    findings: Sequence[Finding]
+    found: int
+    is_torn: bool
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every line is one that the engine could have written there."""
+        return self.found == 0
+
+
+class Findings:
+    """Collects them.
+
+    Memory: the first hundred, however many there are.
+    """
+
+    def __init__(self) -> None:
+        self._first: list[Finding] = []
+        self.count = 0
+
+    def add(self, line: int, kind: Kind, message: str) -> None:
+        """There is one more."""
+        self.count += 1
+        if len(self._first) < MOST_FINDINGS:
+            self._first.append(Finding(line=line, kind=kind, message=message))
+
+    def sorted(self) -> list[Finding]:
+        """By line; some are known later than their line."""
+        return sorted(self._first, key=lambda finding: finding.line)
