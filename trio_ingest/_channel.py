@@ -19,6 +19,7 @@ Rules that live only here:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sized
 
 from ._errors import StreamBusyError
 from ._events import PipelineEvent
@@ -54,6 +55,7 @@ class Channel:
         "end_was_seen",
         "failure",
         "in_hand",
+        "lent_queue",
         "limit",
         "queue",
     )
@@ -66,6 +68,8 @@ class Channel:
         # How many events the consumer has and has not acknowledged.
         self.in_hand = 0
         self._lent = 0
+        # Where a consumer elsewhere keeps what it was lent.
+        self.lent_queue: Sized = ()
         self._runtime = runtime
         self._consumer = runtime.parking()
         self._producers: deque[Parking] = deque()
@@ -81,6 +85,11 @@ class Channel:
         What is in the consumer's hands is not, until it asks for the next.
         """
         return sequence - len(self.queue) - self.in_hand
+
+    @property
+    def depth(self) -> int:
+        """How many events wait for the consumer."""
+        return len(self.queue) + len(self.lent_queue)
 
     async def room(self) -> None:
         """Wait until an event fits; then put one, or forgo, before awaiting again."""
@@ -186,7 +195,7 @@ class Channel:
         first = await self._get_slowly()
         rest, self._fast_left = list(self.queue), 0
         self.queue.clear()
-        self._lent, self.in_hand = len(rest), 1 + len(rest)
+        self._lent = self.in_hand = 1 + len(rest)
         self._size -= self._lent
         self._set_limit()
         return [first, *rest]

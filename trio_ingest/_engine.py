@@ -16,10 +16,19 @@ from ._channel import Channel
 from ._checkpoints import Checkpoint
 from ._crew import Crew
 from ._errors import EngineBug, StreamClosedError, add_note, described, joined
-from ._lane import Desk, Lane, Meter, close_adapter, close_fetch, open_early, open_fetch
+from ._lane import (
+    Desk,
+    Lane,
+    Meter,
+    close_adapter,
+    close_fetch,
+    open_early,
+    open_fetch,
+    yields_in_scope,
+)
 from ._options import Policy, RunOptions
 from ._run import Run
-from ._runtime import Nursery, Runtime, ki_protected
+from ._runtime import Nursery, Runtime, ScopeLeftOpen, ki_protected
 from ._setup import RunSetup, estimate_totals, failure_of, where
 from ._solo import Solo
 from ._work import Work, explained, unasked
@@ -74,13 +83,15 @@ class AnyEngine(Protocol):
 class Engine:
     """Everything that runs behind one entered stream."""
 
-    def __init__(self, setup: RunSetup, runtime: Runtime) -> None:
+    def __init__(
+        self, setup: RunSetup, runtime: Runtime, new_run: Callable[..., Run] = Run
+    ) -> None:
         self._setup = setup
         self._runtime = runtime
         self._policy: Policy = setup.policy
         options: RunOptions = setup.options
         clock = runtime.clock()
-        self.run: Run = setup.begin(clock())
+        self.run: Run = setup.begin(clock(), new_run)
         self.channel = Channel(options.buffer_size, runtime)
         self.desk = Desk(
             run=self.run,
@@ -133,7 +144,7 @@ class Engine:
     @property
     def queue_depth(self) -> int:
         """How many events wait for the consumer."""
-        return len(self.channel.queue)
+        return self.channel.depth
 
     # -- the tasks ---------------------------------------------------------------------
 
@@ -182,7 +193,7 @@ class Engine:
                 )
 
     async def _estimate(self) -> None:
-        self.run.estimated_total = await estimate_totals(self._setup, self.run)
+        self.run.estimated_total = await estimate_totals(self._setup, self.run, self._runtime)
 
     async def _in_band(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Let nothing but a cancellation leave a task: the rest ends the stream in band."""
@@ -236,7 +247,7 @@ class Engine:
         finally:
             before = first.meter.turn(self.run, desk.clock(), "fetch_seconds")
             closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
-                close_adapter(plan, first.work, self._runtime, desk.grace_seconds)
+                plan.source, close_adapter(plan, first.work, self._runtime, desk.grace_seconds)
             )
             first.meter.turn(self.run, desk.clock(), before)
         error = joined(error, closing)
@@ -280,8 +291,8 @@ class Engine:
                     async with items as records:
                         await self._move(lane, aiter(records))
             exhausted = not scope.cancelled_caught and not desk.draining
-        except (Exception, self._runtime.cancelled) as failure:  # noqa: ASYNC103 -- re-raised
-            if isinstance(failure, self._runtime.cancelled) and self._runtime.is_cancelled():
+        except BaseException as failure:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(failure):
                 raise
             error = explained(failure, plan.source, self._runtime)
             # It may have failed with room in its hands.
@@ -289,7 +300,7 @@ class Engine:
         finally:
             lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
             closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
-                close_fetch(items, plan, self._runtime, desk.grace_seconds)
+                plan.source, close_fetch(items, plan, self._runtime, desk.grace_seconds)
             )
             lane.meter.turn(self.run, desk.clock(), "idle")
         if desk.draining:
@@ -305,16 +316,22 @@ class Engine:
             self.run.exhausted(lane.adapter_run)
 
     async def _move(self, lane: Lane, records: AsyncIterator[Any]) -> None:
-        with lane.checked_scope:
-            await lane.move(records)
+        try:
+            with lane.checked_scope:
+                await lane.move(records)
+        except ScopeLeftOpen as error:
+            raise yields_in_scope(lane.plan.source) from error
 
-    async def _closing_error(self, closing: Awaitable[None]) -> Exception | None:
+    async def _closing_error(self, source: str, closing: Awaitable[None]) -> Exception | None:
         """Close something; what that raises must not hide a cancellation or a failure."""
         try:
             await closing
-        except Exception as error:
-            self._keep_if_unheard(error)
-            return error
+        except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(error):
+                raise
+            told = explained(error, source, self._runtime)
+            self._keep_if_unheard(told)
+            return told
         return None
 
     async def _tick(self) -> None:
@@ -329,6 +346,10 @@ class Engine:
 
     def _keep_if_unheard(self, error: Exception) -> None:
         """Keep what failed because of a cancellation: no event will tell of it any more."""
+        if type(error) is RuntimeError and isinstance(
+            error.__cause__, self._runtime.cancelled
+        ):
+            return  # whoever cancelled this task has cancelled the host as well
         if self._runtime.is_cancelled() and error not in self.cleanup_errors:
             self.cleanup_errors.append(error)
 

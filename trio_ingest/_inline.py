@@ -62,7 +62,7 @@ class Inline:
         failures: list[Exception] = []
         unclosed = list(range(len(setup.plans)))
         try:
-            run.estimated_total = await estimate_totals(setup, run)
+            run.estimated_total = await estimate_totals(setup, run, self._runtime)
             self._book_fetch()
             for index, plan in enumerate(setup.plans):
                 yield run.state_changed(plan.source, "running", wall())
@@ -112,8 +112,10 @@ class Inline:
         try:
             grace = self._setup.policy.cleanup_grace_seconds
             await close_adapter(plan, work, self._runtime, grace)
-        except Exception as error:
-            return error
+        except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(error):
+                raise
+            return explained(error, plan.source, self._runtime)
         finally:
             self._book_fetch()
         return None

@@ -75,7 +75,7 @@ class Desk:
     def progress(self, *, checkpoint: bool = False) -> PipelineEvent:
         """A progress event, true up to now."""
         now = self.book_time()
-        depth = len(self.channel.queue)
+        depth = self.channel.depth
         return self.run.progress(now, self.wall(), depth, checkpoint=checkpoint)
 
     @contextmanager
@@ -220,7 +220,7 @@ async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -
             got_it = True
     except RuntimeError as error:
         if got_it:  # so it came of leaving our scope with one still open inside
-            raise _yields_in_scope(source) from error
+            raise yields_in_scope(source) from error
         raise
     return item
 
@@ -245,14 +245,15 @@ async def refuse_open_scopes(items: Any, source: str, scope: CheckedScope) -> No
     except BaseExceptionGroup as group:  # a nursery wraps the GeneratorExit
         if group.split(GeneratorExit)[1] is not None:
             raise
-    raise _yields_in_scope(source)
+    raise yields_in_scope(source)
 
 
-def _yields_in_scope(source: str) -> SetupError:
+def yields_in_scope(source: str) -> SetupError:
+    """What an adapter is refused with that has left something open across a yield."""
     return SetupError(
         f"The adapter {source!r} yields inside a cancel scope or a nursery, which would "
-        f"cancel or outlive the wrong code (PEP 789). Close the scope before each yield, "
-        f"or decorate fetch with trio.as_safe_channel."
+        f"cancel or outlive the wrong code (PEP 789). Close it before each yield, or open it "
+        f"outside fetch; on Trio, decorating fetch with trio.as_safe_channel will do as well."
     )
 
 
@@ -333,8 +334,15 @@ async def close_fetch(
 ) -> None:
     """Close what ``fetch`` gave, if it can be closed."""
     close = getattr(items, "aclose", None)
-    if close is not None:
+    if close is None:
+        return
+    try:
         await close_within_grace(close, runtime, seconds, f"fetch of {plan.source!r}")
+    except BaseExceptionGroup as group:  # a nursery around the yield wraps the GeneratorExit
+        rest = group.split(GeneratorExit)[1]
+        if rest is None:
+            raise yields_in_scope(plan.source) from group
+        raise rest from group
 
 
 async def close_adapter(

@@ -40,6 +40,10 @@ class CheckedScope(Protocol):
     def holds_another(self) -> bool: ...
 
 
+class ScopeLeftOpen(RuntimeError):
+    """A scope cannot be left, since one inside it was not."""
+
+
 class Cancels(Protocol):
     """Something that can be cancelled from outside."""
 
@@ -81,6 +85,8 @@ class Runtime(Protocol):
     @property
     def started_with(self) -> str: ...
     @property
+    def cancels_once(self) -> bool: ...
+    @property
     def hurried(self) -> bool: ...
     def here(self) -> Runtime: ...
     def clock(self) -> Callable[[], float]: ...
@@ -95,6 +101,7 @@ class Runtime(Protocol):
     async def sleep(self, seconds: float) -> None: ...
     async def cancellation_point(self) -> None: ...
     def is_cancelled(self) -> bool: ...
+    def is_failure(self, error: BaseException) -> bool: ...
     def advice_on(self, error: BaseException) -> str | None: ...
     def check_host(self) -> None: ...
     def is_running(self) -> bool: ...
@@ -161,11 +168,12 @@ class TrioRuntime:
     cancelled = trio.Cancelled
     timeout = trio.TooSlowError
     started_with = "trio.run"
+    cancels_once = False  # it asks at every await, until the scope has been left
     hurried = False
     # What to do with an adapter that awaits the other library.
     advice = (
-        "It awaits asyncio, and this run is on Trio. Run it from asyncio, with "
-        "trio_ingest.aio.stream_events(pipeline, ...)."
+        "it awaits asyncio, and this run is on Trio. Run it from asyncio, with "
+        "trio_ingest.aio.stream_events(pipeline, ...)"
     )
 
     def here(self) -> Runtime:
@@ -214,6 +222,16 @@ class TrioRuntime:
     def is_cancelled(self) -> bool:
         """Whether a cancellation of this task has been asked for."""
         return trio.current_effective_deadline() == -math.inf
+
+    def is_failure(self, error: BaseException) -> bool:
+        """Whether it is a failure of the adapter: any Exception.
+
+        And a cancellation that nobody has asked for, which may be raised by awaiting
+        something that others have cancelled; but nothing else that is no Exception.
+        """
+        if isinstance(error, self.cancelled):
+            return not self.is_cancelled()
+        return isinstance(error, Exception)
 
     def advice_on(self, error: BaseException) -> str | None:
         """What to do about an error that comes of awaiting asyncio here; None of others."""

@@ -6,7 +6,7 @@ import inspect
 import math
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import attrs
@@ -44,10 +44,10 @@ class RunSetup:
         """
         adapter_runs_of(self.plans, self.options)
 
-    def begin(self, now: float) -> Run:
+    def begin(self, now: float, new_run: Callable[..., Run] = Run) -> Run:
         """The book of a new run."""
         options = self.options
-        return Run(
+        return new_run(
             self.policy.new_pipeline_id(),
             adapter_runs_of(self.plans, options),
             now,
@@ -169,7 +169,7 @@ def _mismatch(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> str:
     )
 
 
-async def estimate_totals(setup: RunSetup, run: Run) -> int | None:
+async def estimate_totals(setup: RunSetup, run: Run, runtime: Runtime) -> int | None:
     """How many records to expect in all: as told, else as the adapters say, else None."""
     if run.estimated_total is not None:
         return run.estimated_total
@@ -182,7 +182,9 @@ async def estimate_totals(setup: RunSetup, run: Run) -> int | None:
                 estimate = plan.estimate_total(**params)
                 if inspect.isawaitable(estimate):
                     estimate = await estimate
-            except Exception as error:
+            except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
+                if not runtime.is_failure(error):
+                    raise
                 # An estimate is a courtesy: without it there is no ETA, and still a run.
                 warnings.warn(
                     f"estimate_total of {plan.source!r} failed, so there is no ETA: "

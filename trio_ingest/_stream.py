@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -164,11 +165,19 @@ class EventStream(Generic[Shown_co]):
             raise fatal  # Ctrl-C must not be lost because the consumer had stopped asking
         failed = None if exc is None else engine.without_cancelled(exc)
         unseen = failure_of(engine.cleanup_errors)
-        if unseen is not None and failed is None:
+        asked_once = self._runtime.cancels_once and (cancelled or (exc and failed is None))
+        if unseen is not None and asked_once:
+            # Raising it would take the place of a cancellation that nobody repeats.
+            warnings.warn(
+                f"An adapter failed while the run was being cancelled: {described(unseen)}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        elif unseen is not None and failed is None:
             raise unseen
-        if unseen is not None and failed is not None:
+        elif unseen is not None and failed is not None:
             add_note(failed, f"Besides, closing an adapter failed: {described(unseen)}")
-        if cancelled is not None and exc is None:
+        if cancelled is not None and (exc is None or self._runtime.cancels_once):
             raise cancelled
 
     async def aclose(self) -> None:

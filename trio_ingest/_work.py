@@ -126,7 +126,9 @@ class Work:
         """Parse once: a Document, a Failure, a Skip, or something to await."""
         try:
             result = self._parse(record)
-        except Exception as error:
+        except BaseException as error:
+            if not self._runtime.is_failure(error):
+                raise
             return self.failure(error)
         if (
             result.__class__ is Document
@@ -229,10 +231,8 @@ class Work:
     async def _awaited(self, awaitable: Awaitable[Any]) -> Any:
         try:
             result = await awaitable
-        except Exception as error:
-            return self.failure(error)
-        except self._runtime.cancelled as error:
-            if self._runtime.is_cancelled():
+        except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(error):
                 raise
             return self.failure(error)
         return self._judged(result)
@@ -296,7 +296,7 @@ def explained(error: BaseException, source: str, runtime: Runtime) -> Exception:
     advice = runtime.advice_on(error)
     if advice is None:
         return error
-    refused = SetupError(f"The adapter {source!r} cannot run here. {advice}")
+    refused = SetupError(f"The adapter {source!r} cannot run here: {advice}.")
     refused.__cause__ = error
     return refused
 
@@ -309,7 +309,7 @@ def unasked(error: BaseException, where: str) -> Exception:
     said = RuntimeError(
         f"{type(error).__name__} came out of {where}, and nobody had cancelled it. Something "
         f"that was awaited there may have been cancelled by others: catch that where it is "
-        f"awaited."
+        f"awaited. Or a timeout is open there across a yield: close it before (PEP 789)."
     )
     said.__cause__ = error
     return said

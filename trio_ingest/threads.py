@@ -18,6 +18,8 @@ import trio
 if TYPE_CHECKING:
     import asyncio
 
+__all__ = ["in_thread", "uninterrupted"]
+
 Answer = TypeVar("Answer")
 
 

@@ -103,7 +103,7 @@ def test_adapter_that_awaits_trio_on_asyncio_is_told_of_the_other_runtime(
         pipeline = IngestionPipeline(Awaiting(where, OF_TRIO[wait]), workers=workers)
         error = told(where, *run(events_of, pipeline))
     assert type(error) is SetupError
-    assert "'awaiting' cannot run here. It awaits Trio" in str(error)
+    assert "'awaiting' cannot run here: it awaits Trio" in str(error)
     assert 'runtime="trio"' in str(error)
     assert error.__cause__ is not None
 
@@ -220,6 +220,68 @@ def test_adapter_that_yields_inside_a_scope_of_anyio_is_refused(
     run_on(WORLDS["asyncio"].new_loop, main)
 
 
+@pytest.mark.parametrize("left", ["by break", "by drain", "cancelled"])
+def test_adapter_that_yields_inside_a_task_group_of_asyncio_is_refused_in_the_end(
+    left: str,
+) -> None:
+    class Grouped(Plain):
+        async def fetch(self) -> AsyncIterator[Any]:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(0.001))
+                for number in range(1000):
+                    yield number
+
+    other = Plain("other", count=1000)
+
+    async def main() -> None:
+        pipeline = IngestionPipeline(Grouped("grouped"), other)
+        async with aio.stream_events(pipeline, buffer_size=5) as events:
+            async for event in events:
+                await asyncio.sleep(0.001)
+                if event.sequence == 20:
+                    if left == "by break":
+                        break
+                    if left == "by drain":
+                        events.drain()
+                    else:
+                        await asyncio.sleep(1000)
+
+    async def cancelled_main() -> None:
+        task = asyncio.create_task(main())
+        asyncio.get_running_loop().call_later(5, task.cancel)
+        with pytest.warns(RuntimeWarning, match="PEP 789"):
+            await task
+
+    loop = WORLDS["asyncio"].new_loop
+    if left == "cancelled":
+        with pytest.raises(asyncio.CancelledError):
+            run_on(loop, cancelled_main)
+    else:
+        with pytest.raises(SetupError, match="PEP 789"):
+            run_on(loop, main)
+    assert other.closed
+
+
+def test_adapter_that_opens_a_scope_of_anyio_later_is_refused_when_it_is_noticed() -> None:
+    class Later(Plain):
+        async def fetch(self) -> AsyncIterator[Any]:
+            yield 0
+            with anyio.CancelScope():
+                yield 1
+
+    adapter = Later()
+
+    async def main() -> None:
+        async with aio.stream_events(IngestionPipeline(adapter)) as events:
+            async for _ in events:
+                adapter.fetched += 1
+                if adapter.fetched == 5:
+                    events.drain()
+
+    run_on(WORLDS["asyncio"].new_loop, main)
+    assert adapter.closed
+
+
 # -- context variables and threads -----------------------------------------------------------
 
 asker = contextvars.ContextVar("asker", default="nobody")
@@ -285,3 +347,44 @@ def test_host_that_blocks_its_loop_holds_the_run_up_and_no_more(name: str) -> No
 
     with in_world(name):
         run(main)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "bridge"])
+def test_aclose_that_awaits_something_cancelled_is_that_adapters_failure(name: str) -> None:
+    class Closing(Plain):
+        async def aclose(self) -> None:
+            raise asyncio.CancelledError
+
+    other = Plain("other", count=40)
+    with in_world(name):
+        received, failure = run(events_of, IngestionPipeline(Closing(count=1), other))
+    assert "came out of the adapter 'plain'" in str(failure)
+    assert len(documents_of(received)) == 41
+    assert other.closed
+
+
+@pytest.mark.parametrize("name", ["asyncio", "bridge"])
+@pytest.mark.parametrize("where", ["fetch", "parse"])
+def test_cancelled_error_of_asyncio_never_looks_like_a_cancellation(
+    where: str, name: str
+) -> None:
+    async def fail() -> None:
+        raise asyncio.CancelledError
+
+    with in_world(name):
+        pipeline = IngestionPipeline(Awaiting(where, fail))
+        error = told(where, *run(events_of, pipeline))
+    assert type(error) is RuntimeError
+    assert "nobody had cancelled it" in str(error)
+
+
+def test_estimate_that_awaits_something_cancelled_is_no_estimate() -> None:
+    class Estimating(Plain):
+        async def estimate_total(self) -> int:
+            await cancelled_elsewhere()
+            return 3
+
+    with in_world("asyncio"), pytest.warns(RuntimeWarning, match="no ETA"):
+        received, failure = run(events_of, IngestionPipeline(Estimating()))
+    assert failure is None
+    assert documents_of(received) == ["0", "1", "2"]

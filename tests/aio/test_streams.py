@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -217,6 +218,51 @@ def test_checkpoint_across_the_bridge_is_what_was_acknowledged_at_each_moment(
                 if ended == 20:
                     break
         assert watermark(events.checkpoint()) == 19
+
+    with in_world("bridge"):
+        run(main)
+
+
+def test_checkpoint_across_the_bridge_does_not_wait_for_the_other_thread() -> (
+    None
+):
+    class Asking(Plain):
+        """Its parse holds the thread until the consumer's loop has answered."""
+
+        def parse(self, record: Any) -> Any:
+            async def look() -> Any:
+                return record
+
+            asked = asyncio.run_coroutine_threadsafe(look(), loop)
+            return super().parse(asked.result(timeout=20))
+
+    loop: Any = None
+
+    async def main() -> None:
+        nonlocal loop
+        loop = asyncio.get_running_loop()
+        async with stream_of(IngestionPipeline(Asking(count=20)), buffer_size=3) as events:
+            async for _ in events:
+                events.checkpoint()
+                assert events.statistics().queue_depth <= 3
+
+    with in_world("bridge"):
+        run(main)
+
+
+@pytest.mark.parametrize("buffer_size", [1, 2, 5])
+def test_no_more_than_the_buffer_waits_on_both_sides_of_the_bridge(buffer_size: int) -> None:
+    adapter = Plain(count=200)
+
+    async def main() -> None:
+        ended = 0
+        stream = stream_of(IngestionPipeline(adapter), buffer_size=buffer_size)
+        async with stream as events:
+            async for event in events:
+                await asyncio.to_thread(time.sleep, 0.001)
+                ended += isinstance(event, DocumentCompleted)
+                assert events.statistics().queue_depth <= buffer_size
+                assert adapter.fetched <= ended + buffer_size + 1
 
     with in_world("bridge"):
         run(main)

@@ -46,7 +46,7 @@ BEHIND_THE_FACE = {
     # It supplies another runtime to the same engine, and has one run in another thread.
     "aio": {
         *("_runtime", "_pipeline", "_results", "_options"),
-        *("_channel", "_engine", "_setup"),
+        *("_channel", "_engine", "_setup", "_run", "_adapter_run"),
     },
     # It verifies a log with the book that the engine keeps itself, not with rules of its own.
     "consumers": {"_run", "_adapter_run", "_watermark", "_checkpoints"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import anyio
@@ -26,6 +26,8 @@ WORKERS = pytest.mark.parametrize("workers", [1, 3])
 SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c", Crash()]
 
 
+# The script's own crash, when it falls into the cancellation.
+@pytest.mark.filterwarnings("ignore:An adapter failed while:RuntimeWarning")
 @pytest.mark.parametrize(("workers", "ordered"), [(1, True), (3, True), (3, False)])
 @pytest.mark.parametrize("buffer_size", [1, 3])
 def test_host_cancelled_at_any_step_leaves_nothing_behind(
@@ -271,18 +273,38 @@ def test_second_cancellation_reaches_across_the_bridge(
 
 
 @ASYNCIO
-def test_exception_of_the_body_is_kept_and_the_cancellation_comes_after_it() -> None:
+def test_cancellation_on_the_way_out_leaves_with_what_the_body_raised_behind_it() -> None:
     adapter = Slow()
-    seen = []
 
     async def host() -> None:
-        try:
-            async with stream_of(IngestionPipeline(adapter, cleanup_grace_seconds=60)):
-                raise KeyError("body")
-        except KeyError:
-            seen.append("body")
-        await asyncio.sleep(1000)
-        seen.append("not reached")
+        async with stream_of(IngestionPipeline(adapter, cleanup_grace_seconds=60)):
+            raise KeyError("body")
+
+    async def main() -> None:
+        task = asyncio.create_task(host())
+        asyncio.get_running_loop().call_later(3, task.cancel)
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert isinstance(caught.value.__context__, KeyError)
+
+    run(main)
+    assert adapter.ended
+
+
+@ASYNCIO
+@pytest.mark.parametrize("left", ["in the body", "by break"])
+def test_failed_closing_does_not_take_the_place_of_a_cancellation(left: str) -> None:
+    class Clumsy(Slow):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise OSError("still open")
+
+    async def host() -> None:
+        pipeline = IngestionPipeline(Clumsy(), cleanup_grace_seconds=60)
+        async with stream_of(pipeline) as events:
+            await anext(events)
+            if left == "in the body":
+                await asyncio.sleep(1000)
 
     async def main() -> None:
         task = asyncio.create_task(host())
@@ -290,8 +312,122 @@ def test_exception_of_the_body_is_kept_and_the_cancellation_comes_after_it() -> 
         with pytest.raises(asyncio.CancelledError):
             await task
 
+    with pytest.warns(RuntimeWarning, match="OSError: still open"):
+        run(main)
+
+
+@ASYNCIO
+def test_timeout_that_expires_on_the_way_out_leaves_nothing_behind_it() -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                async with stream_of(IngestionPipeline(Slow(), cleanup_grace_seconds=60)):
+                    raise KeyError("body")
+        await asyncio.sleep(1)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
     run(main)
-    assert seen == ["body"]
+
+
+# -- what others cancel -----------------------------------------------------------------------
+
+
+@ASYNCIO
+@WORKERS
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13])
+def test_whoever_cancels_every_task_leaves_nothing_behind(turns: int, workers: int) -> None:
+    """As asyncio.run does when it ends; at the worst, before a task's first step."""
+    adapters = [Tidy([*"abc", Pause(1000)], source=s) for s in "xy"]
+
+    async def host() -> None:
+        await consume(stream_of(IngestionPipeline(*adapters, workers=workers)))
+
+    async def main() -> None:
+        task = asyncio.create_task(host())
+        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        me = asyncio.current_task()
+        for other in asyncio.all_tasks() - {me}:
+            other.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(main)
+    assert [a.opened - a.closed for a in adapters] == [0, 0]
+    assert [a.closings for a in adapters] == [1, 1]
+
+
+def test_program_that_ends_over_a_bridge_that_has_just_been_entered_can_end() -> None:
+    async def host() -> None:
+        await asyncio.sleep(0)
+        await consume(stream_of(IngestionPipeline(ScriptedAdapter([Pause(1000)]))))
+
+    async def main() -> None:
+        task = asyncio.create_task(host())
+        await asyncio.sleep(0)
+        tasks.append(task)
+
+    tasks: list[asyncio.Task[None]] = []
+    loop = worlds.current.new_loop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(main())
+    assert tasks[0].cancelled()
+
+
+# -- the bare form, in the host's own task ------------------------------------------------
+
+
+@ASYNCIO
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 4.5])
+def test_cancelled_bare_form_is_cancelled_also_in_a_parse_that_awaits(seconds: float) -> None:
+    adapters = [Tidy(["a", SlowParse(1), Pause(1), SlowParse(2)])]
+    received: list[PipelineEvent] = []
+
+    async def main() -> None:
+        async with asyncio.timeout(seconds):
+            stream = stream_of(IngestionPipeline(*adapters))
+            async with aclosing(aiter(stream)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    received.append(event)  # noqa: PERF401 -- each at once
+            await asyncio.sleep(1000)
+
+    with pytest.raises(TimeoutError):
+        run(main)
+    assert not [e for e in received if type(e).__name__ == "DocumentFailed"]
+    assert [a.opened - a.closed for a in adapters] == [0]
+
+
+@ASYNCIO
+def test_drain_from_inside_the_adapter_ends_the_stream_normally() -> None:
+    class Marked(Tidy):
+        async def fetch(self, *, cursor: Any = None) -> AsyncIterator[Any]:
+            self.opened += 1
+            try:
+                for number in range(10):
+                    await asyncio.sleep(0)
+                    if number == 3:
+                        stream.drain()
+                    yield number
+            finally:
+                await asyncio.sleep(0.01)  # noqa: ASYNC102 -- the grace shields it
+                self.closed += 1
+
+        def parse(self, record: Any) -> Any:
+            return Plain().parse(record)
+
+    adapter = Marked([])
+    stream: Any = None
+
+    async def main() -> list[PipelineEvent]:
+        nonlocal stream
+        stream = stream_of(IngestionPipeline(adapter))
+        return await consume(stream)
+
+    check_shape(run(main))
+    assert (adapter.opened, adapter.closed, adapter.closings) == (1, 1, 1)
 
 
 @ASYNCIO

@@ -68,6 +68,7 @@ class NearEngine:
         self.channel = self._near = NearChannel(
             setup.options.buffer_size, runtime, lambda: self._tell(self._far.ask)
         )
+        self._far.engine.channel.lent_queue = self._near.queue
         self.cleanup_errors = self._far.engine.cleanup_errors
         self._received = 0
         self._finished = AsyncioParking()
@@ -86,9 +87,11 @@ class NearEngine:
                 except asyncio.CancelledError as error:
                     cancelled = error
                     self._tell(self._far.cancel)
+                except BaseException:
+                    # The loop was closed over this, so nobody waits any more.
+                    self._tell(self._far.cancel)
+                    raise
         self._manager.__exit__(None, None, None)
-        if not self._near.asked:
-            self._far.engine.channel.in_hand = self._held
         if not self._near.closed:
             self._near.close(self._far.engine.channel.failure)
         future.result()
@@ -109,30 +112,24 @@ class NearEngine:
 
     def checkpoint(self) -> Checkpoint:
         """Covers exactly what the consumer has acknowledged, now."""
-        if self._is_over:
-            return self._far.engine.checkpoint()
-        return self._portal.call(
-            self._far.checkpoint, None if self._near.asked else self._held
-        )
+        return self.run.checkpoint(self._taken - self._near.in_hand)
 
     def book_time(self) -> None:
-        """Book every task's time up to now."""
-        if not self._is_over:
-            self._portal.call(self._far.engine.book_time)
+        """Have every task's time booked; what is read next may be that of a moment ago."""
+        self._tell(self._far.engine.book_time)
 
     @property
     def queue_depth(self) -> int:
         """How many events wait for the consumer, on either side."""
-        taken = self._received - len(self._near.queue)
-        return self.run.sequence - taken
+        return self.run.sequence - self._taken
 
     def without_cancelled(self, error: BaseException) -> BaseException | None:
         """What is left of an exception besides cancellations."""
         return None if isinstance(error, self._runtime.cancelled) else error
 
     @property
-    def _held(self) -> int:
-        return len(self._near.queue) + self._near.in_hand
+    def _taken(self) -> int:
+        return self._received - len(self._near.queue)
 
     # -- across the border ---------------------------------------------------------------
 

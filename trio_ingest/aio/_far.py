@@ -6,23 +6,26 @@ when the near side asks. They count as waiting, and as not acknowledged, until i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import trio
 
-from trio_ingest import Checkpoint, PipelineEvent
+from trio_ingest import PipelineEvent
 from trio_ingest._engine import Engine
 from trio_ingest._runtime import Scope, TrioRuntime
 from trio_ingest._setup import RunSetup
+
+from ._shared_run import SharedRun
 
 
 class FarRuntime(TrioRuntime):
     """Trio's primitives, for one run that somebody outside can hurry."""
 
     advice = (
-        'It awaits asyncio, and runtime="trio" runs it on Trio. Leave that argument out: '
-        "then the run is on asyncio, in the loop that is running here."
+        'it awaits asyncio, and runtime="trio" runs it on Trio. Leave that argument out: '
+        "then the run is on asyncio, in the loop that is running here"
     )
 
     def __init__(self) -> None:
@@ -37,6 +40,10 @@ class FarRuntime(TrioRuntime):
                 yield scope
             finally:
                 self._graces.remove(scope)
+
+    def is_failure(self, error: BaseException) -> bool:
+        """As on Trio; and a cancellation of asyncio's, which cancels nobody here."""
+        return isinstance(error, asyncio.CancelledError) or super().is_failure(error)
 
     def hurry(self) -> None:
         """Cut every cleanup short."""
@@ -59,12 +66,13 @@ class FarSide:
         give: Callable[[list[PipelineEvent], BaseException | None], None],
     ) -> None:
         self.runtime = FarRuntime()
-        self.engine = Engine(setup, self.runtime)
+        self.engine = Engine(setup, self.runtime, SharedRun)
         self.token = trio.lowlevel.current_trio_token()
         self._give = give
         self._scope = trio.CancelScope()
         self._asking = self.runtime.parking()
-        self._asked = True
+        # Nothing is lent yet: the first batch need not be asked for.
+        self._asked, self._has_lent = True, False
 
     async def main(self) -> None:
         """Run everything; returns when every task is gone."""
@@ -84,26 +92,17 @@ class FarSide:
         """The near side is leaving."""
         self._scope.cancel()
 
-    def checkpoint(self, held: int | None) -> Checkpoint:
-        """What the near side has acknowledged.
-
-        Args:
-            held: how many events it has and has not acknowledged; None while it waits.
-        """
-        if held is not None:
-            self.engine.channel.in_hand = held
-        return self.engine.checkpoint()
-
     async def _hand_over(self) -> None:
         channel = self.engine.channel
         while True:
             while not self._asked:
                 await self._asking.wait()
             self._asked = False
-            if channel.in_hand:
+            if self._has_lent:
                 channel.lent_is_back()
             try:
                 batch = await channel.lend()
+                self._has_lent = True
             except trio.Cancelled:
                 raise
             except StopAsyncIteration:

@@ -14,9 +14,9 @@ iterates, and closes wherever it likes.
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,6 +36,7 @@ class AsyncioNursery:
     """
 
     def __init__(self, grace_seconds: float, hurry: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
         self._grace_seconds = grace_seconds
         self._hurry = hurry
         self._tasks: dict[asyncio.Task[Any], anyio.CancelScope | None] = {}
@@ -53,10 +54,13 @@ class AsyncioNursery:
 
     def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task; it sees the context variables of whoever calls this."""
-        task = asyncio.get_running_loop().create_task(self._run(async_fn, args))
-        if not task.done():  # an eager one may be
-            self._tasks.setdefault(task, None)
-            task.add_done_callback(self._forget)
+        task = self._loop.create_task(self._run(async_fn, args))
+        self._tasks.setdefault(task, None)
+        ended = partial(self._ended, async_fn, args)
+        if task.done():  # at once, as an eager one may be
+            ended(task)
+        else:
+            task.add_done_callback(ended)
 
     def holds(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether the task is one of its own."""
@@ -69,8 +73,8 @@ class AsyncioNursery:
         self.is_cancelled = True
         for task in self._tasks:
             self._cancel_once(task)
-        loop = asyncio.get_running_loop()
-        self._press_later = loop.call_later(self._grace_seconds, self.press)
+        with suppress(RuntimeError):  # the loop is closed, and this is the garbage collector
+            self._press_later = self._loop.call_later(self._grace_seconds, self.press)
 
     def press(self) -> None:
         """Cancel what is left at every ``await`` that nothing shields."""
@@ -125,13 +129,14 @@ class AsyncioNursery:
     ) -> None:
         if exc is not None:
             self.cancel()
-        cancelled = await self.wait(was_cancelled=isinstance(exc, asyncio.CancelledError))
+        cancelled = await self.wait()
         if cancelled is not None and exc is None:
             raise cancelled
 
     async def _run(self, async_fn: Callable[..., Awaitable[Any]], args: Any) -> None:
         task = asyncio.current_task()
         assert task is not None
+        is_over = False
         try:
             # Shielded, since it is the nursery that decides when it is cancelled.
             with anyio.CancelScope(shield=True) as scope:
@@ -139,13 +144,13 @@ class AsyncioNursery:
                 if self.is_cancelled:
                     self._cancel_soon(task)
                 await async_fn(*args)
+                is_over = True
         except asyncio.CancelledError:
-            if not self.is_cancelled:
-                warnings.warn(
-                    f"A task of this run was cancelled by somebody else: {task.get_name()}.",
-                    RuntimeWarning,
-                    stacklevel=1,
-                )
+            pass  # whoever is told of it has been told
+        except RuntimeError:
+            # An adapter has left a scope open in this one, and its run has failed with that.
+            if not is_over:
+                raise
 
     def _cancel_once(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task where it waits, but not in a shelter."""
@@ -159,11 +164,18 @@ class AsyncioNursery:
     def _cancel_soon(self, task: asyncio.Task[Any]) -> None:
         # Not at once: a task that runs would be cancelled at its next await, and that may
         # be inside a shelter.
-        asyncio.get_running_loop().call_soon(self._cancel_once, task)
+        self._loop.call_soon(self._cancel_once, task)
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+    def _ended(
+        self, async_fn: Callable[..., Awaitable[Any]], args: Any, task: asyncio.Task[None]
+    ) -> None:
+        has_begun = self._tasks.pop(task) is not None
+        if not has_begun and task.cancelled():
+            # By somebody else (asyncio.run, when it ends), before its first step. What it
+            # was to close has to be closed.
+            self.start_soon(async_fn, *args)
+            self.cancel()
+        elif not task.cancelled():
+            task.result()
         if not self._tasks:
             self._gone.wake()
-        if not task.cancelled():
-            task.result()

@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 import trio
 
-from trio_ingest._runtime import TRIO, Runtime, asyncio_is_running
+from trio_ingest._runtime import TRIO, Runtime, ScopeLeftOpen, asyncio_is_running
 
 from ._nursery import AsyncioNursery
 from ._parking import AsyncioParking, AsyncioValue
@@ -28,7 +28,7 @@ class OnceScope:
 
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None
-        self._cancelling = 0
+        self._cancelling = self._delivered = 0
         self._cancel_called = self.cancelled_caught = False
 
     def __enter__(self) -> Self:
@@ -36,7 +36,7 @@ class OnceScope:
         assert self._task is not None
         self._cancelling = self._task.cancelling()
         if self._cancel_called:
-            self._task.cancel()
+            self._deliver_soon()
         return self
 
     def __exit__(
@@ -47,7 +47,7 @@ class OnceScope:
     ) -> bool:
         task, self._task = self._task, None
         assert task is not None
-        if not self._cancel_called:
+        if not self._delivered:
             return False
         # As asyncio.timeout does it: if somebody else has cancelled the task besides,
         # the cancellation must go on.
@@ -59,8 +59,19 @@ class OnceScope:
         """Cancel the task; a second time changes nothing."""
         if not self._cancel_called:
             self._cancel_called = True
-            if self._task is not None:
-                self._task.cancel()
+            if self._task is asyncio.current_task():
+                self._deliver_soon()
+            else:
+                self._deliver()
+
+    def _deliver_soon(self) -> None:
+        # A task that runs may leave before its next await, with the cancellation in hand.
+        asyncio.get_running_loop().call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        if self._task is not None:
+            self._delivered = 1
+            self._task.cancel()
 
 
 class AnyioCheckedScope:
@@ -81,7 +92,10 @@ class AnyioCheckedScope:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> bool | None:
-        return self._scope.__exit__(exc_type, exc, tb)
+        try:
+            return self._scope.__exit__(exc_type, exc, tb)
+        except RuntimeError as error:
+            raise ScopeLeftOpen from error
 
     def holds_another(self) -> bool:
         """Whether it is no longer the innermost one: only that one may be left."""
@@ -99,11 +113,12 @@ class AsyncioRuntime:
 
     cancelled = asyncio.CancelledError
     timeout = TimeoutError
+    cancels_once = True
     started_with = "asyncio.run"
     advice = (
-        'It awaits Trio, and this run is on asyncio. Give the call runtime="trio", like '
+        'it awaits Trio, and this run is on asyncio. Give the call runtime="trio", like '
         'trio_ingest.aio.stream_events(pipeline, runtime="trio", ...): then the run has '
-        "Trio in a thread of its own."
+        "Trio in a thread of its own"
     )
 
     def __init__(self) -> None:
@@ -130,7 +145,11 @@ class AsyncioRuntime:
         return time.monotonic if type(loop).time in ordinary else loop.time
 
     def open_nursery(self, grace_seconds: float) -> AsyncioNursery:
-        nursery = AsyncioNursery(grace_seconds, self._hurry)
+        # Whoever ends a program cancels all tasks, those of this run as well: that is no
+        # second cancellation of the host's.
+        is_inside = bool(self._nurseries_of_this_task())
+        hurry = (lambda: None) if is_inside else self._hurry
+        nursery = AsyncioNursery(grace_seconds, hurry)
         self._nurseries.append(nursery)
         return nursery
 
@@ -138,20 +157,18 @@ class AsyncioRuntime:
         """Wait until all tasks of a cancelled nursery are gone, whatever ``exc`` is.
 
         Raises:
-            CancelledError: the waiting task was cancelled meanwhile, and nothing else is
-                about to be raised.
+            CancelledError: the waiting task was cancelled meanwhile: nobody would ask again.
         """
-        was_cancelled = isinstance(exc, asyncio.CancelledError)
-        cancelled = await opened.wait(was_cancelled=was_cancelled)
-        if cancelled is None or was_cancelled:
-            return
-        if exc is None:
-            raise cancelled
-        # Another exception is on its way out: the cancellation comes at the next await.
         task = asyncio.current_task()
         assert task is not None
-        task.uncancel()
-        task.cancel()
+        # It may also come of awaiting something that others have cancelled.
+        was_cancelled = isinstance(exc, asyncio.CancelledError) and task.cancelling() > 0
+        cancelled = await opened.wait(was_cancelled=was_cancelled)
+        # They refer to this, and this to them.
+        self._nurseries.clear()
+        self.at_hurry.clear()
+        if cancelled is not None and not isinstance(exc, asyncio.CancelledError):
+            raise cancelled
 
     def cancel_scope(self) -> OnceScope:
         return OnceScope()
@@ -195,7 +212,18 @@ class AsyncioRuntime:
 
     def is_cancelled(self) -> bool:
         """Whether a cancellation of this task has been asked for."""
-        return any(nursery.is_cancelled for nursery in self._nurseries_of_this_task())
+        mine = self._nurseries_of_this_task()
+        if mine:
+            return any(nursery.is_cancelled for nursery in mine)
+        # The bare form runs in the host's own task.
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+    def is_failure(self, error: BaseException) -> bool:
+        """Whether it is a failure of the adapter, or a cancellation that nobody asked for."""
+        if isinstance(error, asyncio.CancelledError):
+            return not self.is_cancelled()
+        return isinstance(error, Exception)
 
     def advice_on(self, error: BaseException) -> str | None:
         """What to do about an error that comes of awaiting Trio here; None of others."""
