@@ -34,7 +34,17 @@ CHECKED_BY_MYPY = [
 ]
 
 # What `slow` runs beside its own tests and those on the newer Pythons.
-OTHERS = ["minimal", "lowest", "wheel", "readme", "coverage", "mutants", "memory", "corpora"]
+OTHERS = [
+    "lint",
+    "minimal",
+    "lowest",
+    "wheel",
+    "readme",
+    "coverage",
+    "mutants",
+    "memory",
+    "corpora",
+]
 
 # How benches/pubmed.py ends when there is no corpus to be had.
 CANNOT_BE_HAD = 77
@@ -77,7 +87,8 @@ _let_pyenv_answer()
 
 # What each check is: modules that a Python runs, with their arguments.
 
-LINT = [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("flake8", ".")]
+RUFF = [("ruff", "check", "."), ("ruff", "format", "--check", ".")]
+LINT = [*RUFF, ("flake8", ".")]
 # Hundreds of tests start processes, each of which would compile the package anew where
 # Python may write nothing down by itself.
 COMPILE = ("compileall", "-q", "trio_ingest", "tests/crash", "tests/testing")
@@ -144,6 +155,17 @@ def _name(check: tuple[str, ...]) -> str:
     return " ".join(check[:2])
 
 
+def _flake8_where_it_matters() -> tuple[str, ...]:
+    """flake8-async on what awaits, outside the tests: the whole tree takes a minute.
+
+    The whole tree is what the session ``lint`` looks at.
+    """
+    folders = [ROOT / name for name in ("trio_ingest", "examples", "benches")]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    awaiting = [path for path in paths if "async def" in path.read_text(encoding="utf-8")]
+    return ("flake8", *(str(path.relative_to(ROOT)) for path in awaiting))
+
+
 @nox.session(venv_backend="none")
 def ci(session: nox.Session) -> None:
     """Lint, types, docs examples and fast tests, on the Python that nox runs on."""
@@ -151,7 +173,7 @@ def ci(session: nox.Session) -> None:
     tests = (*TESTS, "--durations=5", *session.posargs)
     with tempfile.TemporaryDirectory() as folder:
         # The tests wait a part of their time: lint and types are done in it.
-        beside = [*LINT, *_types(python, folder)]
+        beside = [*RUFF, _flake8_where_it_matters(), *_types(python, folder)]
         _each(session, python, COMPILE, tests, beside=beside)
 
 
