@@ -331,7 +331,7 @@ class Engine:
                 raise
             told = explained(error, source, self._runtime)
             self._keep_if_unheard(told)
-            return told
+            return told  # noqa: ASYNC104 -- the same
         return None
 
     async def _tick(self) -> None:

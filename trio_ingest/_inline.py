@@ -115,7 +115,7 @@ class Inline:
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(error):
                 raise
-            return explained(error, plan.source, self._runtime)
+            return explained(error, plan.source, self._runtime)  # noqa: ASYNC104 -- the same
         finally:
             self._book_fetch()
         return None

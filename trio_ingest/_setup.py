@@ -192,7 +192,7 @@ async def estimate_totals(setup: RunSetup, run: Run, runtime: Runtime) -> int | 
                     RuntimeWarning,
                     stacklevel=1,
                 )
-                return None
+                return None  # noqa: ASYNC104 -- the same
             if not isinstance(estimate, int | float) or not 0 <= estimate < math.inf:
                 return None
             total += round(estimate)

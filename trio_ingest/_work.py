@@ -126,10 +126,10 @@ class Work:
         """Parse once: a Document, a Failure, a Skip, or something to await."""
         try:
             result = self._parse(record)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(error):
                 raise
-            return self.failure(error)
+            return self.failure(error)  # noqa: ASYNC104 -- the same
         if (
             result.__class__ is Document
             and result.doc_id.__class__ is str
@@ -234,7 +234,7 @@ class Work:
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(error):
                 raise
-            return self.failure(error)
+            return self.failure(error)  # noqa: ASYNC104 -- the same
         return self._judged(result)
 
     def _judged(self, result: Any) -> Any:

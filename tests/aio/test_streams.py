@@ -223,9 +223,7 @@ def test_checkpoint_across_the_bridge_is_what_was_acknowledged_at_each_moment(
         run(main)
 
 
-def test_checkpoint_across_the_bridge_does_not_wait_for_the_other_thread() -> (
-    None
-):
+def test_checkpoint_across_the_bridge_does_not_wait_for_the_other_thread() -> None:
     class Asking(Plain):
         """Its parse holds the thread until the consumer's loop has answered."""
 

@@ -14,6 +14,7 @@ from trio_ingest._adapter_run import AdapterRun
 from trio_ingest._adapters import AdapterPlan, plan_of
 from trio_ingest._checkpoints import CHECKPOINT_VERSION
 from trio_ingest._options import Policy, RunOptions
+from trio_ingest._runtime import TRIO
 from trio_ingest._setup import RunSetup, estimate_totals, failure_of, where
 
 
@@ -273,7 +274,7 @@ class EstimatingLater(Estimating):
 
 async def total(*adapters: Any, **options: Any) -> int | None:
     prepared = setup(adapters, **options)
-    return await estimate_totals(prepared, prepared.begin(0.0))
+    return await estimate_totals(prepared, prepared.begin(0.0), TRIO)
 
 
 PARTS = [{"part": 1}, {"part": 2}]
