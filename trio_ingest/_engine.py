@@ -206,6 +206,8 @@ class Engine:
             rest = rest or unasked(error, "a task of this run")
             if isinstance(rest, Exception):
                 self._keep_if_unheard(rest)
+            elif self._runtime.is_cancelled():
+                self._runtime.hurry()  # a second Ctrl-C was raised here, of all places
             self._fatal = self._fatal or rest
             if self._nursery is not None:
                 self._nursery.cancel_scope.cancel()

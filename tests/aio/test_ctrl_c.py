@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -91,7 +92,12 @@ def test_second_ctrl_c_does_not_wait_for_the_cleanup(library: str, runtime: str)
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "fetch closed\n"
     assert process.stdout.readline() == "closing\n"
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    # Python itself loses one that it raises in a weak reference's callback.
+    output = ""
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            output, _ = process.communicate(timeout=10)
+            break
     assert "closed\n" not in output
     assert "KeyboardInterrupt" in output

@@ -106,7 +106,7 @@ class AsyncioNursery:
         cancelled: asyncio.CancelledError | None = None
         # A cancel scope of the caller's is patient: it would ask again at every turn.
         with anyio.CancelScope(shield=True):
-            while self._tasks:
+            while self._any_is_alive():
                 try:
                     await self._gone.wait()
                 except asyncio.CancelledError as error:
@@ -117,6 +117,11 @@ class AsyncioNursery:
         if self._press_later is not None:
             self._press_later.cancel()
         return cancelled
+
+    def _any_is_alive(self) -> bool:
+        # Looked at, not only heard of: a second Ctrl-C may be raised in the midst of a
+        # callback, which then never ends.
+        return any(not task.done() for task in self._tasks)
 
     async def __aenter__(self) -> Self:
         return self
@@ -177,5 +182,5 @@ class AsyncioNursery:
             self.cancel()
         elif not task.cancelled():
             task.result()
-        if not self._tasks:
+        if not self._any_is_alive():
             self._gone.wake()

@@ -148,7 +148,7 @@ class AsyncioRuntime:
         # Whoever ends a program cancels all tasks, those of this run as well: that is no
         # second cancellation of the host's.
         is_inside = bool(self._nurseries_of_this_task())
-        hurry = (lambda: None) if is_inside else self._hurry
+        hurry = (lambda: None) if is_inside else self.hurry
         nursery = AsyncioNursery(grace_seconds, hurry)
         self._nurseries.append(nursery)
         return nursery
@@ -244,7 +244,8 @@ class AsyncioRuntime:
         task = asyncio.current_task()
         return [nursery for nursery in self._nurseries if nursery.holds(task)]
 
-    def _hurry(self) -> None:
+    def hurry(self) -> None:
+        """Cut every cleanup short: at a second cancellation, or a second Ctrl-C."""
         self.hurried = True
         for hurry in self.at_hurry:
             hurry()
