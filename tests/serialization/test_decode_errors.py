@@ -105,7 +105,7 @@ def test_a_missing_field_is_named_with_its_path_and_line(
         (PROGRESS, "eta_seconds", "x", "is 'x', not a number or null"),
         (PROGRESS, "checkpoint", 5, "is 5, not an object with the fields of Checkpoint"),
         (PROGRESS, "checkpoint.version", 0, "is no checkpoint: "),
-        (PROGRESS, "checkpoint.positions", 5, "is no checkpoint: "),
+        (PROGRESS, "checkpoint.positions", 5, "is 5, not a list"),
         (PROGRESS, "checkpoint.positions.0.watermark", -1, "is no checkpoint: "),
         (CHECKPOINT, "positions.0.ended", [[1, 2]], "is no checkpoint: "),
         (STARTED, "version", "1", "is '1', not a version from 1"),

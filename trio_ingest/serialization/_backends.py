@@ -103,9 +103,13 @@ def _is_within(value: Any) -> bool:
 
 
 def _load(data: bytes | str) -> Any:
-    text = data if type(data) is str else bytes(data).decode()  # type: ignore[arg-type]
     if isinstance(data, str):
-        data.encode()  # raises for halves of surrogate pairs
+        text = str.__str__(data)
+        text.encode()  # raises for halves of surrogate pairs
+    else:
+        text = bytes(data).decode()
+    if text.startswith("\ufeff"):
+        raise ValueError("it begins with a byte order mark")
     value = _DECODER.decode(text)
     if "\\ud" in text or "\\uD" in text:
         _ENCODER.encode(value).encode()  # the same, for those that were spelled out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import typing
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
@@ -81,12 +82,11 @@ class ClassForm:
 
     def settle(self, told: dict[type, ClassForm]) -> None:
         """Find what the fields hold, once all classes are told."""
-        hints = _hints_of(self.cls, told)
         self.fields = tuple(
             Field(
                 field.name,
                 field.alias,
-                self._shape(field.name, hints, told),
+                self._shape(field, told),
                 field.default is not attrs.NOTHING,
             )
             for field in attrs.fields(self.cls)
@@ -94,8 +94,8 @@ class ClassForm:
         )
         self._names = tuple(field.name for field in self.fields)
 
-    def _shape(self, name: str, hints: dict[str, Any], told: dict[type, ClassForm]) -> Shape:
-        return shape_of(hints.get(name, Any), told)
+    def _shape(self, field: Any, told: dict[type, ClassForm]) -> Shape:
+        return shape_of(_hint_of(self.cls, field, told), told)
 
     def write(self, writer: Writer, value: Any, depth: int) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -160,12 +160,13 @@ class CheckpointForm(ClassForm):
             raise Mismatch(path, f"is {shown(form)}, not a checkpoint")
         check_keys(reader, form, self._KEYS, path)
         plain = {name: reader.value(form[name], f"{path}.{name}") for name in self._KEYS}
-        if type(plain["positions"]) is list:
-            for number, position in enumerate(plain["positions"]):
-                if type(position) is dict:
-                    # Which from_dict would pass over.
-                    known = POSITION & position.keys()
-                    check_keys(reader, position, known, f"{path}.positions[{number}]")
+        if type(plain["positions"]) is not list:
+            raise Mismatch(f"{path}.positions", f"is {shown(plain['positions'])}, not a list")
+        for number, position in enumerate(plain["positions"]):
+            if type(position) is dict:
+                # Which from_dict would pass over.
+                known = POSITION & position.keys()
+                check_keys(reader, position, known, f"{path}.positions[{number}]")
         try:
             return Checkpoint.from_dict(plain)
         except CheckpointError as error:
@@ -204,14 +205,26 @@ class Known:
             form.settle(self.by_type)
 
 
-def _hints_of(cls: type, told: dict[type, ClassForm]) -> dict[str, Any]:
-    """The annotations; those that cannot be resolved are left out."""
+def _hint_of(cls: type, field: Any, told: dict[type, ClassForm]) -> Any:
+    """The annotation of a field; anything, when it cannot be resolved.
+
+    Each by itself: one that names what is imported for type checkers only says nothing of
+    the others. What the module of the class calls by a name is that, and no class of ours.
+    """
+    owner = next((base for base in cls.__mro__ if _has_own(base, field.name)), cls)
     names = {form.name: form.cls for form in told.values()}
+    module = vars(sys.modules.get(owner.__module__, typing))
+    holder = type("Holder", (), {"__annotations__": {field.name: field.type}})
     try:
-        return typing.get_type_hints(cls, localns=names)
+        hints = typing.get_type_hints(holder, names, {**module, **vars(owner)})
     except Exception:  # noqa: BLE001 -- whatever an annotation names
-        fields = attrs.fields(cls)
-        return {f.name: f.type for f in fields if not isinstance(f.type, str)}
+        return Any
+    return Any if field.type is None else hints[field.name]
+
+
+def _has_own(cls: type, name: str) -> bool:
+    fields = vars(cls).get("__attrs_attrs__", ())
+    return any(field.name == name and not field.inherited for field in fields)
 
 
 def known_of(extra: Iterable[type]) -> Known:

@@ -21,6 +21,7 @@ from .errors import DecodeError
 
 Recorded: TypeAlias = PipelineEvent | Checkpoint | Cursor
 
+_OURS: Final = frozenset({"type", "version"})
 _STAMPS: Final = {"timestamp": (int, float), "pipeline_id": (str,), "sequence": (int,)}
 
 
@@ -148,6 +149,9 @@ class EventCodec:
             )
         fields = form.write(Writer(self._known), item, 0)
         version = fields.pop("version") if kind is Checkpoint else form.version
+        for name in _OURS & fields.keys():
+            # Of a class that was not told: a line says for itself what it is.
+            fields[f"{name}_"] = fields.pop(name)
         return {"type": form.name, "version": version, **fields}
 
     def from_dict(self, mapping: Mapping[str, Any], *, line: int | None = None) -> Recorded:
@@ -155,13 +159,20 @@ class EventCodec:
 
         Raises: as ``decode``.
         """
-        return self._read(dict(mapping), line, {})
+        # Whatever is none is refused as a line that is none.
+        form = dict(mapping) if isinstance(mapping, Mapping) else mapping
+        return self._read(form, line, {})
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of what it writes; see ``event_schema``."""
         return schema_of(self._known)
 
     def _parsed(self, data: bytes | str, line: int | None) -> Any:
+        if not isinstance(data, str | bytes | bytearray | memoryview):
+            raise DecodeError(
+                f"{_place(line)}this is neither bytes nor text, but of the type "
+                f"{name_of(type(data))}. Give the line as it was read from its file."
+            )
         try:
             # By the standard library, which says more of what is wrong.
             return STANDARD.loads(data)
@@ -208,7 +219,7 @@ class EventCodec:
             raise Untold(
                 f"{name} has the version {version}, and up to {known.version} is known here"
             )
-        rest = {key: part for key, part in form.items() if key not in {"type", "version"}}
+        rest = {key: part for key, part in form.items() if key not in _OURS}
         if known.cls is Checkpoint:
             rest["version"] = version
         is_older = known.version is not None and version < known.version
@@ -225,19 +236,34 @@ class EventCodec:
             name = kind.__name__
             # Not under a name that would be read as something else.
             name = name_of(kind) if name in self._known.by_name else name
-            form = ClassForm(kind, name, kind.version)
+            # A field of this name hides what the class says.
+            version = kind.version if type(kind.version) is int else 1
+            form = ClassForm(kind, name, version)
             form.settle(self._known.by_type)
             self._untold[kind] = form
         return self._untold[kind]
 
     def _new_converter(self) -> cattrs.Converter:
         lines = {form.cls for form in self._known.by_type.values() if form.is_line}
+        # A field that may hold any event holds one with its type as well.
+        lines |= {PipelineEvent, UnknownEvent}
+
+        def is_line(kind: Any) -> bool:
+            return isinstance(kind, type) and kind in lines
+
         converter = cattrs.Converter()
-        converter.register_unstructure_hook_func(lines.__contains__, self.to_dict)
-        converter.register_structure_hook_func(
-            lines.__contains__, lambda form, _: self.from_dict(form)
-        )
+        converter.register_unstructure_hook_func(is_line, self.to_dict)
+        converter.register_structure_hook_func(is_line, self._structured)
         return converter
+
+    def _structured(self, form: Any, kind: type) -> Recorded:
+        found = self.from_dict(form)
+        if not isinstance(found, kind):
+            raise DecodeError(
+                f"This is a {type(found).__name__}, where a {kind.__name__} should be. Mend "
+                f"the line, or structure it as what it is."
+            )
+        return found
 
 
 def _place(line: int | None) -> str:
@@ -260,6 +286,8 @@ def _kept(event: UnknownEvent, known: Known) -> dict[str, Any]:
     try:
         fields = dict(event.fields)
         first = {"type": fields.pop("type"), "version": fields.pop("version")}
+        if type(first["type"]) is not str or type(first["version"]) is not int:
+            raise TypeError("a line that could not be read again")
         form = {**first, **fields}
         dump_as_it_is(form)
     except MemoryError:

@@ -98,28 +98,36 @@ def name_of(kind: type) -> str:
         module, name = kind.__module__, kind.__qualname__
     except Exception:  # noqa: BLE001 -- a metaclass may do anything
         return "object"
+    if not type(module) is type(name) is str:
+        return "object"
     return name if module == "builtins" else f"{module}.{name}"
 
 
 def error_parts(error: BaseException) -> tuple[str, str, tuple[str, ...]]:
     """The class, the message and the notes of an exception; never raises."""
-    if type(error) is RecordedError:
-        return error.type_name, error.message, error.notes
+    if type(error) is RecordedError and type(error.type_name) is type(error.message) is str:
+        return error.type_name, error.message, _notes_of(error)
     try:
         message = str.__str__(str(error))
     except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
         message = f"its text failed with {name_of(type(problem))}"
+    return name_of(type(error)), message, _notes_of(error)
+
+
+def _notes_of(error: BaseException) -> tuple[str, ...]:
     try:
         noted: Any = error.__notes__
-        found = [str.__str__(note) for note in noted if isinstance(note, str)]
+        if not isinstance(noted, list | tuple):
+            # Which may have no end, or be used up by looking at it.
+            return ()
+        return tuple(str.__str__(note) for note in noted if isinstance(note, str))
     except Exception:  # noqa: BLE001 -- there are none, or whatever a user put there
-        found = []
-    return name_of(type(error)), message, tuple(found)
+        return ()
 
 
 def opaque(value: object) -> OpaqueValue:
     """A value, described by its ``repr``; never raises."""
-    if type(value) is OpaqueValue:
+    if type(value) is OpaqueValue and type(value.type_name) is type(value.text) is str:
         return value
     try:
         text = str.__str__(repr(value))

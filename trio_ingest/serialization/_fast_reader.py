@@ -35,17 +35,23 @@ def fast_reader(form: ClassForm, known: Known) -> Callable[[dict[str, Any]], Any
     """A function that makes an object of a line, as the back end has read it."""
     if isinstance(form, CheckpointForm):
         return _line_as_checkpoint
-    return _Source(known).reader(form, {"version": form.version})
+    return _Source(known, {}).reader(form, {"version": form.version})
 
 
-def holds_itself(form: ClassForm, around: tuple[ClassForm, ...] = ()) -> bool:
+def holds_itself(
+    form: ClassForm, around: tuple[ClassForm, ...] = (), clear: set[ClassForm] | None = None
+) -> bool:
     """Whether a class has a field of its own class, at whatever depth."""
-    if form in around:
-        return True
+    clear = set() if clear is None else clear
+    if form in around or form in clear:
+        return form in around
     shapes = [field.shape for field in form.fields]
     shapes = [shape.inner if isinstance(shape, OptionalShape) else shape for shape in shapes]
     inner = [shape.form for shape in shapes if isinstance(shape, ObjectShape)]
-    return any(holds_itself(one, (*around, form)) for one in inner)
+    found = any(holds_itself(one, (*around, form), clear) for one in inner)
+    if not found:
+        clear.add(form)
+    return found
 
 
 def _refuse() -> NoReturn:
@@ -53,7 +59,7 @@ def _refuse() -> NoReturn:
 
 
 def _as_checkpoint(form: Any) -> Checkpoint:
-    if len(form) != 2:
+    if len(form) != 2 or type(form["positions"]) is not list:
         _refuse()
     for position in form["positions"]:
         if not POSITION.issuperset(position):
@@ -78,8 +84,10 @@ def _as_error(form: Any) -> RecordedError:
 class _Source:
     """Collects the source of one function, and what it names."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, made: dict[ClassForm, Callable[[Any], Any]]) -> None:
         self.known = known
+        # For the classes within this one, each of which needs one function only.
+        self.made = made
         self.scope: dict[str, Any] = {
             "refuse": _refuse,
             "NUMBERS": _NUMBERS,
@@ -177,7 +185,10 @@ class _Source:
         if isinstance(shape, ObjectShape) and isinstance(shape.form, CheckpointForm):
             return None, f"as_checkpoint({name})"
         if isinstance(shape, ObjectShape) and not holds_itself(shape.form):
-            return None, f"{self.named(_Source(self.known).reader(shape.form, {}))}({name})"
+            if shape.form not in self.made:
+                source = _Source(self.known, self.made)
+                self.made[shape.form] = source.reader(shape.form, {})
+            return None, f"{self.named(self.made[shape.form])}({name})"
         known = self.known
         return None, f"{self.named(lambda form: shape.read(Reader(known), form, ''))}({name})"
 

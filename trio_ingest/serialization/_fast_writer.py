@@ -38,6 +38,14 @@ _SHARED: Final = frozenset({"parameters", "adapter_metadata"})
 _LARGEST_SHARED: Final = 100
 _MOST_SHARED: Final = 64
 
+# Equal to no value at all, None included.
+_NOTHING: Final = object()
+
+# A class within a class within a class: what is deeper, or makes too much code, is written
+# by its form. Python has a limit to levels of indentation.
+_DEEPEST: Final = 12
+_MOST_LINES: Final = 5000
+
 _INDENT: Final = "    "
 _NAMES: Final[dict[type, str]] = {str: "STR", int: "INT", bool: "BOOL", float: "FLOAT"}
 
@@ -60,21 +68,21 @@ def fast_encode(
 
 
 def _checkpoint_fields(value: Any) -> dict[str, Any]:
-    if value.__class__ is not Checkpoint:
+    if type(value) is not Checkpoint:
         raise _Unfit
     form: dict[str, Any] = value.to_dict()
     for position in form["positions"]:
         cursor = position["cursor"]
-        if cursor.__class__ not in SCALARS and not is_plain(cursor):
+        if type(cursor) not in SCALARS and not is_plain(cursor):
             raise _Unfit
     return form
 
 
 def _error_fields(error: Any) -> dict[str, Any]:
-    if error.__class__ is RecordedError:
-        name, message, notes = error.type_name, error.message, error.notes
-        if name.__class__ is message.__class__ is str:
-            return {"type": name, "message": message, "notes": list(notes)}
+    if type(error) is RecordedError and "__notes__" not in vars(error):
+        name, message = error.type_name, error.message
+        if type(name) is type(message) is str:
+            return {"type": name, "message": message, "notes": []}
     if not issubclass(type(error), BaseException):
         raise _Unfit
     name, message, notes = error_parts(error)
@@ -100,7 +108,7 @@ class _Shared:
             raise _Unfit
         copy = _copy(value)
         if _size(copy) > _LARGEST_SHARED:
-            return None
+            return _NOTHING
         if len(self._seen) >= _MOST_SHARED:
             self._seen.clear()
         self._seen[id(value)] = copy
@@ -128,11 +136,13 @@ class _Source:
         # A closure's variables are found faster than a module's.
         self.given: dict[str, Any] = {
             **{name: kind for kind, name in _NAMES.items()},
+            "type": type,
             "DICT": dict,
             "LIST": list,
             "SCALARS": SCALARS,
             "KEYS": KEYS,
             "UNFIT": _Unfit,
+            "NOTHING": _NOTHING,
             "isfinite": isfinite,
             "is_plain": is_plain,
             "error_fields": _error_fields,
@@ -157,7 +167,7 @@ class _Source:
         own += ["kind = item.__class__"]
         source = [
             f"def make({', '.join(self.given)}):",
-            *(f"{_INDENT}{name} = None" for name in self.shared),
+            *(f"{_INDENT}{name} = NOTHING" for name in self.shared),
             f"{_INDENT}def encode(item):",
             *(f"{_INDENT * 2}{line}" for line in [*own, *body]),
             f"{_INDENT}return encode",
@@ -218,7 +228,7 @@ class _Source:
             kind = _simple_kind(shape)
             if kind is None:
                 continue
-            is_wrong = f"{name}.__class__ is not {_NAMES[kind]}"
+            is_wrong = f"type({name}) is not {_NAMES[kind]}"
             if isinstance(shape, OptionalShape):
                 if kind is float:
                     is_wrong = f"({is_wrong} or not isfinite({name}))"
@@ -257,25 +267,30 @@ class _Source:
             if field in _SHARED:
                 self.shared_mapping(name, level)
             else:
-                self.refuse_if(f"{name}.__class__ is not DICT", level)
+                self.refuse_if(f"type({name}) is not DICT", level)
                 self.mapping(name, level)
             return name
         if isinstance(shape, KindShape) and shape.kinds == {list}:
-            self.refuse_if(f"{name}.__class__ is not LIST or not is_plain({name})", level)
+            self.refuse_if(f"type({name}) is not LIST or not is_plain({name})", level)
             return name
         if isinstance(shape, LiteralShape) and {*map(type, shape.choices)} == {str}:
             choices = self.named(frozenset(shape.choices))
-            self.refuse_if(f"{name}.__class__ is not STR or {name} not in {choices}", level)
+            self.refuse_if(f"type({name}) is not STR or {name} not in {choices}", level)
             return name
         if isinstance(shape, ErrorShape):
             return f"error_fields({name})"
         if isinstance(shape, ObjectShape) and isinstance(shape.form, CheckpointForm):
             return f"checkpoint_fields({name})"
-        if isinstance(shape, ObjectShape) and not holds_itself(shape.form):
-            self.refuse_if(f"{name}.__class__ is not {self.named(shape.form.cls)}", level)
+        if isinstance(shape, ObjectShape) and self.has_room(shape.form, level):
+            self.refuse_if(f"type({name}) is not {self.named(shape.form.cls)}", level)
             return f"{{{self.fields(shape.form, name, level)}}}"
         known = self.known
         return f"{self.named(lambda value: shape.write(Writer(known), value, 1))}({name})"
+
+    def has_room(self, form: ClassForm, level: int) -> bool:
+        """Whether the code of a class within can stand there."""
+        fits = level < _DEEPEST and len(self.lines) < _MOST_LINES
+        return fits and not holds_itself(form)
 
     def refuse_if(self, condition: str, level: int) -> None:
         """Leave the fast way."""
@@ -292,7 +307,7 @@ class _Source:
     def anything(self, name: str, level: int) -> None:
         """See to a value that may be anything."""
         kind = self.variable()
-        self.add(level, f"{kind} = {name}.__class__")
+        self.add(level, f"{kind} = type({name})")
         self.add(level, f"if {kind} is DICT:")
         self.mapping(name, level + 1)
         self.add(level, f"elif {kind} not in SCALARS and not is_plain({name}):")
@@ -305,11 +320,11 @@ class _Source:
         if self.back_end.takes_any_key:
             self.refuse_if(f"not KEYS.issuperset(map(type, {name}))", level)
         self.add(level, f"for {part} in {name}.values():")
-        self.add(level + 1, f"if {part}.__class__ is not STR:")
-        self.add(level + 2, f"{kind} = {part}.__class__")
+        self.add(level + 1, f"if type({part}) is not STR:")
+        self.add(level + 2, f"{kind} = type({part})")
         self.add(level + 2, f"if {kind} is LIST:")
         self.add(level + 3, f"for {inner} in {part}:")
-        self.add(level + 4, f"if {inner}.__class__ is not STR and not is_plain({inner}):")
+        self.add(level + 4, f"if type({inner}) is not STR and not is_plain({inner}):")
         self.add(level + 5, "raise UNFIT")
         self.add(level + 2, f"elif {kind} is FLOAT:")
         self.add(level + 3, f"if {part} - {part} != 0.0:")

@@ -25,14 +25,14 @@ def is_plain(value: Any) -> bool:  # noqa: PLR0911 -- out at the first sign
 
     Numbers beyond 64 bits and halves of surrogate pairs are not looked for.
     """
-    kind = value.__class__
+    kind = type(value)
     if kind in SCALARS:
         return True
     if kind is dict:
         if "$" in value:
             return False
         for key in value:
-            if key.__class__ is not str:
+            if type(key) is not str:
                 return False
         parts: Any = value.values()
     elif kind is list:
@@ -41,7 +41,7 @@ def is_plain(value: Any) -> bool:  # noqa: PLR0911 -- out at the first sign
         return kind is float and isfinite(value)
     # A loop, since most have a few parts only, for which a set of their types takes longer.
     for part in parts:
-        if part.__class__ not in SCALARS:
+        if type(part) not in SCALARS:
             break
     else:
         return True

@@ -10,7 +10,7 @@ from ._classes import CheckpointForm, ClassForm, Known, known_of
 Schema = dict[str, Any]
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
-_VALUE: Final[Schema] = {"$ref": "#/$defs/value"}
+_VALUE: Final[Schema] = {"$ref": "#/$defs/json.value"}
 _TEXT: Final[Schema] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/tag.str"}]}
 _ZERO_OR_MORE: Final[Schema] = {"type": "integer", "minimum": 0}
 _BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
@@ -117,18 +117,19 @@ def _value_definitions(forms: list[ClassForm]) -> Schema:
     tags = _tags()
     objects = {form.name: f"#/$defs/object.{form.name}" for form in forms}
     return {
-        "value": {
+        # With a dot, which no class has in its name.
+        "json.value": {
             "description": "Any value; what JSON has no form for has a tag, named by its $.",
             "if": {"type": "object", "required": ["$"]},
             "then": _by("$", {tag: f"#/$defs/tag.{tag}" for tag in (*tags, "object")}),
             "else": {"items": _VALUE, "additionalProperties": _VALUE},
         },
-        "mapping": {
+        "json.mapping": {
             "type": "object",
             "not": {"required": ["$"]},
             "additionalProperties": _VALUE,
         },
-        "error": _object(_error()),
+        "json.error": _object(_error()),
         **{f"tag.{tag}": schema for tag, schema in tags.items()},
         "tag.object": _by("class", objects),
         **{f"object.{form.name}": _tagged_object(form) for form in forms},

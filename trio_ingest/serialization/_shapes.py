@@ -48,7 +48,7 @@ class Shape:
 
     def schema(self) -> Schema:
         """What a JSON Schema says of it."""
-        return {"$ref": "#/$defs/value"}
+        return {"$ref": "#/$defs/json.value"}
 
 
 class KindShape(Shape):
@@ -109,14 +109,28 @@ class EnumShape(Shape):
         if is_opaque(form):
             return value
         try:
-            return self.cls(value)
-        except ValueError as error:
+            return self._member(value)
+        except Exception as error:
             raise Mismatch(path, f"is {shown(form)}, not {self.words}") from error
+
+    def _member(self, value: Any) -> Any:
+        """The member of this value; raises whatever the class raises for none."""
+        member = self.cls(value)
+        for kind in (bool, float):
+            # Since True equals 1, and 1 equals 1.0.
+            if isinstance(value, kind) is not isinstance(member._value_, kind):
+                raise ValueError(value)
+        return member
 
     def write(self, writer: Writer, value: Any, depth: int) -> Any:
         """As above."""
-        if isinstance(value, self.cls):
-            return writer.value(value, depth)
+        if issubclass(type(value), self.cls):
+            form = writer.value(value, depth)
+            try:
+                if self._member(Reader(writer.known).value(form, "")) is value:
+                    return form
+            except Exception:  # noqa: BLE001, S110 -- its value is one that does not come back
+                pass
         return _described(writer, value)
 
 
@@ -146,7 +160,7 @@ class ErrorShape(Shape):
 
     def schema(self) -> Schema:
         """As above."""
-        return {"anyOf": [{"$ref": "#/$defs/error"}, OPAQUE]}
+        return {"anyOf": [{"$ref": "#/$defs/json.error"}, OPAQUE]}
 
 
 class ObjectShape(Shape):
@@ -229,8 +243,8 @@ _JSON_TYPES: Final[dict[type, Schema]] = {
     int: {"type": "integer"},
     float: {"type": "number"},
     str: {"type": "string"},
-    list: {"type": "array", "items": {"$ref": "#/$defs/value"}},
-    dict: {"$ref": "#/$defs/mapping"},
+    list: {"type": "array", "items": {"$ref": "#/$defs/json.value"}},
+    dict: {"$ref": "#/$defs/json.mapping"},
 }
 
 
@@ -307,7 +321,7 @@ def shape_of(  # noqa: PLR0911 -- a case for each kind
     if origin in {typing.Union, types.UnionType}:
         return _union(typing.get_args(annotation), told)
     if origin is typing.Literal:
-        return LiteralShape(typing.get_args(annotation))
+        return _literal(typing.get_args(annotation))
     kind = origin or annotation
     if not isinstance(kind, type | None):
         return ANY
@@ -320,6 +334,14 @@ def shape_of(  # noqa: PLR0911 -- a case for each kind
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return EnumShape(kind)
     return ANY
+
+
+def _literal(choices: tuple[Any, ...]) -> Shape:
+    kinds = {*map(type, choices)}
+    if kinds <= {str, int, bool, type(None)}:
+        return LiteralShape(choices)
+    [kind, *others] = kinds
+    return EnumShape(kind) if not others and issubclass(kind, enum.Enum) else ANY
 
 
 def _union(options: tuple[Any, ...], told: dict[type, ClassForm]) -> Shape:

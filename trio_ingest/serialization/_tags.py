@@ -16,7 +16,7 @@ from ._described import OpaqueValue, RecordedError
 if TYPE_CHECKING:
     from ._classes import Known
 
-_ESCAPED: Final = re.compile(r"\\(\\|u[0-9a-f]{4})")
+_ESCAPED: Final = re.compile(r"\\(\\|ud[89a-f][0-9a-f]{2})")
 _NUMBERS: Final = frozenset({"nan", "inf", "-inf"})
 _SHOWN: Final = 60
 
@@ -136,7 +136,7 @@ def _parts(reader: Reader, form: Any, path: str) -> list[Any]:
 
 def _str(_: Reader, form: Any, _path: str) -> str:
     text = _string(form)
-    if "\\" in _ESCAPED.sub("", text):
+    if "\\" in _ESCAPED.sub("", text) or "\\u" not in text:
         _refuse()
     return _ESCAPED.sub(lambda f: "\\" if f[1] == "\\" else chr(int(f[1][1:], 16)), text)
 
@@ -146,19 +146,52 @@ def _float(_: Reader, form: Any, _path: str) -> float:
     return float(text) if text in _NUMBERS else _refuse()
 
 
-def _datetime(_: Reader, form: Any, _path: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(_string(form)).replace(fold=form.get("fold", 0))
+def _whole(_: Reader, form: Any, _path: str) -> int:
+    number = int(_string(form), 16)
+    return number if hex(number) == form["value"] else _refuse()
 
 
-def _time(_: Reader, form: Any, _path: str) -> datetime.time:
-    return datetime.time.fromisoformat(_string(form)).replace(fold=form.get("fold", 0))
+def _bytes(_: Reader, form: Any, _path: str) -> bytes:
+    data = base64.b64decode(_string(form), validate=True)
+    return data if base64.b64encode(data).decode() == form["value"] else _refuse()
+
+
+def _moment(kind: Any) -> Callable[[Reader, Any, str], Any]:
+    """Reads what ``isoformat`` gives, of whose other spellings each Python knows others."""
+
+    def read(_: Reader, form: Any, _path: str) -> Any:
+        found = kind.fromisoformat(_string(form))
+        if found.isoformat() != form["value"]:
+            _refuse()
+        if "fold" not in form:
+            return found
+        return found.replace(fold=1) if _is_one(form["fold"]) else _refuse()
+
+    return read
+
+
+def _is_one(value: Any) -> bool:
+    return type(value) is int and value == 1
+
+
+def _decimal(_: Reader, form: Any, _path: str) -> decimal.Decimal:
+    number = decimal.Decimal(_string(form))
+    # An E may be written small: that is the context's to say.
+    return number if str(number).lower() == form["value"].lower() else _refuse()
+
+
+def _uuid(_: Reader, form: Any, _path: str) -> uuid.UUID:
+    found = uuid.UUID(_string(form))
+    return found if str(found) == form["value"] else _refuse()
 
 
 def _timedelta(_: Reader, form: Any, _path: str) -> datetime.timedelta:
     days, seconds, microseconds = form["value"]
     if {type(days), type(seconds), type(microseconds)} != {int}:
         _refuse()
-    return datetime.timedelta(days, seconds, microseconds)
+    found = datetime.timedelta(days, seconds, microseconds)
+    is_same = [found.days, found.seconds, found.microseconds] == form["value"]
+    return found if is_same else _refuse()
 
 
 def _path(kind: type[pathlib.PurePath]) -> Callable[[Reader, Any, str], pathlib.PurePath]:
@@ -166,8 +199,10 @@ def _path(kind: type[pathlib.PurePath]) -> Callable[[Reader, Any, str], pathlib.
 
 
 def _dict(_reader: Reader, form: Any, path: str) -> dict[Any, Any]:
+    if not all(type(pair) is list and len(pair) == 2 for pair in form["value"]):
+        _refuse()
     pairs = _parts(_reader, form, path)
-    found = {key: part for key, part in pairs}  # noqa: C416 -- each must be a pair
+    found = dict(pairs)
     return found if len(found) == len(pairs) else _refuse()
 
 
@@ -188,15 +223,15 @@ _VALUE: Final = frozenset({"value"})
 _FOLDED: Final = frozenset({"datetime", "time"})
 _TAGS: Final[dict[str, tuple[frozenset[str], Callable[[Reader, Any, str], Any]]]] = {
     "str": (_VALUE, _str),
-    "int": (_VALUE, lambda _r, form, _p: int(_string(form), 16)),
+    "int": (_VALUE, _whole),
     "float": (_VALUE, _float),
-    "bytes": (_VALUE, lambda _r, f, _p: base64.b64decode(_string(f), validate=True)),
-    "datetime": (_VALUE, _datetime),
-    "date": (_VALUE, lambda _r, form, _p: datetime.date.fromisoformat(_string(form))),
-    "time": (_VALUE, _time),
+    "bytes": (_VALUE, _bytes),
+    "datetime": (_VALUE, _moment(datetime.datetime)),
+    "date": (_VALUE, _moment(datetime.date)),
+    "time": (_VALUE, _moment(datetime.time)),
     "timedelta": (_VALUE, _timedelta),
-    "Decimal": (_VALUE, lambda _r, form, _p: decimal.Decimal(_string(form))),
-    "UUID": (_VALUE, lambda _r, form, _p: uuid.UUID(_string(form))),
+    "Decimal": (_VALUE, _decimal),
+    "UUID": (_VALUE, _uuid),
     "Path": (_VALUE, _path(pathlib.Path)),
     "PurePosixPath": (_VALUE, _path(pathlib.PurePosixPath)),
     "PureWindowsPath": (_VALUE, _path(pathlib.PureWindowsPath)),

@@ -60,11 +60,11 @@ class Writer:
             depth: how many levels of JSON are around it.
         """
         kind = type(value)
-        if value is None or kind is bool:
-            return value
         self._left -= 1
         if self._left < 0:
             return cut(value, "with too many parts around it")
+        if value is None or kind is bool:
+            return value
         try:
             form = _FORMS.get(kind) or self._form_of(kind)
             if form in _CONTAINERS:
@@ -168,7 +168,9 @@ def _bytes(_: Writer, value: Any, _depth: int) -> Any:
 
 def _datetime(_: Writer, value: Any, _depth: int) -> Any:
     form: dict[str, Any] = {"$": "datetime", "value": datetime.datetime.isoformat(value)}
-    datetime.datetime.fromisoformat(form["value"])
+    if datetime.datetime.fromisoformat(form["value"]).utcoffset() != value.utcoffset():
+        # Some releases of Python read an offset of less than a second as none.
+        return _described(_, value, _depth)
     return {**form, "fold": 1} if value.fold else form
 
 
@@ -212,13 +214,13 @@ def _tuple(writer: Writer, value: Any, depth: int) -> Any:
 
 
 def _set(writer: Writer, value: Any, depth: int) -> Any:
-    kind = "set" if isinstance(value, set) else "frozenset"
+    kind = set if isinstance(value, set) else frozenset
     found = {}
-    for part in list(value):
+    for part in list(kind.__iter__(value)):
         form = _hashable(writer, part, depth + 2)
         found[json.dumps(form, sort_keys=True)] = form
     # In an order that the next run has as well.
-    return {"$": kind, "value": [found[text] for text in sorted(found)]}
+    return {"$": kind.__name__, "value": [found[text] for text in sorted(found)]}
 
 
 def _hashable(writer: Writer, part: Any, depth: int) -> Any:
@@ -326,6 +328,6 @@ _FORMS: Final[dict[type, _Form]] = {
     frozenset: _set,
     dict: _dict,
     MappingProxyType: _mapping,
-    OpaqueValue: _opaque,
+    OpaqueValue: _described,
 }
 _CONTAINERS: Final = frozenset({_list, _tuple, _set, _dict, _mapping, _object, _enum})
