@@ -61,7 +61,8 @@ def test_a_member_that_would_not_come_back_is_described(odd: Odd) -> None:
     assert isinstance(found, Numbered)
     assert found.same is Odd.ONE
     assert found.data == b"x"
-    assert found.odd is odd if odd is Odd.ONE else type(found.odd) is OpaqueValue
+    as_found: object = found.odd
+    assert as_found is odd if odd is Odd.ONE else type(as_found) is OpaqueValue
 
 
 @pytest.mark.parametrize("value", ["true", "1.0", "2", "[]"])
@@ -144,9 +145,10 @@ class Posing(tuple[int]):  # noqa: SLOT001 -- a user's
 @CODEC
 def test_what_stands_for_a_value_may_itself_be_wrong(codec: Any) -> None:
     wrong: Any = 5
+    some: Any = (3, "c")
     for value in (Nameless(), OpaqueValue(wrong, wrong), RecordedError(wrong, wrong)):
         assert codec.decode(codec.encode(completed(value))).document.raw is not None
-    for error in (RecordedError(wrong, wrong), RecordedError("a", "b", wrong and (3, "c"))):
+    for error in (RecordedError(wrong, wrong), RecordedError("a", "b", some)):
         found = codec.decode(codec.encode(failed(error)))
         assert type(found.error) is RecordedError
     assert codec.decode(codec.encode(completed(Changed({1})))).document.raw == {1}

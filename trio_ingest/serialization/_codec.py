@@ -159,8 +159,9 @@ class EventCodec:
 
         Raises: as ``decode``.
         """
-        # Whatever is none is refused as a line that is none.
-        form = dict(mapping) if isinstance(mapping, Mapping) else mapping
+        given: object = mapping
+        # Whatever is no mapping is refused as a line that is none.
+        form = dict(given) if isinstance(given, Mapping) else given
         return self._read(form, line, {})
 
     def schema(self) -> dict[str, Any]:
