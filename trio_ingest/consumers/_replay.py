@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
-import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
 from trio_ingest import (
     Checkpoint,
@@ -20,6 +18,7 @@ from trio_ingest import (
     StreamClosedError,
     StreamStatistics,
 )
+from trio_ingest.threads import in_thread
 
 from ._lines_file import shortened
 from ._log import (
@@ -199,7 +198,7 @@ class ReplayStream:
                 "This replay was entered or iterated before. Call replay again for another."
             )
         self._was_begun = True
-        await anyio.to_thread.run_sync(self._prepare)
+        await in_thread(self._prepare)
         return self
 
     async def __aexit__(
@@ -276,18 +275,19 @@ class ReplayStream:
             if self._has_ended:
                 await anyio.lowlevel.checkpoint()
                 return None
-            # Newest last, so that each can be popped in one step.
-            self._batch = (await anyio.to_thread.run_sync(self._read))[::-1]
+            await in_thread(self._read)
             self._left = _BURST
             if not self._batch:
                 self._has_ended = True
                 self._tell_torn()
 
-    def _read(self) -> list[Line]:
+    def _read(self) -> None:
+        """Take the next lines in hand: here, so that whoever is cancelled loses none."""
         self._prepare()
         if self._lines is None:
             self._lines = self._log.lines()
-        return batch_of(self._lines, _BATCH_LINES, _BATCH_BYTES)
+        # Newest last, so that each can be popped in one step.
+        self._batch = batch_of(self._lines, _BATCH_LINES, _BATCH_BYTES)[::-1]
 
     def _decoded(self, line: Line) -> PipelineEvent:
         self._codec = self._codec or default_codec()
