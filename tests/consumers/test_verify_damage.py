@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.consumers.recorded import Dying, Feed, Pages, lines_of, record, write
-from trio_ingest.consumers import EventLogError, verify
+from trio_ingest.consumers import EventLogError, Recorder, verify
+from trio_ingest.serialization import EventCodec
 
 Events: TypeAlias = list[dict[str, Any]]
 # Changes the events, and gives the line at which that must be found.
@@ -443,13 +444,14 @@ def test_no_value_of_any_field_makes_it_fail(tmp_path: Path, value: Any) -> None
     path = tmp_path / "log.ndjson"
     record(path, Pages(12))
     events = lines_of(path)
+    codec = EventCodec(unknown_events="keep")
     chosen = {event["type"]: place for place, event in enumerate(events)}
     for place in chosen.values():
         for name in events[place]:
             write(
                 path, [*events[:place], {**events[place], name: value}, *events[place + 1 :]]
             )
-            verify(path)
+            verify(path, codec=codec)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -457,3 +459,21 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         verify(tmp_path / "missing.ndjson")
     with pytest.raises(EventLogError, match="cannot be read"):
         verify(tmp_path)
+
+
+def test_a_compressed_log_that_is_damaged_in_the_middle_is_no_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "log.ndjson.gz"
+    record(path)
+    first = path.stat().st_size
+    record(path)
+    data = bytearray(path.read_bytes())
+    data[first // 2] ^= 0x55
+    path.write_bytes(data)
+    report = verify(path)
+    assert not report.is_torn
+    assert report.findings[-1].kind == "line"
+    assert "is damaged from byte" in report.findings[-1].message
+    # Mending it would throw away the second run.
+    with pytest.raises(EventLogError, match="has more behind that"), Recorder(path):
+        pass
+    assert path.read_bytes() == data

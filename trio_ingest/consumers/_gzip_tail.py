@@ -17,8 +17,13 @@ from typing import Final
 
 from ._lock import lock
 from ._torn import is_whole
+from .errors import EventLogError
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
+
+# How a member begins, and how much of it is needed to read a byte of what it holds.
+_MEMBER: Final = b"\x1f\x8b\x08"
+_HEADER_BYTES: Final = 512
 
 # Twice as fast as the usual 6, and a tenth larger.
 _LEVEL: Final = 3
@@ -59,6 +64,8 @@ class Inflated:
         # Where the last whole member ends, in the file.
         self.whole = 0
         self.is_torn = False
+        # Torn where it does not end: more members come behind what cannot be read.
+        self.is_damaged = False
 
     def pieces(self) -> Iterator[bytes]:
         """The data; ``is_torn`` says at the end whether there should have been more."""
@@ -78,6 +85,7 @@ class Inflated:
                 data = inflate.decompress(rest, _MOST_BYTES)
             except zlib.error:
                 self.is_torn = True
+                self.is_damaged = self._goes_on()
                 return
             if data:
                 yield data
@@ -86,6 +94,23 @@ class Inflated:
                 rest = inflate.unused_data
                 self.whole = place - len(rest)
                 inflate, began = zlib.decompressobj(_GZIP), False
+
+    def _goes_on(self) -> bool:
+        """Whether a later member can be read: then no crash has done this."""
+        os.lseek(self._descriptor, self.whole + 1, os.SEEK_SET)
+        ahead = b""
+        while piece := os.read(self._descriptor, _READ_BYTES):
+            ahead += piece
+            place = ahead.find(_MEMBER)
+            while place >= 0:
+                try:
+                    if zlib.decompressobj(_GZIP).decompress(ahead[place:], 1):
+                        return True
+                except zlib.error:
+                    pass
+                place = ahead.find(_MEMBER, place + 1)
+            ahead = ahead[-_HEADER_BYTES:]
+        return False
 
 
 def mend(descriptor: int, path: str) -> int:
@@ -100,12 +125,19 @@ def mend(descriptor: int, path: str) -> int:
 
     Raises:
         OSError: the disk fails; then the file is as it was.
+        EventLogError: it is damaged where it does not end; it is left alone.
     """
     os.lseek(descriptor, 0, os.SEEK_SET)
     inflated = Inflated(descriptor)
     last = b"\n"
     for piece in inflated.pieces():
         last = piece[-1:]
+    if inflated.is_damaged:
+        raise EventLogError(
+            f"{path!r:.80} is damaged at byte {inflated.whole:,}, and has more behind that, "
+            f"which mending would throw away; it was left alone. Give another path, or "
+            f"restore a copy of it."
+        )
     if not inflated.is_torn and last == b"\n":
         return descriptor
     return _mended_copy(descriptor, os.path.realpath(path))

@@ -90,7 +90,7 @@ class LinesFile:
             return
         try:
             self._descriptor = self._opened()
-            if self._size() is not None and not lock(self._descriptor):
+            if self._size() is not None and not self._is_locked(self._descriptor):
                 self._is_made = False
                 self._leave()
                 raise EventLogError(
@@ -126,6 +126,15 @@ class LinesFile:
             os.lseek(self._descriptor, 0, os.SEEK_END)
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def _is_locked(self, descriptor: int) -> bool:
+        if not lock(descriptor):
+            return False
+        try:
+            # Another one may have put a mended copy in its place, or have taken it away.
+            return os.path.samestat(os.fstat(descriptor), Path(self._path).stat())
+        except FileNotFoundError:
+            return False
 
     def _head(self, descriptor: int) -> bytes:
         head = _piece(descriptor, 0, _LOOK_BYTES)
@@ -244,10 +253,7 @@ def _mend_tail(descriptor: int, size: int) -> None:
     end = _end_of_last_line(descriptor, size)
     if end == size:
         return
-    tail = b""
-    while len(tail) < size - end:
-        tail += _piece(descriptor, end + len(tail), size - end - len(tail))
-    if is_whole(tail):
+    if is_whole(_piece(descriptor, end, size - end)):
         os.lseek(descriptor, size, os.SEEK_SET)
         os.write(descriptor, b"\n")
     else:
@@ -274,7 +280,11 @@ def shortened(path: str) -> str:
 def _piece(descriptor: int, start: int, size: int) -> bytes:
     # Not by pread, which not every system has.
     os.lseek(descriptor, start, os.SEEK_SET)
-    return os.read(descriptor, size)
+    found = b""
+    # A network's file system may give less than there is.
+    while piece := os.read(descriptor, size - len(found)):
+        found += piece
+    return found
 
 
 def _written(descriptor: int, data: memoryview) -> int:

@@ -30,10 +30,14 @@ _RUN_ID: Final = re.compile(
 
 
 class Line(NamedTuple):
-    """One line of a log, without its end; the first one has the number 1."""
+    """One line of a log, without its end; the first one has the number 1.
+
+    ``damage`` says why it cannot be read, nor anything behind it.
+    """
 
     number: int
     text: bytes
+    damage: str | None = None
 
 
 class Log:
@@ -47,8 +51,9 @@ class Log:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        # Known at the end only.
+        # Known at the end only. What is damaged is not torn: it goes on behind that.
         self.is_torn = False
+        self.damage: str | None = None
 
     def lines(self) -> Generator[Line, None, None]:
         """The lines that are whole, blank ones left out.
@@ -69,7 +74,9 @@ class Log:
                 if text and not text.isspace():
                     yield Line(number, text)
         rest = b"".join(parts)
-        if is_whole(rest):
+        if self.damage is not None:
+            yield Line(number + 1, rest, self.damage)
+        elif is_whole(rest):
             yield Line(number + 1, rest)
         elif rest and not rest.isspace():
             self.is_torn = True
@@ -84,7 +91,12 @@ class Log:
             if piece.startswith(_GZIP_MAGIC):
                 inflated = Inflated(descriptor, piece)
                 yield from inflated.pieces()
-                self.is_torn = inflated.is_torn
+                self.is_torn = inflated.is_torn and not inflated.is_damaged
+                if inflated.is_damaged:
+                    self.damage = (
+                        f"the compressed file is damaged from byte {inflated.whole:,} on, and "
+                        f"nothing behind that can be read. Restore a copy of it."
+                    )
                 return
             while piece:
                 yield piece
@@ -115,6 +127,8 @@ def event_of(codec: EventCodec, line: Line) -> PipelineEvent:
     Raises:
         EventLogError: it is none.
     """
+    if line.damage is not None:
+        raise EventLogError(f"line {line.number}: {line.damage}")
     try:
         event = codec.decode(line.text, line=line.number)
     except IngestError as error:
@@ -174,7 +188,7 @@ def recorded_runs(path: str | os.PathLike[str]) -> list[RecordedRun]:
     """
     found: list[RecordedRun] = []
     newest: bytes | None = None
-    for number, text in Log(path).lines():
+    for number, text, _ in Log(path).lines():
         match = _RUN_ID.match(text)
         if match is not None and match[1] == newest:
             continue
