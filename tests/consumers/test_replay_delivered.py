@@ -17,7 +17,7 @@ from trio_ingest import (
     RetryPolicy,
     SetupError,
 )
-from trio_ingest.consumers import recorded_runs, replay, verify
+from trio_ingest.consumers import Recorder, recorded_runs, replay, verify
 from trio_ingest.delivery import deliver, resume_point
 from trio_ingest.sinks import JsonLinesSink
 
@@ -144,3 +144,34 @@ def test_a_stream_that_was_looked_into_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SetupError, match="taken before the delivery began"):
         anyio.run(main)
+
+
+def test_a_log_is_never_behind_the_sinks(tmp_path: Path) -> None:
+    log, out = tmp_path / "log.ndjson", tmp_path / "out.jsonl"
+    behind: list[set[str]] = []
+
+    async def main() -> None:
+        stream = IngestionPipeline(Feed(40)).stream_events()
+        with Recorder(log) as recorder:
+
+            def compare(_: object) -> None:
+                logged = {
+                    event["document"]["doc_id"]
+                    for event in lines_of(log)
+                    if event["type"] == "DocumentCompleted"
+                }
+                behind.append(set(ids_in(out)) - logged)
+
+            async with JsonLinesSink(out) as sink:
+                await deliver(
+                    stream,
+                    sink,
+                    batch_size=7,
+                    on_event=recorder.take,
+                    before_commit=recorder.flush,
+                    on_commit=compare,
+                )
+
+    anyio.run(main, backend="trio")
+    assert len(behind) > 3
+    assert not any(behind)

@@ -119,7 +119,7 @@ async def _move(
         try:
             async with stream:
                 stop.begun(stream)
-                await _deliver(job, watch, stream)
+                await _deliver(job, watch, stream, outputs)
         except LimitReached:
             return None
         return stream.checkpoint()
@@ -138,13 +138,16 @@ async def _resume_point(job: Job, report: Report) -> Checkpoint | None:
     return await resume_point(*[place.sink for place in job.destinations])
 
 
-async def _deliver(job: Job, watch: Watch, stream: EventStream[PipelineEvent]) -> None:
+async def _deliver(
+    job: Job, watch: Watch, stream: EventStream[PipelineEvent], outputs: Outputs
+) -> None:
     if not job.is_dry:
         await deliver(
             stream,
             *[place.sink for place in job.destinations],
             restart=job.beginning == "restart",
             on_event=watch.event,
+            before_commit=outputs.flush,
             on_rejection=watch.rejection,
             on_commit=watch.commit,
         )

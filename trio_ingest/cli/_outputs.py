@@ -107,6 +107,12 @@ class Outputs:
                 for event, rejection in rejected:
                     self._errors.rejected(event, rejection)
 
+    def flush(self) -> None:
+        """Write what waits, so that no sink is ahead of it."""
+        with self._writing():
+            for file in self._files():
+                file.flush()
+
     def close(self) -> None:
         """Write what is left."""
         with self._writing(), ExitStack() as stack:

@@ -28,9 +28,10 @@ class Recorder:
     """Appends every event of a stream to a log: a file with a line of JSON for each.
 
     ``with Recorder("run.ndjson") as recorder``, and inside either ``async for event in
-    recorder.recording(events)``, or ``deliver(events, sink, on_event=recorder.take)``, or
-    ``recorder.take(event)`` in a loop of your own, before anything else is done with the
-    event. From Trio, asyncio or no loop at all: it never waits for anything but the disk.
+    recorder.recording(events)``, or ``deliver(events, sink, on_event=recorder.take,
+    before_commit=recorder.flush)``, or ``recorder.take(event)`` in a loop of your own, before
+    anything else is done with the event. From Trio, asyncio or no loop at all: it never
+    waits for anything but the disk.
 
     Args:
         path: the file; it is made when missing, and added to when it is there. One that

@@ -62,6 +62,7 @@ async def deliver(
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS,
     restart: bool = False,
     on_event: Callable[[PipelineEvent], object] | None = None,
+    before_commit: Callable[[], object] | None = None,
     on_commit: Callable[[DeliveryReport], object] | None = None,
     on_rejection: Callable[[str, Rejection], object] | None = None,
 ) -> DeliveryReport:
@@ -81,6 +82,8 @@ async def deliver(
         restart: begin the job again: what the sinks keep of it is forgotten, and not before
             the first batch is there to take its place.
         on_event: called with each event before anything else is done with it.
+        before_commit: called when a batch is about to go into the sinks: with
+            ``recorder.flush``, a log is never behind them, whenever the process is killed.
         on_commit: called when a batch is in all sinks.
         on_rejection: called with the name of a sink and what it did not take.
 
@@ -99,7 +102,8 @@ async def deliver(
 
     Memory: a batch, besides the stream's own.
     """
-    _check(sinks, batch_size, max_wait_seconds, (on_event, on_commit, on_rejection))
+    callbacks = on_event, before_commit, on_commit, on_rejection
+    _check(sinks, batch_size, max_wait_seconds, callbacks)
     _check_stream(events)
     legs = [Leg(sink) for sink in sinks]
     to_forget: list[Leg] = []
@@ -118,7 +122,13 @@ async def deliver(
         for leg in legs:
             await leg.begin(events.resumed_from)
     delivery = _Delivery(
-        legs, to_forget, Pending(batch_size), on_event, on_commit, on_rejection
+        legs,
+        to_forget,
+        Pending(batch_size),
+        on_event,
+        before_commit,
+        on_commit,
+        on_rejection,
     )
     async with AsyncExitStack() as stack:
         if not events.was_begun:
@@ -163,6 +173,7 @@ class _Delivery:
         to_forget: Sequence[Leg],
         pending: Pending,
         on_event: Callable[[PipelineEvent], object] | None,
+        before_commit: Callable[[], object] | None,
         on_commit: Callable[[DeliveryReport], object] | None,
         on_rejection: Callable[[str, Rejection], object] | None,
     ) -> None:
@@ -170,6 +181,7 @@ class _Delivery:
         self._to_forget = to_forget
         self._pending = pending
         self._on_event = on_event
+        self._before_commit = before_commit
         self._on_commit = on_commit
         self._on_rejection = on_rejection
         self._has_failed = False
@@ -241,6 +253,8 @@ class _Delivery:
         rejected: list[Rejection] = []
         # Until all is done: a sink that has the batch must not be given it again.
         self._has_failed = True
+        if self._before_commit is not None:
+            self._before_commit()
         for leg in self._to_forget:
             await leg.forget()
         self._to_forget = ()
@@ -328,8 +342,8 @@ def _check(
     for callback in given:
         if not callable(callback) or inspect.iscoroutinefunction(callback):
             raise SetupError(
-                f"on_event, on_commit and on_rejection must be plain functions, which nobody "
-                f"has to await; got {callback!r:.80}."
+                f"on_event, before_commit, on_commit and on_rejection must be plain "
+                f"functions, which nobody has to await; got {callback!r:.80}."
             )
 
 
