@@ -118,6 +118,42 @@ def test_what_the_killed_run_did_twice_is_in_a_sink_once(
     assert [json.loads(line)["doc_id"] for line in lines] == ALL
 
 
+def test_events_that_a_killed_recorder_has_lost_are_said_to_be_in_the_source(
+    cli: RunCli, tmp_path: Path, log: Path
+) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    first = json.loads(lines[0])["pipeline_id"]
+    second = next(n for n, one in enumerate(lines) if json.loads(one)["pipeline_id"] != first)
+    log.write_bytes(b"".join(lines[: second - 200] + lines[second:]))
+    finished = cli("replay", "run.ndjson", "--to", "sqlite:again.db")
+    assert finished.returncode == 1  # what came before is in the sink
+    assert b"go on from the source: trio-ingest run SOURCE" in finished.stderr
+    job = ("jsonl:articles.jsonl", "--to", "sqlite:again.db", "--resume")
+    assert cli("run", *job).returncode == 3
+    assert ids_in(tmp_path / "again.db") == ALL
+
+
+def test_several_jobs_are_refused_before_any_is_replayed(
+    cli: RunCli, tmp_path: Path, articles: Path
+) -> None:
+    assert cli(*RUN).returncode == 3
+    log = tmp_path / "run.ndjson"
+    data = log.read_bytes()
+    other = json.loads(data.splitlines()[0])["pipeline_id"].encode()
+    log.write_bytes(data + data.replace(other, b"another"))
+    finished = cli("replay", "run.ndjson", "--to", "jsonl:again.jsonl")
+    assert finished.returncode == 2
+    assert b"holds several jobs" in finished.stderr
+    assert (tmp_path / "again.jsonl").read_bytes() == b""
+
+
+def test_a_pipe_is_refused_since_it_can_be_read_once_only(cli: RunCli, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    finished = cli("replay", "pipe")
+    assert finished.returncode == 2
+    assert b"can be read once only" in finished.stderr
+
+
 def test_a_sink_that_has_the_job_is_gone_on_with_or_begun_again(
     cli: RunCli, tmp_path: Path, log: Path
 ) -> None:

@@ -120,6 +120,11 @@ def replay_command(  # noqa: PLR0913 -- an argument for each option
             "--resume, --restart, --duplicates and --full-text are about a SINK, and there is "
             "none; leave them out, or give --to."
         )
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112, PTH113 -- as typed
+        raise click.UsageError(
+            f"{path!r:.80} can be read once only, and a replay goes through it several times. "
+            f"Write it to a file, and give that."
+        )
     check_apart([End("jsonl", path)], [JsonLinesAdapter(path)], sinks, {})
     replays = _replays(path, run)
     destinations = (

@@ -79,6 +79,8 @@ class _Course:
     def __init__(self) -> None:
         self._newest: dict[str, AdapterStateChange] = {}
         self.ended = 0
+        # Whether a run is in the sinks, so that a refusal is no longer one of everything.
+        self.has_delivered = False
 
     def take(self, event: PipelineEvent) -> None:
         if isinstance(event, AdapterStateChange):
@@ -120,7 +122,7 @@ def replay_job(
             raise
         for place in job.destinations:
             why = why.replace(place.sink.name, place.path)
-        if is_refusal(error):
+        if is_refusal(error) and not course.has_delivered:
             report.failed_to_start(why)
             return ExitStatus.USAGE
         report.run_failed(why)
@@ -174,6 +176,7 @@ async def _replay(
                     async with stream:
                         stop.begun(stream)
                         await _deliver(job, watch, stream, heard)
+                        course.has_delivered = not job.is_dry
                     if signals.first is not None:
                         break
                     report.meter.resumed(done=course.ended, failed=report.failed)
@@ -190,6 +193,14 @@ async def _replay(
     return "cut" if course.was_cut else "finished"
 
 
+def _check_one_job(replays: Replays) -> None:
+    if any(s.has_checkpoint and s.resumed_from is None for s in replays.streams[1:]):
+        raise SetupError(
+            f"{shortened(replays.path)} holds several jobs: one of its runs begins again at "
+            f"the beginning. Choose with --run, and give each a SINK of its own."
+        )
+
+
 async def _prepare(replays: Replays, stream: ReplayStream, job: Job) -> None:
     """See to it that a run goes on where the sinks are.
 
@@ -201,6 +212,8 @@ async def _prepare(replays: Replays, stream: ReplayStream, job: Job) -> None:
         await trio.lowlevel.checkpoint()
         return
     name = shortened(replays.path)
+    if first:
+        _check_one_job(replays)
     stored = await resume_point(*[place.sink for place in job.destinations])
     if stored is None:
         if stream.resumed_from is not None:
@@ -216,12 +229,13 @@ async def _prepare(replays: Replays, stream: ReplayStream, job: Job) -> None:
             f"There is a checkpoint of this job in {paths} already. To add what is lacking "
             f"there of {name}, give --resume; to begin again, give --restart."
         )
+    if stream.resumed_from is not None and not stored.covers(stream.resumed_from):
+        raise SetupError(
+            f"Between two runs of {name} events are missing: whoever recorded the first one "
+            f"was killed. Each SINK has what is before that. To have the rest, go on from the "
+            f"source: trio-ingest run SOURCE --to SINK --resume."
+        )
     if stream.resumed_from is None:
-        if stream.has_checkpoint and not first:
-            raise SetupError(
-                f"{name} holds several jobs: one of its runs begins again at the beginning. "
-                f"Choose with --run, and give each a SINK of its own."
-            )
         # From the beginning, as far as anybody knows. What is there already is kept from the
         # sinks, where the numbers of the records tell which that is.
         stream.resumed_from = Checkpoint(
