@@ -21,6 +21,7 @@ from trio_ingest import BatchProgress, IngestionPipeline, PipelineEvent
 from trio_ingest.consumers import EventLogError, Recorder, replay, verify
 from trio_ingest.serialization import EventCodec
 
+CODEC = EventCodec([PageRead])
 NAMES = pytest.mark.parametrize("name", ["log.ndjson", "log.ndjson.gz"])
 
 
@@ -34,8 +35,7 @@ def text_of(path: Path) -> bytes:
 
 
 def pages_in(path: Path) -> list[int]:
-    codec = EventCodec([PageRead])
-    return [codec.decode(line).page for line in text_of(path).splitlines()]
+    return [CODEC.decode(line).page for line in text_of(path).splitlines()]
 
 
 @NAMES
@@ -120,7 +120,7 @@ def test_a_killed_process_loses_nothing_that_was_flushed(tmp_path: Path) -> None
 @NAMES
 def test_cut_at_any_byte_no_whole_line_is_lost(tmp_path: Path, name: str, writes: int) -> None:
     path = tmp_path / name
-    with Recorder(path) as recorder:
+    with Recorder(path, codec=CODEC) as recorder:
         for number in range(6):
             recorder.take(page(number))
             if number % (6 // writes) == 6 // writes - 1:
@@ -132,7 +132,7 @@ def test_cut_at_any_byte_no_whole_line_is_lost(tmp_path: Path, name: str, writes
         whole = whole_pages(data[:size], packed=path.suffix == ".gz")
         assert len(whole) >= least
         least = len(whole)
-        with Recorder(path) as recorder:
+        with Recorder(path, codec=CODEC) as recorder:
             recorder.take(page(9))
         assert pages_in(path) == [*whole, 9]
     assert least == 6
@@ -148,12 +148,11 @@ def whole_pages(data: bytes, *, packed: bool) -> list[int]:
         text += inflate.decompress(data)
         data = inflate.unused_data
     text = text if packed else data
-    codec = EventCodec([PageRead])
     lines = text.split(b"\n")
-    found = [codec.decode(line).page for line in lines[:-1]]
+    found = [CODEC.decode(line).page for line in lines[:-1]]
     # Only the end of the last line may be missing.
     if lines[-1].endswith(b"}"):
-        found.append(codec.decode(lines[-1]).page)
+        found.append(CODEC.decode(lines[-1]).page)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 import tracemalloc
 from contextlib import aclosing
 from pathlib import Path
@@ -24,6 +25,7 @@ from trio_ingest import (
     StreamClosedError,
 )
 from trio_ingest.consumers import EventLogError, Recorder, ReplayStream, recorded_runs, replay
+from trio_ingest.consumers._log import batch_of
 from trio_ingest.serialization import UnknownEvent
 
 BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
@@ -314,3 +316,30 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
         return found
 
     assert peak(24_000) < peak(8_000) + 1024 * 1024
+
+
+def test_a_task_that_is_cancelled_while_lines_are_read_loses_none(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_reading, may_read = threading.Event(), threading.Event()
+
+    def batch(*arguments: Any) -> Any:
+        is_reading.set()
+        may_read.wait(10)
+        return batch_of(*arguments)
+
+    monkeypatch.setattr("trio_ingest.consumers._replay.batch_of", batch)
+
+    async def main() -> list[int]:
+        async with replay(log) as events:
+            waiting = asyncio.ensure_future(anext(events))
+            while not is_reading.is_set():
+                await asyncio.sleep(0)  # noqa: ASYNC110 -- a thread sets it
+            waiting.cancel()
+            await asyncio.sleep(0)
+            may_read.set()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            return [event.sequence async for event in events]
+
+    assert asyncio.run(main()) == list(range(len(lines_of(log))))
