@@ -333,8 +333,8 @@ def test_a_task_that_is_cancelled_while_lines_are_read_loses_none(
     async def main() -> list[int]:
         async with replay(log) as events:
             waiting = asyncio.ensure_future(anext(events))
-            while not is_reading.is_set():
-                await asyncio.sleep(0)  # noqa: ASYNC110 -- a thread sets it
+            while not is_reading.is_set():  # noqa: ASYNC110 -- a thread sets it
+                await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.sleep(0)
             may_read.set()
