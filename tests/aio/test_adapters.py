@@ -229,7 +229,7 @@ def test_adapter_that_yields_inside_a_task_group_of_asyncio_is_refused_in_the_en
             async with asyncio.TaskGroup() as group:
                 group.create_task(asyncio.sleep(0.001))
                 for number in range(1000):
-                    yield number
+                    yield number  # noqa: ASYNC101 -- the trap
 
     other = Plain("other", count=1000)
 
@@ -267,7 +267,7 @@ def test_adapter_that_opens_a_scope_of_anyio_later_is_refused_when_it_is_noticed
         async def fetch(self) -> AsyncIterator[Any]:
             yield 0
             with anyio.CancelScope():
-                yield 1
+                yield 1  # noqa: ASYNC101 -- the trap
 
     adapter = Later()
 

@@ -69,6 +69,12 @@ def test_a_run_that_was_cut_is_a_note(cli: RunCli, tmp_path: Path, log: Path) ->
     assert "the last line is torn" in said
 
 
+def test_a_log_may_come_through_a_pipe(cli: RunCli, log: Path) -> None:
+    finished = cli("verify", "-", input=log.read_bytes())
+    assert finished.returncode == 0, finished
+    assert b"nothing is wrong." in finished.stdout
+
+
 def test_of_many_things_the_first_are_shown(cli: RunCli, tmp_path: Path) -> None:
     (tmp_path / "run.ndjson").write_bytes(b"nonsense\n" * 80)
     finished = cli("verify", "run.ndjson")

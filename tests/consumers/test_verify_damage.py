@@ -266,6 +266,7 @@ KEPT: list[tuple[Damage, str, str]] = [
     (field("BatchProgress", 2, "failed", 0), "counts", "failed is 0, and by what"),
     (field("BatchProgress", 2, "in_flight", 7), "counts", "in_flight is 7, and by what"),
     (field("BatchProgress", 2, "queue_depth", -1), "telemetry", "queue_depth is -1"),
+    (field("BatchProgress", 2, "queue_depth", 101), "telemetry", "the buffer has 100"),
     (
         field("BatchProgress", 2, "buffer_size", 7),
         "telemetry",
@@ -295,8 +296,8 @@ KEPT: list[tuple[Damage, str, str]] = [
     (claims_too_little, "checkpoint", "The checkpoint lacks record"),
     (claims_the_end, "checkpoint", "says that 'feed' has come to its end, and line"),
     (another_position, "checkpoint", "The checkpoint has a new position of 'another'"),
-    (no_json, "line", "line 11: the line is 'nonsense', not a JSON object"),
-    (no_event, "line", "line 11: this is a Checkpoint, and a log has events only"),
+    (no_json, "line", "the line is 'nonsense', not a JSON object"),
+    (no_event, "line", "this is a Checkpoint, and a log has events only"),
 ]
 
 

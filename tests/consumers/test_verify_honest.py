@@ -103,8 +103,9 @@ def test_what_the_first_run_was_resumed_from_can_be_said(tmp_path: Path) -> None
     assert not verify(second, resumed_from=record(tmp_path / "third", stop_after=5)).is_good
 
 
-def test_an_empty_log_has_no_runs(tmp_path: Path) -> None:
+def test_an_empty_log_never_looks_like_a_good_one(tmp_path: Path) -> None:
     (tmp_path / "log.ndjson").touch()
     report = verify(tmp_path / "log.ndjson")
-    assert report.is_good
     assert report.runs == ()
+    [finding] = report.findings
+    assert "nothing was recorded" in finding.message

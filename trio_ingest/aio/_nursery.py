@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,6 +39,7 @@ class AsyncioNursery:
         self._grace_seconds = grace_seconds
         self._hurry = hurry
         self._tasks: dict[asyncio.Task[Any], anyio.CancelScope | None] = {}
+        self._calls: dict[asyncio.Task[Any], tuple[Callable[..., Awaitable[Any]], Any]] = {}
         # Those that have shelter now, and those of them that were to be cancelled.
         self._sheltered: set[asyncio.Task[Any]] = set()
         self._owed: set[asyncio.Task[Any]] = set()
@@ -56,11 +56,11 @@ class AsyncioNursery:
         """Start a task; it sees the context variables of whoever calls this."""
         task = self._loop.create_task(self._run(async_fn, args))
         self._tasks.setdefault(task, None)
-        ended = partial(self._ended, async_fn, args)
+        self._calls[task] = async_fn, args
         if task.done():  # at once, as an eager one may be
-            ended(task)
+            self._see_to_the_ended()
         else:
-            task.add_done_callback(ended)
+            task.add_done_callback(self._see_to_the_ended)
 
     def holds(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether the task is one of its own."""
@@ -106,7 +106,7 @@ class AsyncioNursery:
         cancelled: asyncio.CancelledError | None = None
         # A cancel scope of the caller's is patient: it would ask again at every turn.
         with anyio.CancelScope(shield=True):
-            while self._any_is_alive():
+            while self._tasks:
                 try:
                     await self._gone.wait()
                 except asyncio.CancelledError as error:
@@ -114,14 +114,12 @@ class AsyncioNursery:
                     if was_cancelled or cancelled is not None:
                         self._hurry()
                     cancelled = error
+                    # A second Ctrl-C may have been raised in the midst of a callback, which
+                    # then never came to its end.
+                    self._see_to_the_ended()
         if self._press_later is not None:
             self._press_later.cancel()
         return cancelled
-
-    def _any_is_alive(self) -> bool:
-        # Looked at, not only heard of: a second Ctrl-C may be raised in the midst of a
-        # callback, which then never ends.
-        return any(not task.done() for task in self._tasks)
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,16 +169,16 @@ class AsyncioNursery:
         # be inside a shelter.
         self._loop.call_soon(self._cancel_once, task)
 
-    def _ended(
-        self, async_fn: Callable[..., Awaitable[Any]], args: Any, task: asyncio.Task[None]
-    ) -> None:
-        has_begun = self._tasks.pop(task) is not None
-        if not has_begun and task.cancelled():
-            # By somebody else (asyncio.run, when it ends), before its first step. What it
-            # was to close has to be closed.
-            self.start_soon(async_fn, *args)
-            self.cancel()
-        elif not task.cancelled():
-            task.result()
-        if not self._any_is_alive():
+    def _see_to_the_ended(self, _: object = None) -> None:
+        for task in [task for task in self._tasks if task.done()]:
+            async_fn, args = self._calls.pop(task)
+            has_begun = self._tasks.pop(task) is not None
+            if not has_begun and task.cancelled():
+                # By somebody else (asyncio.run, when it ends), before its first step. What
+                # it was to close has to be closed.
+                self.start_soon(async_fn, *args)
+                self.cancel()
+            elif not task.cancelled():
+                task.result()
+        if not self._tasks:
             self._gone.wake()

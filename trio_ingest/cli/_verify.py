@@ -17,6 +17,8 @@ from ._event_file import event_codec
 from ._job import ExitStatus
 from ._words import encodable, printable
 
+_STANDARD_INPUT: Final = "/dev/stdin"
+
 # As many as a person reads; the number of all is in the last line.
 _SHOWN: Final = 50
 
@@ -37,7 +39,7 @@ _SHOWN: Final = 50
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say what is wrong, and nothing else.")
 def verify_command(*, path: str, ordered: bool, resumed_from: str | None, quiet: bool) -> int:
-    """Check FILE, which --events or a Recorder has written, line by line.
+    """Check FILE, which --events or a Recorder has written, line by line; - is standard input.
 
     Each document must begin once and end once, in order; counts must add up; a checkpoint
     must claim what has ended before it and nothing else. Whatever is wrong is a line of
@@ -48,7 +50,8 @@ def verify_command(*, path: str, ordered: bool, resumed_from: str | None, quiet:
     """
     try:
         point = None if resumed_from is None else _checkpoint_in(resumed_from)
-        report = verify(path, codec=event_codec(), resumed_from=point, ordered=ordered)
+        place = _STANDARD_INPUT if path == "-" else path
+        report = verify(place, codec=event_codec(), resumed_from=point, ordered=ordered)
     except EventLogError as error:
         raise click.UsageError(str(error)) from error
     try:

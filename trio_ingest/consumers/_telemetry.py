@@ -48,6 +48,11 @@ class Telemetry:
             self.seconds(line, "eta_seconds", event.eta_seconds)
         if event.queue_depth < 0:
             self._tell(line, f"queue_depth is {event.queue_depth}, less than nothing.")
+        if event.queue_depth > event.buffer_size:
+            self._tell(
+                line,
+                f"queue_depth is {event.queue_depth}, and the buffer has {event.buffer_size}.",
+            )
         if self._buffer_size is None:
             self._buffer_size = event.buffer_size
         if event.buffer_size != self._buffer_size:

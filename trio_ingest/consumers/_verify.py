@@ -71,7 +71,8 @@ class _Verification:
 
     def bad_line(self, line: int, why: str) -> None:
         """A line is no event."""
-        self._findings.add(line, "line", why)
+        # Its number stands before every finding.
+        self._findings.add(line, "line", why.removeprefix(f"line {line}: "))
         if self._book is not None:
             self._book.lose()
 
@@ -97,6 +98,10 @@ class _Verification:
     def report(self, *, is_torn: bool) -> VerifyReport:
         """There are no more lines."""
         self._close()
+        if not (self._runs or self._findings.count or is_torn):
+            self._findings.add(
+                1, "line", "There is no event in this file: nothing was recorded."
+            )
         return VerifyReport(
             runs=tuple(self._runs),
             findings=tuple(self._findings.sorted()),
