@@ -56,7 +56,7 @@ def stored(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("places", [6, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("places", [4, pytest.param(150, marks=pytest.mark.slow)])
 def test_a_signal_at_any_step_gives_no_traceback_and_loses_nothing(
     tmp_path: Path, environment: dict[str, str], number: signal.Signals, places: int
 ) -> None:
@@ -227,7 +227,7 @@ def test_the_second_signal_aborts_though_nobody_reads_the_events(
     assert 0 <= stored(tmp_path) < 4000
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_lock_that_is_waited_for_is_given_up(
     tmp_path: Path, command: list[str], environment: dict[str, str], times: int
 ) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from trio_ingest import IngestionPipeline
@@ -140,6 +141,7 @@ def main(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow  # tests/crash/test_points.py tries some of them
 def test_killed_at_any_step_and_resumed_it_has_the_lines_of_a_quiet_run(
     tmp_path: Path,
 ) -> None:

@@ -40,15 +40,17 @@ def crash(mistake: str, contents: Any = lines, **options: Any) -> CrashReport:
             {},
             r"killed after .* at bad_programs.py:\d+ in keep_done \(point \d+ of 28.*: 2 lost",
         ),
-        (
+        pytest.param(
             "documents_first",
             {},
             r"killed after .* in append .*: 2 there twice, the first '0'\.",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "by_pieces",
             {"guarantee": "at-least-once"},
             r"killed after write .*: 1 lost, .*; 1 never written undisturbed, .* '0000'\.",
+            marks=pytest.mark.slow,
         ),
         (
             "locked",
@@ -69,7 +71,12 @@ def crash(mistake: str, contents: Any = lines, **options: Any) -> CrashReport:
         ("checkpoint_alone_is_synced", {}, r"left 1 files written and not synced, .* 'out'"),
         ("resumes_in_place", {"most": 5}, r"killed .*, and then .*: \d lost"),
         ("breaks_when_done", {}, r"not killed, and run again .*: .* ended with 7\. It said:"),
-        ("never_ends", {"timeout_seconds": 2}, r"the run after it had not ended after 2 sec"),
+        pytest.param(
+            "never_ends",
+            {"timeout_seconds": 2},
+            r"the run after it had not ended after 2 sec",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_mistake_is_found_and_its_line_is_named(
@@ -118,6 +125,7 @@ def test_what_cannot_be_tried_is_said(
         crash(mistake, **options)
 
 
+@pytest.mark.slow
 def test_contents_that_cannot_be_read_after_a_crash_are_a_finding() -> None:
     def whole(folder: Path) -> list[float]:
         return [1 / (int(line) < 100) for line in lines(folder)]
