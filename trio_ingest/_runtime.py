@@ -239,7 +239,7 @@ class TrioRuntime:
 
     def advice_on(self, error: BaseException) -> str | None:
         """What to do about an error that comes of awaiting asyncio here; None of others."""
-        text = _text_of(error)
+        text = text_of(error)
         mine = "no running event loop" in text or "some other framework like asyncio" in text
         return self.advice if mine else None
 
@@ -273,7 +273,8 @@ def asyncio_is_running() -> bool:
     return True
 
 
-def _text_of(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """What an error says that a library may have raised; of the others, nothing."""
     if not isinstance(error, RuntimeError | TypeError):
         return ""
     try:

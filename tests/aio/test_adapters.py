@@ -388,3 +388,17 @@ def test_estimate_that_awaits_something_cancelled_is_no_estimate() -> None:
         received, failure = run(events_of, IngestionPipeline(Estimating()))
     assert failure is None
     assert documents_of(received) == ["0", "1", "2"]
+
+
+def test_error_without_words_is_still_the_adapters_own() -> None:
+    class Wordless(RuntimeError):
+        def __str__(self) -> str:
+            raise KeyError("no words")
+
+    async def fail() -> None:
+        raise Wordless
+
+    with in_world("asyncio"):
+        received, failure = run(events_of, IngestionPipeline(Awaiting("parse", fail)))
+    assert failure is None
+    assert [type(e.error) for e in received if isinstance(e, DocumentFailed)] == [Wordless] * 2

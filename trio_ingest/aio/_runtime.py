@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 import trio
 
-from trio_ingest._runtime import TRIO, Runtime, ScopeLeftOpen, asyncio_is_running
+from trio_ingest._runtime import TRIO, Runtime, ScopeLeftOpen, asyncio_is_running, text_of
 
 from ._nursery import AsyncioNursery
 from ._parking import AsyncioParking, AsyncioValue
@@ -28,8 +28,8 @@ class OnceScope:
 
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None
-        self._cancelling = self._delivered = 0
-        self._cancel_called = self.cancelled_caught = False
+        self._cancelling = 0
+        self._cancel_called = self._is_delivered = self.cancelled_caught = False
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
@@ -47,7 +47,7 @@ class OnceScope:
     ) -> bool:
         task, self._task = self._task, None
         assert task is not None
-        if not self._delivered:
+        if not self._is_delivered:
             return False
         # As asyncio.timeout does it: if somebody else has cancelled the task besides,
         # the cancellation must go on.
@@ -70,7 +70,7 @@ class OnceScope:
 
     def _deliver(self) -> None:
         if self._task is not None:
-            self._delivered = 1
+            self._is_delivered = True
             self._task.cancel()
 
 
@@ -227,9 +227,7 @@ class AsyncioRuntime:
 
     def advice_on(self, error: BaseException) -> str | None:
         """What to do about an error that comes of awaiting Trio here; None of others."""
-        if not isinstance(error, RuntimeError):
-            return None
-        text = str(error)
+        text = text_of(error)
         mine = "must be called from async context" in text or "got bad yield" in text
         return self.advice if mine else None
 
