@@ -21,7 +21,7 @@ import heapq
 import selectors
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -228,9 +228,15 @@ def jumping_bridge() -> Iterator[None]:
     """The Trio at the far side of a bridge has a virtual clock too."""
     real = anyio.from_thread.start_blocking_portal
 
-    def start(backend: str) -> Any:
+    @contextmanager
+    def start(backend: str) -> Iterator[Any]:
         clock = trio.testing.MockClock(autojump_threshold=0)
-        return real(backend, {"clock": clock})
+        with ExitStack() as stack:
+            with pytest.MonkeyPatch.context() as starting:
+                # anyio passes it on only in its newer versions.
+                starting.setattr(trio, "run", partial(trio.run, clock=clock))
+                portal = stack.enter_context(real(backend))
+            yield portal
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trio_ingest.aio._bridge.start_blocking_portal", start)
