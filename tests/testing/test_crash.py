@@ -17,6 +17,12 @@ from trio_ingest.testing import CrashReport, crash_everywhere
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def steps_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage would write files in the watched processes, and each write is a step."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 def lines(folder: Path) -> list[str]:
     path = folder / bad_programs.OUT
     return path.read_text().splitlines() if path.exists() else []
