@@ -339,7 +339,9 @@ async def close_fetch(
     try:
         await close_within_grace(close, runtime, seconds, f"fetch of {plan.source!r}")
     except BaseExceptionGroup as group:  # a nursery around the yield wraps the GeneratorExit
-        rest = group.split(GeneratorExit)[1]
+        exits, rest = group.split(GeneratorExit)
+        if exits is None:
+            raise  # the adapter's own
         if rest is None:
             raise yields_in_scope(plan.source) from group
         raise rest from group

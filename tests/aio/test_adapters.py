@@ -402,3 +402,26 @@ def test_error_without_words_is_still_the_adapters_own() -> None:
         received, failure = run(events_of, IngestionPipeline(Awaiting("parse", fail)))
     assert failure is None
     assert [type(e.error) for e in received if isinstance(e, DocumentFailed)] == [Wordless] * 2
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_group_that_a_cleanup_raises_leaves_as_itself(name: str) -> None:
+    group = ExceptionGroup("two", [ValueError("one"), KeyError("other")])
+
+    class Clumsy(Plain):
+        async def fetch(self) -> AsyncIterator[Any]:
+            try:
+                for number in range(1000):
+                    yield number
+            finally:
+                raise group
+
+    async def main() -> None:
+        async with stream_of(IngestionPipeline(Clumsy()), buffer_size=1) as events:
+            await anext(events)
+            await anext(events)
+
+    with in_world(name), pytest.raises(ExceptionGroup) as caught:
+        run(main)
+    assert caught.value is group
+    assert group.__cause__ is None

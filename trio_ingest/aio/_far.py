@@ -71,8 +71,7 @@ class FarSide:
         self._give = give
         self._scope = trio.CancelScope()
         self._asking = self.runtime.parking()
-        # Nothing is lent yet: the first batch need not be asked for.
-        self._asked, self._has_lent = True, False
+        self._asked = True  # the first batch need not be asked for
 
     async def main(self) -> None:
         """Run everything; returns when every task is gone."""
@@ -98,11 +97,9 @@ class FarSide:
             while not self._asked:
                 await self._asking.wait()
             self._asked = False
-            if self._has_lent:
-                channel.lent_is_back()
+            channel.lent_is_back()
             try:
                 batch = await channel.lend()
-                self._has_lent = True
             except trio.Cancelled:
                 raise
             except StopAsyncIteration:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import anyio.lowlevel
 import trio
 
 from trio_ingest._runtime import TRIO, Runtime, ScopeLeftOpen, asyncio_is_running, text_of
