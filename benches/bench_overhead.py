@@ -36,9 +36,9 @@ from trio_ingest import (
     PipelineEvent,
     RetryPolicy,
 )
-from trio_ingest._events import build_completed, build_started
-from trio_ingest._options import RunOptions
-from trio_ingest._setup import RunSetup
+from trio_ingest._core.events import build_completed, build_started
+from trio_ingest._core.options import RunOptions
+from trio_ingest._engine.setup import RunSetup
 
 BUFFER = 100
 RETRY = RetryPolicy(attempts=3)

@@ -239,7 +239,7 @@ def jumping_bridge() -> Iterator[None]:
             yield portal
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trio_ingest.aio._bridge.start_blocking_portal", start)
+        patch.setattr("trio_ingest.aio._thread_engine.start_blocking_portal", start)
         yield
 
 

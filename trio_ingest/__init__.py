@@ -21,7 +21,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from ._adapters import (
+    from ._core.adapters import (
         Adapter,
         Closes,
         EstimatesTotal,
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
         Identifies,
         JudgesErrors,
     )
-    from ._checkpoints import Checkpoint, Cursor, Position
-    from ._documents import Document
-    from ._errors import (
+    from ._core.checkpoints import Checkpoint, Cursor, Position
+    from ._core.documents import Document
+    from ._core.errors import (
         CheckpointError,
         EngineBug,
         IngestError,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         StreamClosedError,
         UnknownEventError,
     )
-    from ._events import (
+    from ._core.events import (
         AdapterState,
         AdapterStateChange,
         BatchProgress,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         EngineEvent,
         PipelineEvent,
     )
-    from ._options import RetryPolicy
+    from ._core.options import RetryPolicy
     from ._pipeline import IngestionPipeline, RunArguments
     from ._results import DocumentStream, PipelineResult
     from ._stream import EventStream, StreamStatistics
@@ -105,7 +105,7 @@ __all__ = [
 _HOMES = {
     name: home
     for home, names in {
-        "_adapters": (
+        "_core.adapters": (
             "Adapter",
             "Closes",
             "EstimatesTotal",
@@ -114,13 +114,13 @@ _HOMES = {
             "Identifies",
             "JudgesErrors",
         ),
-        "_checkpoints": (
+        "_core.checkpoints": (
             "Checkpoint",
             "Cursor",
             "Position",
         ),
-        "_documents": ("Document",),
-        "_errors": (
+        "_core.documents": ("Document",),
+        "_core.errors": (
             "CheckpointError",
             "EngineBug",
             "IngestError",
@@ -130,7 +130,7 @@ _HOMES = {
             "StreamClosedError",
             "UnknownEventError",
         ),
-        "_events": (
+        "_core.events": (
             "AdapterState",
             "AdapterStateChange",
             "BatchProgress",
@@ -142,7 +142,7 @@ _HOMES = {
             "EngineEvent",
             "PipelineEvent",
         ),
-        "_options": ("RetryPolicy",),
+        "_core.options": ("RetryPolicy",),
         "_pipeline": (
             "IngestionPipeline",
             "RunArguments",

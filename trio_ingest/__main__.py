@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import sys
 
-from trio_ingest.cli._signals import SIGNALS
+from trio_ingest.cli.signals import SIGNALS
 
 
 def main() -> int:
     """Run the command line of this process, and return its exit status."""
     SIGNALS.install()
     _fill_closed_streams()
-    from trio_ingest.cli import main as command_line  # noqa: PLC0415 - after the signals
+    from .cli import main as command_line  # noqa: PLC0415 - after the signals
 
     try:
         return command_line()

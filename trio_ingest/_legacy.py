@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from ._adapters import AdapterPlan
-from ._checkpoints import Cursor
-from ._documents import Document
-from ._events import DocumentFailed, PipelineEvent
-from ._options import Policy, RunOptions
+from trio_ingest._core.adapters import AdapterPlan
+from trio_ingest._core.checkpoints import Cursor
+from trio_ingest._core.documents import Document
+from trio_ingest._core.events import DocumentFailed, PipelineEvent
+from trio_ingest._core.options import Policy, RunOptions
+
 from ._results import PipelineResult
 
 REMOVED_IN = "1.0"

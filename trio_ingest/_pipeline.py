@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
-from ._adapters import Adapter, plan_of
-from ._checkpoints import Checkpoint
-from ._engine import AnyEngine, Engine
-from ._errors import SetupError, add_note
-from ._events import PipelineEvent
+from trio_ingest._core.adapters import Adapter, plan_of
+from trio_ingest._core.checkpoints import Checkpoint
+from trio_ingest._core.errors import SetupError, add_note
+from trio_ingest._core.events import PipelineEvent
+from trio_ingest._core.options import DEFAULTS, Policy, RetryPolicy, RunOptions, Shaping
+from trio_ingest._engine.engine import AnyEngine, Engine
+from trio_ingest._engine.runtime import TRIO, Runtime
+from trio_ingest._engine.setup import RunSetup
+
 from ._legacy import run_eagerly, warn_once
-from ._options import DEFAULTS, Policy, RetryPolicy, RunOptions, Shaping
-from ._results import (
-    Collector,
-    DocumentStream,
-    PipelineResult,
-    document_of,
-    is_document,
-)
-from ._runtime import TRIO, Runtime
-from ._setup import RunSetup
+from ._results import Collector, DocumentStream, PipelineResult, document_of, is_document
 from ._stream import EventStream
 
 Shown = TypeVar("Shown")

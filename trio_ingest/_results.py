@@ -9,10 +9,11 @@ from typing import Self
 
 import attrs
 
-from ._checkpoints import Checkpoint
-from ._documents import Document
-from ._events import DocumentCompleted, DocumentFailed, PipelineEvent
-from ._runtime import ki_protected
+from trio_ingest._core.checkpoints import Checkpoint
+from trio_ingest._core.documents import Document
+from trio_ingest._core.events import DocumentCompleted, DocumentFailed, PipelineEvent
+from trio_ingest._engine.runtime import ki_protected
+
 from ._stream import EventStream, StreamStatistics
 
 # Past this many, holding every document is likely to be a mistake.

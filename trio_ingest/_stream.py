@@ -9,16 +9,16 @@ from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
-from ._channel import busy
-from ._checkpoints import Checkpoint
-from ._engine import AnyEngine, Engine
-from ._errors import SetupError, StreamClosedError, add_note, described
-from ._events import PipelineEvent
-from ._inline import Inline
-from ._options import Shaping
-from ._run import Run
-from ._runtime import Runtime, ki_protected
-from ._setup import RunSetup, failure_of
+from trio_ingest._core.checkpoints import Checkpoint
+from trio_ingest._core.errors import SetupError, StreamClosedError, add_note, described
+from trio_ingest._core.events import PipelineEvent
+from trio_ingest._core.options import Shaping
+from trio_ingest._core.run import Run
+from trio_ingest._engine.channel import busy
+from trio_ingest._engine.engine import AnyEngine, Engine
+from trio_ingest._engine.inline import Inline
+from trio_ingest._engine.runtime import Runtime, ki_protected
+from trio_ingest._engine.setup import RunSetup, failure_of
 
 Shown_co = TypeVar("Shown_co", covariant=True)
 

@@ -17,7 +17,8 @@ import pytest
 
 if TYPE_CHECKING:
     from trio_ingest import PipelineEvent
-    from trio_ingest.testing import ScriptedAdapter
+
+    from .testing import ScriptedAdapter
 
 __all__ = ["EventLog", "deterministic", "event_log", "scripted_adapter"]
 
@@ -71,7 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def deterministic(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Run an async function as ``run_deterministic`` does, under the seed of the option."""
-    from trio_ingest.testing import run_deterministic  # noqa: PLC0415 - see the top
+    from .testing import run_deterministic  # noqa: PLC0415 - see the top
 
     seed: int = request.config.getoption(_OPTION)
     request.node.user_properties.append(("trio_ingest_seed", seed))
@@ -85,7 +86,7 @@ def deterministic(request: pytest.FixtureRequest) -> Callable[..., Any]:
 @pytest.fixture
 def scripted_adapter() -> Iterator[Callable[..., ScriptedAdapter]]:
     """Make a ``ScriptedAdapter``; at the end of the test, each must have been closed."""
-    from trio_ingest.testing import ScriptedAdapter  # noqa: PLC0415 - see the top
+    from .testing import ScriptedAdapter  # noqa: PLC0415 - see the top
 
     made: list[ScriptedAdapter] = []
 

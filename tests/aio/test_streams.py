@@ -16,15 +16,9 @@ import trio.lowlevel
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import documents_of
-from tests.promises.tidy import Tidy
+from tests.promises.closing_adapter import Tidy
 from tests.worlds import WORLDS, call_of, in_world, living_tasks, run, run_on, stream_of, until
-from trio_ingest import (
-    Checkpoint,
-    DocumentCompleted,
-    IngestionPipeline,
-    SetupError,
-    aio,
-)
+from trio_ingest import Checkpoint, DocumentCompleted, IngestionPipeline, SetupError, aio
 from trio_ingest.testing import Hang, Pause
 
 EVERYWHERE = pytest.mark.parametrize("name", WORLDS)

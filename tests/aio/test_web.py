@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from tests.promises.checks import check_numbering, check_shape
-from tests.promises.tidy import Tidy
+from tests.promises.closing_adapter import Tidy
 from tests.worlds import until
 from trio_ingest import IngestionPipeline, PipelineEvent, aio
 from trio_ingest.serialization import EventCodec

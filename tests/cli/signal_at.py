@@ -33,7 +33,7 @@ steps = Steps(None if sys.argv[1] == "-" else int(sys.argv[1]), int(sys.argv[2])
 sys.argv[:] = ["trio-ingest", *sys.argv[3:]]
 
 from trio_ingest.__main__ import main  # noqa: E402 -- the words come first
-from trio_ingest.cli._signals import SIGNALS  # noqa: E402 -- the same
+from trio_ingest.cli.signals import SIGNALS  # noqa: E402 -- the same
 
 SIGNALS.install()
 sys.setprofile(steps.watch)

@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from trio_ingest.cli._demo import _complain, _killed_half_way, _resumed, _say, _say_figure
-from trio_ingest.cli._demo_library import BROKEN, DemoError, copy_library, readable
-from trio_ingest.cli._demo_proof import look_at, stored
-from trio_ingest.cli._demo_runs import Interruption, ended
+from trio_ingest.cli.demo.demo import _complain, _killed_half_way, _resumed, _say, _say_figure
+from trio_ingest.cli.demo.library import BROKEN, DemoError, copy_library, readable
+from trio_ingest.cli.demo.proof import look_at, stored
+from trio_ingest.cli.demo.runs import Interruption, ended
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from trio_ingest.cli._display import display_for
-from trio_ingest.cli._figures import Figures
-from trio_ingest.cli._lines import Lines, MovingLine
-from trio_ingest.cli._live import Live
-from trio_ingest.cli._report import Report
-from trio_ingest.cli._words import details, fitting, printable, span
+from trio_ingest.cli.jobs.run_stats import Figures
+from trio_ingest.cli.terminal.display import display_for
+from trio_ingest.cli.terminal.lines import Lines, MovingLine
+from trio_ingest.cli.terminal.live import Live
+from trio_ingest.cli.terminal.report import Report
+from trio_ingest.cli.terminal.text import details, fitting, printable, span
 
 
 class Terminal(io.StringIO):
@@ -73,7 +73,7 @@ def test_a_terminal_has_the_live_display() -> None:
 
 def test_without_rich_a_line_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    monkeypatch.delitem(sys.modules, "trio_ingest.cli._live", raising=False)
+    monkeypatch.delitem(sys.modules, "trio_ingest.cli.terminal.live", raising=False)
     assert type(display_for(Terminal())) is MovingLine
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from trio_ingest.cli._outputs import Outputs
+from trio_ingest.cli.jobs.outputs import Outputs
 from trio_ingest.delivery import DeadLetter
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]

@@ -16,8 +16,8 @@ import pytest
 
 from trio_ingest import Document, DocumentCompleted, DocumentFailed, PipelineEvent
 from trio_ingest.adapters import FileSkipped
-from trio_ingest.cli._event_file import event_file
-from trio_ingest.consumers import EventLogError
+from trio_ingest.cli.jobs.event_file import event_file
+from trio_ingest.eventlog import EventLogError
 from trio_ingest.serialization import EventCodec
 
 CODEC = EventCodec([FileSkipped])

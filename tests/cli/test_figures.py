@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from trio_ingest import BatchProgress, DocumentRetrying
-from trio_ingest.cli._figures import Meter
+from trio_ingest.cli.jobs.run_stats import Meter
 
 
 class Clock:

@@ -14,8 +14,8 @@ import attrs
 import pytest
 from rich.console import Console
 
-from trio_ingest.cli._figures import Figures
-from trio_ingest.cli._live import Live, View
+from trio_ingest.cli.jobs.run_stats import Figures
+from trio_ingest.cli.terminal.live import Live, View
 
 FIGURES = Figures(
     done=18_304,

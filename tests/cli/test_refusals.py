@@ -15,11 +15,11 @@ import pytest
 
 from trio_ingest.adapters import JsonLinesAdapter
 from trio_ingest.cli import main
-from trio_ingest.cli._display import display_for
-from trio_ingest.cli._ingest import run_job
-from trio_ingest.cli._job import Job
-from trio_ingest.cli._report import Report
-from trio_ingest.cli._signals import Signals
+from trio_ingest.cli.jobs.ingest import run_job
+from trio_ingest.cli.jobs.job import Job
+from trio_ingest.cli.signals import Signals
+from trio_ingest.cli.terminal.display import display_for
+from trio_ingest.cli.terminal.report import Report
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
 

@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 
-from trio_ingest.cli._signals import Signals
+from trio_ingest.cli.signals import Signals
 
 SIGNAL_AT = str(Path(__file__).parent / "signal_at.py")
 RUN = (

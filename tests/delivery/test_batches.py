@@ -10,14 +10,21 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.delivery.sinks import Forgetful, Table, Watch, deliver_case, rows_of, stream_of
+from tests.delivery.memory_sinks import (
+    Forgetful,
+    Table,
+    Watch,
+    deliver_case,
+    rows_of,
+    stream_of,
+)
 from tests.promises.adapters import Plain
 from tests.promises.checks import ENDS, check_covers
 from tests.promises.scripts import Case, cases
 from tests.worlds import run
 from trio_ingest import Checkpoint, Cursor, Document, IngestionPipeline
 from trio_ingest.delivery import Batch, Totals, deliver
-from trio_ingest.delivery import _pending as pending_module
+from trio_ingest.delivery import _batch_builder as pending_module
 from trio_ingest.testing import Fail, FailTimes, Pause, SlowParse
 
 SCRIPT = ["a", Fail(), "b", SlowParse(1), Cursor(4), FailTimes(1), "c", SlowParse(3), "d", "e"]

@@ -18,7 +18,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.delivery.sinks import (
+from tests.delivery.memory_sinks import (
     Forgetful,
     Killed,
     Table,

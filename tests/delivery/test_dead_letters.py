@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.delivery.test_words import POINT, completed, failed
+from tests.delivery.test_batch_and_totals import POINT, completed, failed
 from trio_ingest import Document
 from trio_ingest.delivery import Batch, DeadLetter, Rejection
 from trio_ingest.delivery._dead_letters import RAW_CHARACTERS

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 import trio
 
-from tests.delivery.sinks import Killed, Table, deliver_case, lived, rows_of, stream_of, tables
+from tests.delivery.memory_sinks import (
+    Killed,
+    Table,
+    deliver_case,
+    lived,
+    rows_of,
+    stream_of,
+    tables,
+)
 from tests.promises.checks import covered_by
 from tests.promises.scripts import Case
 from tests.worlds import run

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.delivery.sinks import (
+from tests.delivery.memory_sinks import (
     Forgetful,
     Table,
     Trouble,

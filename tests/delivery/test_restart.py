@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from tests.delivery.sinks import Table, lived, rows_of, stream_of
+from tests.delivery.memory_sinks import Table, lived, rows_of, stream_of
 from tests.promises.scripts import Case
 from tests.worlds import run
 from trio_ingest import CheckpointError, SetupError

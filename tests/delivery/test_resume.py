@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.delivery.sinks import (
+from tests.delivery.memory_sinks import (
     Forgetful,
     Table,
     deliver_case,

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.delivery.sinks import Table, Watch, lived, rows_of, stream_of, tables
+from tests.delivery.memory_sinks import Table, Watch, lived, rows_of, stream_of, tables
 from tests.promises.adapters import Plain
 from tests.promises.scripts import Case
 from tests.worlds import run

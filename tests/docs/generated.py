@@ -14,8 +14,8 @@ from collections.abc import Iterable
 import click
 
 from tests.docs.blocks import ROOT
-from trio_ingest.cli._command import command
-from trio_ingest.cli._job import ExitStatus
+from trio_ingest.cli.jobs.job import ExitStatus
+from trio_ingest.cli.main import command
 from trio_ingest.serialization import event_schema
 from trio_ingest.testing import Check, check_adapter, check_sink
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.promises.adapters import Plain, see
 from tests.promises.checks import check_shape, documents_of, names_of
-from tests.promises.living import weight
+from tests.promises.object_counts import weight
 from tests.promises.scripts import PartsAdapter, records_of, scripts
 from tests.worlds import run
 from trio_ingest import (

@@ -16,7 +16,7 @@ LEAST_WORDS = 6
 
 
 def error_names() -> set[str]:
-    tree = parsed(PACKAGE / "_errors.py")
+    tree = parsed(PACKAGE / "_core" / "errors.py")
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 

@@ -1,4 +1,4 @@
-"""Who may import whom: words <- shapes <- rules <- motion <- face <- rooms <- doors."""
+"""Who may import whom: _core <- _engine <- face <- rooms, each step only what stands below."""
 
 from __future__ import annotations
 
@@ -11,61 +11,62 @@ import pytest
 
 from tests.project.tree import NAME, PACKAGE, imports_of, module_name, parsed, sources
 
-# Inwards to outwards. A file imports from its own layer and those before it.
-LAYERS = {
-    "words": {"_errors", "_documents", "_checkpoints", "_events"},
-    "shapes": {"_adapters", "_options"},
-    "rules": {
-        "_retry",
-        "_progress",
-        "_watermark",
-        "_ordering",
-        "_adapter_run",
-        "_run",
-        "_resume",
-    },
-    "motion": {
-        *("_runtime", "_channel", "_work", "_setup"),
-        *("_lane", "_solo", "_crew", "_inline", "_engine"),
-    },
-    "face": {"_stream", "_results", "_pipeline", "_legacy", ""},
-    "rooms": {
-        *("threads", "serialization", "delivery", "databases"),
-        *("adapters", "consumers", "sinks", "stores", "aio", "testing"),
-    },
-    "doors": {"cli", "__main__", "pytest_plugin"},
-}
-ORDER = list(LAYERS)
-LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts}
+# From the inside out. A file imports from its own room and from the steps before its own;
+# rooms of one step do not import each other.
+STEPS: list[set[str]] = [
+    {"_core"},
+    {"_engine"},
+    {"_stream", "_results", "_pipeline", "_legacy", ""},
+    {"threads", "serialization", "delivery", "connectors"},
+    {"storage"},
+    {"adapters", "sinks", "stores", "transforms", "metrics", "eventlog", "consumers", "aio"},
+    {"testing"},
+    {"config"},
+    {"distributed"},
+    {"web", "cli"},
+    {"__main__", "pytest_plugin"},
+]
+STEP_OF = {part: number for number, parts in enumerate(STEPS) for part in parts}
+FACE = STEP_OF[""]
 
-# What rooms may use of each other, in this order: they are as public as the face.
-SHARED_ROOMS = ("threads", "serialization", "delivery", "databases")
-
-# A room uses what users have: the public face, and the shared rooms. The exceptions:
-BEHIND_THE_FACE = {
+# A room uses what users have: the public face. The exceptions, each with its doors:
+DOORS = {
     # It supplies another runtime to the same engine, and has one run in another thread.
     "aio": {
-        *("_runtime", "_pipeline", "_results", "_options"),
-        *("_channel", "_engine", "_setup", "_run", "_adapter_run"),
+        *("_pipeline", "_results"),
+        *("_core.options", "_core.run", "_core.adapter_run"),
+        *("_engine.runtime", "_engine.channel", "_engine.engine", "_engine.setup"),
     },
-    # It verifies a log with the book that the engine keeps itself, not with rules of its own.
-    "consumers": {"_run", "_adapter_run", "_watermark", "_checkpoints"},
+    # It holds a log against the state machine of the engine, not against rules of its own.
+    "eventlog": {
+        *("_core.run", "_core.adapter_run", "_core.watermark"),
+        "_core.checkpoints",
+    },
     # It switches the channel's fast path, and gives every pipeline a clock of its own.
-    "testing": {"_channel", "_options"},
+    "testing": {"_engine.channel", "_core.options"},
 }
 
-# Beyond the standard library, by layer. What decides does not wait, so it needs no Trio.
+# Beyond the standard library. What decides does not wait, so it needs no Trio.
 THIRD_PARTY = {
-    "words": {"attrs"},
-    "shapes": {"attrs"},
-    "rules": {"attrs"},
-    "motion": {"attrs", "trio", "trio_util"},
-    "face": {"attrs", "trio"},
-    "rooms": {"anyio", "attrs", "cattrs", "hypothesis", "orjson", "trio", "trio_util"},
-    "doors": {"anyio", "attrs", "click", "pytest", "rich", "trio"},
+    "_core": {"attrs"},
+    "_engine": {"attrs", "trio", "trio_util"},
+    "serialization": {"attrs", "cattrs", "orjson"},
+    "threads": {"anyio", "attrs", "trio"},
+    "connectors": {"attrs"},
+    "storage": {"anyio", "attrs"},
+    "aio": {"anyio", "attrs", "trio"},
+    "testing": {"anyio", "attrs", "hypothesis", "trio", "trio_util"},
+    "cli": {"anyio", "attrs", "click", "rich", "trio"},
+    "pytest_plugin": {"pytest", "trio"},
+    "_stream": {"attrs", "trio"},
+    "_results": {"attrs", "trio"},
+    "_pipeline": {"attrs", "trio"},
+    "_legacy": {"attrs", "trio"},
 }
+ROOMS_MAY_USE = {"anyio", "attrs"}
 
 FILES = pytest.mark.parametrize("path", sources(), ids=module_name)
+MODULES = {module_name(path) for path in sources()}
 
 
 def part_of(module: str) -> str:
@@ -78,73 +79,97 @@ def part_of(module: str) -> str:
     return part if here.is_dir() or here.with_suffix(".py").exists() else ""
 
 
+def imported_module(name: str) -> str:
+    """The module that an imported name is, or is in."""
+    return name if name in MODULES else name.rpartition(".")[0]
+
+
 def inner_imports(path: Path) -> set[tuple[int, str]]:
-    ours = {(line, name) for line, name in imports_of(path) if name.split(".")[0] == NAME}
-    me = part_of(module_name(path))
-    return {(line, part_of(name)) for line, name in ours if part_of(name) != me or me == ""}
+    """Line and module of each import from the package."""
+    names = {(line, name) for line, name in imports_of(path) if name.split(".")[0] == NAME}
+    return {(line, imported_module(name)) for line, name in names if name != NAME}
 
 
 @FILES
-def test_every_file_has_a_layer(path: Path) -> None:
+def test_every_file_has_a_step(path: Path) -> None:
     part = part_of(module_name(path))
-    assert part in LAYER_OF, f"{part} is new: give it a place in LAYERS."
+    assert part in STEP_OF, f"{part} is new: give it a place in STEPS."
 
 
 @FILES
-def test_imports_go_inwards_only(path: Path) -> None:
-    layer = LAYER_OF[part_of(module_name(path))]
-    for line, part in inner_imports(path):
-        assert ORDER.index(LAYER_OF[part]) <= ORDER.index(layer), (
-            f"{path}:{line}: {layer} must not import {part} ({LAYER_OF[part]})."
-        )
-
-
-@FILES
-def test_rooms_and_doors_use_the_public_face(path: Path) -> None:
+def test_imports_go_down_only(path: Path) -> None:
     me = part_of(module_name(path))
-    if LAYER_OF[me] not in {"rooms", "doors"}:
+    for line, module in inner_imports(path):
+        part = part_of(module)
+        if part == me or STEP_OF[part] == STEP_OF[me] == FACE:
+            continue
+        assert STEP_OF[part] < STEP_OF[me], f"{path}:{line}: {me} must not import {part}."
+
+
+@FILES
+def test_rooms_use_the_public_face_but_for_their_declared_doors(path: Path) -> None:
+    me = part_of(module_name(path))
+    if STEP_OF[me] <= FACE:
         return
-    shared = SHARED_ROOMS[: SHARED_ROOMS.index(me)] if me in SHARED_ROOMS else SHARED_ROOMS
-    allowed = {"", *shared, *BEHIND_THE_FACE.get(me, ())}
-    if LAYER_OF[me] == "doors":
-        allowed |= LAYERS["rooms"] | LAYERS["doors"]
-    for line, part in inner_imports(path):
-        assert part in allowed, f"{path}:{line}: {me} must not import {part}."
+    for line, module in inner_imports(path):
+        part = part_of(module)
+        inner = module.removeprefix(f"{NAME}.")
+        if part and STEP_OF[part] <= FACE:
+            assert inner in DOORS.get(me, ()), f"{path}:{line}: {me} must not import {inner}."
 
 
-def test_no_two_files_import_each_other() -> None:
-    graph: dict[str, set[str]] = {}
+def test_every_declared_door_is_used() -> None:
+    used: dict[str, set[str]] = {}
     for path in sources():
         me = part_of(module_name(path))
-        graph.setdefault(me, set()).update(p for _, p in inner_imports(path) if p != me)
+        modules = {module.removeprefix(f"{NAME}.") for _, module in inner_imports(path)}
+        used.setdefault(me, set()).update(modules)
+    assert {me: doors - used[me] for me, doors in DOORS.items() if doors - used[me]} == {}
+
+
+@FILES
+def test_nobody_enters_another_rooms_private_file(path: Path) -> None:
+    me = part_of(module_name(path))
+    for line, module in inner_imports(path):
+        if part_of(module) == me or STEP_OF[part_of(module)] <= FACE:
+            continue
+        inside = module.split(".")[2:]
+        assert not any(name.startswith("_") for name in inside), f"{path}:{line}: {module}"
+
+
+def test_no_file_imports_itself_by_any_road() -> None:
+    """Also not for type checking, and not inside one room."""
+    graph = {
+        module_name(path): {module for _, module in inner_imports(path)} - {NAME}
+        for path in sources()
+        if module_name(path) != NAME
+    }
     TopologicalSorter(graph).prepare()
 
 
 @FILES
-def test_each_layer_keeps_to_its_packages(path: Path) -> None:
-    layer = LAYER_OF[part_of(module_name(path))]
+def test_each_room_keeps_to_its_packages(path: Path) -> None:
+    allowed = THIRD_PARTY.get(part_of(module_name(path)), ROOMS_MAY_USE)
     for line, name in imports_of(path):
         top = name.split(".")[0]
         if top != NAME and top not in sys.stdlib_module_names:
-            assert top in THIRD_PARTY[layer], f"{path}:{line}: {layer} must not use {top}."
+            assert top in allowed, f"{path}:{line}: {top} must not be used here."
 
 
-@FILES
-def test_rules_neither_wait_nor_look_at_a_clock(path: Path) -> None:
-    if LAYER_OF[part_of(module_name(path))] != "rules":
-        return
-    waits = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.AsyncFunctionDef)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "_core").glob("*.py")), ids=module_name)
+def test_what_decides_neither_waits_nor_looks_at_a_clock(path: Path) -> None:
+    waits = (ast.Await, ast.AsyncFor, ast.AsyncWith)
     assert not [node for node in ast.walk(parsed(path)) if isinstance(node, waits)]
-    assert not {name for _, name in imports_of(path)} & {"time", "trio", "asyncio"}
+    assert not {name.split(".")[0] for _, name in imports_of(path)} & {"trio", "asyncio"}
 
 
-def test_the_core_opens_nurseries_where_the_stream_and_its_engine_start_only() -> None:
-    core = PACKAGE.glob("_*.py")
+def test_nurseries_are_opened_where_the_stream_and_its_engine_start_only() -> None:
+    core = [*PACKAGE.glob("_*.py"), *(PACKAGE / "_engine").glob("*.py")]
     opening = {path.stem for path in core if "open_nursery(" in path.read_text("utf-8")}
-    assert opening <= {"_runtime", "_stream", "_engine"}
+    assert opening <= {"runtime", "_stream", "engine"}
 
 
-def test_type_checking_imports_and_relative_ones_are_seen(tmp_path: Path) -> None:
-    found = {name for _, name in imports_of(PACKAGE / "_events.py")}
-    assert f"{NAME}._documents.Document" in found
+def test_type_checking_imports_and_relative_ones_are_seen() -> None:
+    found = {name for _, name in imports_of(PACKAGE / "_core" / "events.py")}
+    assert f"{NAME}._core.documents.Document" in found
     assert "attrs" in found

@@ -1,10 +1,13 @@
+"""One idea a file, and no folder that has to be searched."""
+
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.project.tree import PACKAGE, module_name, sources
+from tests.project.tree import module_name, sources
 
 
 @pytest.mark.parametrize("path", sources(), ids=module_name)
@@ -12,6 +15,6 @@ def test_no_file_is_longer_than_400_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
-def test_there_are_at_most_25_private_files() -> None:
-    private = [path for path in PACKAGE.glob("_*.py") if not path.stem.startswith("__")]
-    assert len(private) <= 25
+def test_no_folder_has_more_than_20_files() -> None:
+    counts = Counter(path.parent for path in sources())
+    assert [folder for folder, count in counts.items() if count > 20] == []

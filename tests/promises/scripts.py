@@ -18,21 +18,8 @@ import hypothesis.strategies as st
 from tests import worlds
 from tests.promises.checks import Key, RecordKey, canonical
 from tests.worlds import stream_of
-from trio_ingest import (
-    Checkpoint,
-    Cursor,
-    IngestionPipeline,
-    PipelineEvent,
-    RetryPolicy,
-)
-from trio_ingest.testing import (
-    BadParse,
-    Crash,
-    Fail,
-    FailTimes,
-    Pause,
-    ScriptedAdapter,
-)
+from trio_ingest import Checkpoint, Cursor, IngestionPipeline, PipelineEvent, RetryPolicy
+from trio_ingest.testing import BadParse, Crash, Fail, FailTimes, Pause, ScriptedAdapter
 from trio_ingest.testing import strategies as kit
 
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 
 from tests.promises.adapters import FORMS, Plain, see
-from tests.promises.book import FAILURE, Book, facts_about, long_history, moves
 from tests.promises.checks import (
     check_counts,
     check_numbering,
@@ -17,6 +16,7 @@ from tests.promises.checks import (
     names_of,
     stories_of,
 )
+from tests.promises.run_history import FAILURE, Book, facts_about, long_history, moves
 from tests.promises.scripts import Case, cases, play
 from tests.worlds import run
 from trio_ingest import (

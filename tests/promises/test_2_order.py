@@ -12,13 +12,7 @@ import pytest
 from hypothesis import given
 
 from tests.promises.adapters import FORMS
-from tests.promises.checks import (
-    ENDS,
-    adapter_of,
-    check_order,
-    documents_of,
-    keyed,
-)
+from tests.promises.checks import ENDS, adapter_of, check_order, documents_of, keyed
 from tests.promises.scripts import Case, Note, Played, cases, play, records_of
 from tests.worlds import ONE_CLOCK, ONE_THREAD, run, stream_of
 from trio_ingest import DocumentStarted, IngestionPipeline, PipelineEvent

@@ -13,7 +13,7 @@ from hypothesis import given
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import ENDS
-from tests.promises.living import Counted, living_events, weight
+from tests.promises.object_counts import Counted, living_events, weight
 from tests.worlds import ONE_CLOCK, ONE_THREAD, run, stream_of
 from trio_ingest import (
     BatchProgress,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 
 from tests.promises.adapters import FORMS, Plain
-from tests.promises.book import Book, moves
 from tests.promises.checks import check_checkpoints, check_covers, check_cursors
+from tests.promises.run_history import Book, moves
 from tests.promises.scripts import Case, cases, play, records_of
-from tests.promises.sink import LEAVING, Leaving, Sink, deliver, rows_of
+from tests.promises.unkeyed_sink import LEAVING, Leaving, Sink, deliver, rows_of
 from tests.worlds import run, stream_of
 from trio_ingest import (
     Checkpoint,

@@ -14,7 +14,7 @@ import pytest
 from tests import worlds
 from tests.promises.adapters import Plain
 from tests.promises.checks import check_numbering, check_shape
-from tests.promises.tidy import Tidy, consume, nothing_left, run_cancelled_at
+from tests.promises.closing_adapter import Tidy, consume, nothing_left, run_cancelled_at
 from tests.worlds import living_tasks, run, stream_of
 from trio_ingest import DocumentCompleted, IngestionPipeline, PipelineEvent, RetryPolicy
 from trio_ingest.testing import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
@@ -242,7 +242,7 @@ def test_second_cancellation_reaches_across_the_bridge(
 ) -> None:
     """The far side has real time here, and closes only when it is told to hurry."""
     real = anyio.from_thread.start_blocking_portal
-    monkeypatch.setattr("trio_ingest.aio._bridge.start_blocking_portal", real)
+    monkeypatch.setattr("trio_ingest.aio._thread_engine.start_blocking_portal", real)
     told = []
 
     class Endless(Plain):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.promises.tidy import Tidy, nothing_left
+from tests.promises.closing_adapter import Tidy, nothing_left
 from tests.worlds import ONE_THREAD, run, stream_of
 from trio_ingest import IngestionPipeline, RetryPolicy, StreamClosedError
 from trio_ingest.testing import Fail, FailTimes, Pause, SlowParse, cancel_everywhere

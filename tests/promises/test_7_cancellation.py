@@ -17,8 +17,14 @@ from hypothesis import given
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import check_numbering, check_shape, documents_of
+from tests.promises.closing_adapter import (
+    CancelAt,
+    Tidy,
+    consume,
+    nothing_left,
+    run_cancelled_at,
+)
 from tests.promises.scripts import Case, cases
-from tests.promises.tidy import CancelAt, Tidy, consume, nothing_left, run_cancelled_at
 from tests.worlds import ONE_CLOCK, ONLY_TRIO, run, stream_of
 from trio_ingest import (
     DocumentCompleted,

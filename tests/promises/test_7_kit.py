@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from tests.promises.adapters import Plain
-from tests.promises.tidy import consume
+from tests.promises.closing_adapter import consume
 from trio_ingest import IngestionPipeline, SetupError
 from trio_ingest.testing import ScriptedAdapter, cancel_everywhere
 

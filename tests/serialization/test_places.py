@@ -16,13 +16,7 @@ import attrs
 import pytest
 
 from tests.serialization.values import BACK_ENDS, CODECS, PageRead, completed, failed, same
-from trio_ingest import (
-    BatchProgress,
-    Checkpoint,
-    DocumentStarted,
-    PipelineEvent,
-    Position,
-)
+from trio_ingest import BatchProgress, Checkpoint, DocumentStarted, PipelineEvent, Position
 
 VALUES: dict[str, Any] = {
     "NaN": math.nan,

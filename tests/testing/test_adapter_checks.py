@@ -15,15 +15,8 @@ import trio
 from tests.testing.bad_adapters import BAD, COUNT, Good
 from trio_ingest import Cursor
 from trio_ingest.adapters import FilesAdapter, JsonLinesAdapter
-from trio_ingest.testing import (
-    Check,
-    Fail,
-    Pause,
-    ScriptedAdapter,
-    SlowParse,
-    _check,
-    check_adapter,
-)
+from trio_ingest.testing import Check, Fail, Pause, ScriptedAdapter, SlowParse, check_adapter
+from trio_ingest.testing.conformance import _check
 
 NAMES = [check.name for check in check_adapter(Good)]
 SCRIPT = [1, Fail(), Cursor(2), SlowParse(1), Pause(3), 2, Cursor(6), 3, 4]

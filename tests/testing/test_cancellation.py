@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from trio_ingest import IngestionPipeline, SetupError, _channel
+from trio_ingest import IngestionPipeline, SetupError
+from trio_ingest._engine import channel as _channel
 from trio_ingest.testing import ScriptedAdapter, cancel_everywhere
 
 

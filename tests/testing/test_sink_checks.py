@@ -92,7 +92,7 @@ def test_what_a_sink_has_not_is_not_checked() -> None:
 def test_a_mistake_is_found(
     name: str, kind: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trio_ingest.testing._check._THREAD_ENDS_SECONDS", 0.1)
+    monkeypatch.setattr("trio_ingest.testing.conformance._check._THREAD_ENDS_SECONDS", 0.1)
     with pytest.raises(AssertionError, match=message):
         check_of(name, kind)()
 

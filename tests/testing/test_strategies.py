@@ -12,7 +12,7 @@ from hypothesis import find, given, settings
 
 from tests.worlds import run
 from trio_ingest import Checkpoint, Cursor, Document, IngestionPipeline, PipelineEvent
-from trio_ingest._events import ENGINE_EVENTS
+from trio_ingest._core.events import ENGINE_EVENTS
 from trio_ingest.testing import Crash, ScriptedAdapter
 from trio_ingest.testing import strategies as kit
 
@@ -89,5 +89,7 @@ def test_without_hypothesis_it_says_what_to_install() -> None:
             check=False,
         )
         said = ran.stderr.splitlines()[-1]
-        assert said.startswith("trio_ingest._errors.MissingExtraError: The strategies and")
+        assert said.startswith(
+            "trio_ingest._core.errors.MissingExtraError: The strategies and"
+        )
         assert said.endswith("Install it: pip install 'trio_ingest[testing]'")

@@ -7,9 +7,8 @@ serve Trio and asyncio alike.
 
 from __future__ import annotations
 
-from ._files_read import FileRecord
 from .errors import BadFileError, BadLineError
-from .files import BadDocumentError, FilesAdapter, FileSkipped
+from .files import BadDocumentError, FileRecord, FilesAdapter, FileSkipped
 from .jsonl import JsonLinesAdapter, LineRecord
 
 __all__ = [

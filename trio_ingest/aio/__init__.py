@@ -21,12 +21,12 @@ from trio_ingest import (
     RunArguments,
     SetupError,
 )
-from trio_ingest._engine import AnyEngine, Engine
-from trio_ingest._options import Shaping
+from trio_ingest._core.options import Shaping
+from trio_ingest._engine.engine import AnyEngine, Engine
+from trio_ingest._engine.runtime import Runtime
+from trio_ingest._engine.setup import RunSetup
 from trio_ingest._pipeline import collected, shaping_of, stream_of
 from trio_ingest._results import document_of, is_document
-from trio_ingest._runtime import Runtime
-from trio_ingest._setup import RunSetup
 
 from ._runtime import AsyncioRuntime
 
@@ -136,6 +136,6 @@ def _stream(
 def _engine_across(setup: RunSetup, runtime: Runtime) -> AnyEngine:
     if not isinstance(runtime, AsyncioRuntime):  # it was entered where Trio runs
         return Engine(setup, runtime)
-    from ._bridge import NearEngine  # noqa: PLC0415 -- most runs never need the portal
+    from ._thread_engine import NearEngine  # noqa: PLC0415 -- most runs never need the portal
 
     return NearEngine(setup, runtime)

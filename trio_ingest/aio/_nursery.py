@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import anyio
 
-from ._parking import AsyncioParking
+from ._waiters import AsyncioParking
 
 
 class AsyncioNursery:

@@ -13,10 +13,16 @@ from typing import Any, Self
 import anyio
 import trio
 
-from trio_ingest._runtime import TRIO, Runtime, ScopeLeftOpen, asyncio_is_running, text_of
+from trio_ingest._engine.runtime import (
+    TRIO,
+    Runtime,
+    ScopeLeftOpen,
+    asyncio_is_running,
+    text_of,
+)
 
 from ._nursery import AsyncioNursery
-from ._parking import AsyncioParking, AsyncioValue
+from ._waiters import AsyncioParking, AsyncioValue
 
 
 class OnceScope:

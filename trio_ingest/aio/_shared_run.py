@@ -6,8 +6,8 @@ import threading
 from typing import Any
 
 from trio_ingest import BatchProgress, Checkpoint
-from trio_ingest._adapter_run import AdapterRun
-from trio_ingest._run import Run
+from trio_ingest._core.adapter_run import AdapterRun
+from trio_ingest._core.run import Run
 
 
 class SharedRun(Run):

@@ -64,7 +64,7 @@ def _tell(sentence: str) -> None:
 def _command_line(arguments: Sequence[str] | None) -> int:
     # Not before the signals are taken over: it takes most of the time until the run begins.
     try:
-        from ._command import invoke  # noqa: PLC0415 - see above
+        from .main import invoke  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

@@ -8,10 +8,10 @@ that yours cannot have.
 
 from __future__ import annotations
 
-from ._crash_point import crash_point
+from ._checkpointed_stream import Deliverable
+from ._crash_point import crash_point, watch_crash_points
 from ._dead_letters import DeadLetter
 from ._deliver import DeliveryReport, deliver
-from ._deliverable import Deliverable
 from ._resume_point import resume_point
 from ._sink import Batch, Guarantee, Rejection, Remembers, Sink
 from ._totals import Delivered, Totals
@@ -32,4 +32,5 @@ __all__ = [
     "crash_point",
     "deliver",
     "resume_point",
+    "watch_crash_points",
 ]

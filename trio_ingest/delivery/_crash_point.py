@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-# The test kit puts a function here, in the process that it is going to kill.
-watchers: list[Callable[[str], object]] = []
+_watchers: list[Callable[[str], object]] = []
 
 
 def crash_point(step: str) -> None:
@@ -17,5 +16,16 @@ def crash_point(step: str) -> None:
     Args:
         step: what has just been done or is about to be, like ``"the manifest is uploaded"``.
     """
-    for watcher in watchers:
+    for watcher in _watchers:
         watcher(step)
+
+
+def watch_crash_points(watcher: Callable[[str], object]) -> None:
+    """Call a function at each crash point from now on.
+
+    ``crash_everywhere`` does so in the process that it is going to kill.
+
+    Args:
+        watcher: gets the name of the step.
+    """
+    _watchers.append(watcher)

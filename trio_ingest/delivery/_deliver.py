@@ -21,10 +21,10 @@ from trio_ingest import (
     StreamClosedError,
 )
 
-from ._deliverable import Deliverable, is_deliverable
-from ._leg import Leg
-from ._pending import Pending
+from ._batch_builder import Pending
+from ._checkpointed_stream import Deliverable, is_deliverable
 from ._sink import Guarantee, Rejection, Remembers, Sink
+from ._sink_task import Leg
 from ._totals import Totals
 
 # With fewer, the fixed cost of a commit shows in the total. With more, a crash makes more to

@@ -14,14 +14,7 @@ from trio_ingest import Checkpoint
 
 from ._classes import POSITION, CheckpointForm, ClassForm, Known
 from ._described import RecordedError
-from ._shapes import (
-    ErrorShape,
-    KindShape,
-    LiteralShape,
-    ObjectShape,
-    OptionalShape,
-    Shape,
-)
+from ._shapes import ErrorShape, KindShape, LiteralShape, ObjectShape, OptionalShape, Shape
 from ._tags import Reader
 
 _NUMBERS: Final = frozenset({int, float})

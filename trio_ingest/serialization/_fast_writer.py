@@ -23,14 +23,7 @@ from ._classes import CheckpointForm, ClassForm, Known
 from ._described import RecordedError, error_parts
 from ._fast_reader import holds_itself
 from ._plain import KEYS, SCALARS, is_plain
-from ._shapes import (
-    ErrorShape,
-    KindShape,
-    LiteralShape,
-    ObjectShape,
-    OptionalShape,
-    Shape,
-)
+from ._shapes import ErrorShape, KindShape, LiteralShape, ObjectShape, OptionalShape, Shape
 from ._values import Writer
 
 # One mapping for all events of an adapter run: looked at once, and then compared.

@@ -6,12 +6,9 @@ keep its checkpoint. They use only what users have, so a store of yours can do t
 
 from __future__ import annotations
 
-from ._entries import LedgerEntries, LedgerEntry
-from ._moves import LedgerState
-from .errors import LedgerError
-from .file import FileCheckpointStore
-from .ledger import SqliteLedger
-from .sqlite import SqliteCheckpointStore
+from .checkpoint_file import FileCheckpointStore
+from .checkpoint_sqlite import SqliteCheckpointStore
+from .ledger import LedgerEntries, LedgerEntry, LedgerError, LedgerState, SqliteLedger
 
 __all__ = [
     "FileCheckpointStore",

@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from trio_ingest import SetupError
-from trio_ingest.databases import FileLock, SqliteDatabase, shortened, transaction
-from trio_ingest.databases import checkpoint_table as table
 from trio_ingest.delivery import Delivered
+from trio_ingest.storage import FileLock, SqliteDatabase, path_text, transaction
+from trio_ingest.storage import checkpoint_table as table
 
 from ._taking import take
 
@@ -74,7 +74,7 @@ class JobDatabase:
         """
         if self._database.is_open:
             raise SetupError(
-                f"{shortened(self.path)} is open already. Make one object for each block."
+                f"{path_text(self.path)} is open already. Make one object for each block."
             )
         await self._database.open()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trio_ingest import SetupError
-from trio_ingest.databases import FileLock, shortened
+from trio_ingest.storage import FileLock, path_text
 
 
 def take(lock: FileLock, path: str) -> None:
@@ -16,6 +16,6 @@ def take(lock: FileLock, path: str) -> None:
         lock.take()
     except OSError as error:
         raise SetupError(
-            f"{shortened(path)} cannot be used: the file of its lock, with .lock at the end, "
+            f"{path_text(path)} cannot be used: the file of its lock, with .lock at the end, "
             f"cannot be opened: {error.strerror}. Give a path in a folder that you may write."
         ) from error

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 # On demand, for what a process that is going to be killed has to import.
 if TYPE_CHECKING:
-    from ._check import Check
-    from .adapter_checks import check_adapter
     from .cancellation import CancellationReport, cancel_everywhere
+    from .conformance import Check, check_adapter, check_sink
     from .crash import CrashReport, crash_everywhere
     from .deterministic import ExplorationReport, explore, run_deterministic
     from .scripted import (
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
         ScriptedAdapter,
         SlowParse,
     )
-    from .sink_checks import check_sink
 
 __all__ = [
     "BadParse",
@@ -57,8 +55,7 @@ __all__ = [
 _HOMES = {
     name: home
     for home, names in {
-        "_check": ("Check",),
-        "adapter_checks": ("check_adapter",),
+        "conformance": ("Check", "check_adapter", "check_sink"),
         "cancellation": ("CancellationReport", "cancel_everywhere"),
         "crash": ("CrashReport", "crash_everywhere"),
         "deterministic": ("ExplorationReport", "explore", "run_deterministic"),
@@ -66,7 +63,6 @@ _HOMES = {
             *("BadParse", "Crash", "End", "Fail", "FailTimes", "Hang", "Pause"),
             *("ScriptedAdapter", "SlowParse"),
         ),
-        "sink_checks": ("check_sink",),
     }.items()
     for name in names
 }

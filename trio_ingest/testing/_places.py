@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from collections.abc import Iterable
 from functools import cache
@@ -23,8 +24,8 @@ _LIBRARIES: Final = tuple(
     if spec is not None and spec.origin is not None
 )
 # Of ours, what moves an adapter; the adapters and sinks that come with us are tested as well.
-_MOVERS: Final = frozenset(
-    _OURS / folder for folder in ("", "delivery", "testing", "testing/_child")
+_MOVERS: Final = tuple(
+    f"{_OURS / folder}{os.sep}" for folder in ("_core", "_engine", "delivery", "testing")
 )
 
 _STANDARD: Final = sysconfig.get_paths()["stdlib"] + "/"
@@ -35,7 +36,7 @@ _INSTALLED: Final = ("/site-packages/", "/dist-packages/")
 def is_users(code: CodeType) -> bool:
     """Whether code is of whoever tests, and not of a library that runs it."""
     name = code.co_filename
-    if name.startswith(("<", *_LIBRARIES)) or Path(name).parent in _MOVERS:
+    if name.startswith(("<", *_LIBRARIES, *_MOVERS)) or Path(name).parent == _OURS:
         return False
     return not name.startswith(_STANDARD) or any(part in name for part in _INSTALLED)
 

@@ -14,7 +14,8 @@ import attrs
 import trio
 import trio.testing
 
-from trio_ingest import SetupError, _options
+from trio_ingest import SetupError
+from trio_ingest._core import options as _options
 
 from ._private import seeded_schedule
 from ._virtual import jumping_clock, run_virtually

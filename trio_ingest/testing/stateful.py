@@ -20,14 +20,7 @@ from trio_ingest import (
     RetryPolicy,
 )
 
-from ._hypothesis import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    st,
-)
+from ._hypothesis import RuleBasedStateMachine, initialize, invariant, precondition, rule, st
 from ._live import LiveRun
 from .deterministic import run_deterministic
 from .scripted import ScriptedAdapter

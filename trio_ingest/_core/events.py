@@ -1,0 +1,261 @@
+"""What a stream says: seven immutable events, and the one place that builds them fast.
+
+An event is a slotted attrs class, immutable at run time and keyword-only for
+everybody else. The engine makes two for each document, so how they are built
+decides what the engine costs. ``attrs.frozen`` pays for its immutability in
+``__init__`` (every field goes through ``object.__setattr__``); ``_builder``
+instead fills a mutable twin of the same layout and then hands it the frozen
+class, which costs about a quarter and leaves a real frozen instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import attrs
+
+from .checkpoints import Checkpoint
+from .documents import Document
+
+AdapterState: TypeAlias = Literal[
+    "pending", "running", "paused", "draining", "finished", "failed", "cancelled"
+]
+
+
+@attrs.frozen(kw_only=True)
+class PipelineEvent:
+    """What every event has; also the base class for an adapter's own events.
+
+    An adapter need not fill these three: the engine stamps them when the event
+    takes its place in the stream.
+
+    Args:
+        timestamp: when it was emitted, in seconds since the epoch (the
+            pipeline's wall clock).
+        pipeline_id: which run it belongs to.
+        sequence: its place in the stream: 0, 1, 2…; a gap shows that a filter
+            was at work, or a loss.
+    """
+
+    version: ClassVar[int] = 1
+
+    timestamp: float = 0.0
+    pipeline_id: str = ""
+    sequence: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class DocumentStarted(PipelineEvent):
+    """Work on a record is about to begin.
+
+    Args:
+        doc_id: what ``identify`` says, or ``"<source>#<record_number>"``.
+        adapter: the ``source`` of the adapter.
+        parameters: the params of this adapter run.
+        record_number: ties this event to the end of the same record.
+    """
+
+    doc_id: str
+    adapter: str
+    parameters: Mapping[str, Any]
+    record_number: int
+
+
+@attrs.frozen(kw_only=True)
+class DocumentCompleted(PipelineEvent):
+    """A record became a document.
+
+    Args:
+        document: the document.
+        duration: seconds of work on it, waiting for the consumer not included.
+        adapter_metadata: ``{"adapter": source, "parameters": params}``, one
+            mapping shared by all documents of an adapter run.
+        record_number: ties this event to its start.
+        retry_count: attempts minus one.
+    """
+
+    document: Document
+    duration: float
+    adapter_metadata: Mapping[str, Any]
+    record_number: int
+    retry_count: int
+
+
+@attrs.frozen(kw_only=True)
+class DocumentFailed(PipelineEvent):
+    """A record could not become a document; the run goes on.
+
+    Args:
+        doc_id: what ``identify`` says, or None when nobody knows.
+        error: the exception of the last attempt.
+        error_type: its class, with its module unless built in.
+        retry_count: attempts minus one.
+        is_retryable: whether trying again later could help.
+        traceback: the formatted traceback, or None when there is none.
+        adapter: the ``source`` of the adapter.
+        record_number: ties this event to its start.
+        raw: the record itself, for the dead letter.
+    """
+
+    doc_id: str | None
+    error: Exception
+    error_type: str
+    retry_count: int
+    is_retryable: bool
+    traceback: str | None
+    adapter: str
+    record_number: int
+    raw: Any
+
+
+@attrs.frozen(kw_only=True)
+class DocumentSkipped(PipelineEvent):
+    """A document turned out, after parsing, to be done already.
+
+    Args:
+        doc_id: the document's id.
+        adapter: the ``source`` of the adapter.
+        record_number: ties this event to its start.
+        reason: why it was skipped.
+    """
+
+    doc_id: str
+    adapter: str
+    record_number: int
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class DocumentRetrying(PipelineEvent):
+    """An attempt failed and another will follow.
+
+    Args:
+        doc_id: as in the started event.
+        adapter: the ``source`` of the adapter.
+        error: the exception of this attempt.
+        error_type: its class, with its module unless built in.
+        retry_count: which retry this announces, from 1.
+        delay_seconds: how long until the next attempt.
+        record_number: ties this event to its start.
+    """
+
+    doc_id: str
+    adapter: str
+    error: Exception
+    error_type: str
+    retry_count: int
+    delay_seconds: float
+    record_number: int
+
+
+@attrs.frozen(kw_only=True)
+class BatchProgress(PipelineEvent):
+    """How far the run is: by count, at least once a second, and once at the end.
+
+    Args:
+        completed: documents completed.
+        failed: documents failed.
+        in_flight: documents started and not ended.
+        estimated_total: how many records are expected in all, or None.
+        eta_seconds: time left at the recent rate, or None rather than a guess.
+        skipped: records that were done already.
+        queue_depth: events waiting for the consumer.
+        buffer_size: how many may wait.
+        fetch_seconds: time spent in ``fetch``, summed over tasks like the next three.
+        parse_seconds: time spent in ``parse``.
+        consumer_seconds: time spent waiting for the consumer.
+        throttle_seconds: time spent held back on purpose: paused, or between retries.
+        checkpoint: covers exactly the ends with a lower ``sequence``, or None.
+            Asking for this event has acknowledged them all.
+    """
+
+    completed: int
+    failed: int
+    in_flight: int
+    estimated_total: int | None
+    eta_seconds: float | None
+    skipped: int
+    queue_depth: int
+    buffer_size: int
+    fetch_seconds: float
+    parse_seconds: float
+    consumer_seconds: float
+    throttle_seconds: float
+    checkpoint: Checkpoint | None
+
+
+@attrs.frozen(kw_only=True)
+class AdapterStateChange(PipelineEvent):
+    """An adapter moved from one state to the next.
+
+    Args:
+        adapter: its ``source``.
+        old_state: where it was.
+        new_state: where it is.
+        reason: why, or None when that is the ordinary course.
+    """
+
+    adapter: str
+    old_state: AdapterState
+    new_state: AdapterState
+    reason: str | None
+
+
+EngineEvent: TypeAlias = (
+    DocumentStarted
+    | DocumentCompleted
+    | DocumentFailed
+    | DocumentSkipped
+    | DocumentRetrying
+    | BatchProgress
+    | AdapterStateChange
+)
+"""The events that the engine itself emits; an adapter's own come beside them."""
+
+ENGINE_EVENTS: tuple[type[PipelineEvent], ...] = (
+    DocumentStarted,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentSkipped,
+    DocumentRetrying,
+    BatchProgress,
+    AdapterStateChange,
+)
+
+
+def _builder(cls: type[PipelineEvent]) -> Callable[..., Any]:
+    """A function that builds ``cls`` from its fields in order, positionally.
+
+    The twin must reset ``__delattr__`` as well as ``__setattr__``: both share
+    one slot of the type, and the slower of the two would decide.
+    """
+    names = [field.name for field in attrs.fields(cls)]
+    twin = type(
+        cls.__name__,
+        (cls,),
+        {
+            "__slots__": (),
+            "__setattr__": object.__setattr__,
+            "__delattr__": object.__delattr__,
+        },
+    )
+    source = [f"def build_{cls.__name__}({', '.join(names)}, *, _new, _twin, _frozen):"]
+    source += ["    event = _new(_twin)"]
+    source += [f"    event.{name} = {name}" for name in names]
+    source += ["    event.__class__ = _frozen", "    return event"]
+    scope: dict[str, Any] = {}
+    exec("\n".join(source), scope)
+    build: Callable[..., Any] = scope[f"build_{cls.__name__}"]
+    build.__kwdefaults__ = {"_new": object.__new__, "_twin": twin, "_frozen": cls}
+    return build
+
+
+# Positional, in the order of the fields: base first, then as declared above.
+build_started: Callable[..., DocumentStarted] = _builder(DocumentStarted)
+build_completed: Callable[..., DocumentCompleted] = _builder(DocumentCompleted)
+build_failed: Callable[..., DocumentFailed] = _builder(DocumentFailed)
+build_skipped: Callable[..., DocumentSkipped] = _builder(DocumentSkipped)
+build_retrying: Callable[..., DocumentRetrying] = _builder(DocumentRetrying)
+build_progress: Callable[..., BatchProgress] = _builder(BatchProgress)
+build_state_change: Callable[..., AdapterStateChange] = _builder(AdapterStateChange)

@@ -1,0 +1,399 @@
+"""The book of one run: facts in, events out.
+
+Everything that a stream says is decided here, and nothing else is: no I/O, no
+``await``, no clock. Whoever moves the records reports each fact with one call and
+gets the event to emit, already numbered; so the event must be emitted before the
+next fact is reported. That the consumer receives events in the order of their
+``sequence`` is what makes acknowledging cheap: all that is acknowledged is one
+number, and nothing is noted when an event is delivered.
+
+Two rules live only here. Each record is started once and ended once. A checkpoint
+covers only ends whose sequence the consumer has acknowledged, or, inside a
+progress event, only ends with a lower sequence than that event.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from .adapter_run import (
+    AdapterRun,
+    Failure,
+    Skip,
+    acknowledged_checkpoint,
+    emitted_checkpoint,
+    settle,
+)
+from .checkpoints import Checkpoint, snapshot_of
+from .documents import Document
+from .errors import EngineBug, SetupError, shortened
+from .events import (
+    AdapterState,
+    AdapterStateChange,
+    BatchProgress,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentRetrying,
+    DocumentSkipped,
+    DocumentStarted,
+    PipelineEvent,
+    build_completed,
+    build_failed,
+    build_progress,
+    build_retrying,
+    build_skipped,
+    build_started,
+    build_state_change,
+)
+from .progress import Pace
+
+# After this many documents (two events each) whoever emits must let others run, so
+# that no task emits more than 100 events without a cancellation point.
+BURST_DOCUMENTS = 50
+
+
+class Run:
+    """The book of one run.
+
+    Args:
+        pipeline_id: goes into every event.
+        adapter_runs: in the order of the pipeline's adapters and the run's params.
+        now: the runtime's clock at the start, in seconds.
+    """
+
+    __slots__ = (
+        "_ended_at_checkpoint",
+        "_ended_at_progress",
+        "_pace",
+        "_resumed_count",
+        "_states",
+        "adapter_runs",
+        "buffer_size",
+        "checkpoint_interval",
+        "completed_count",
+        "consumer_seconds",
+        "estimated_total",
+        "failed_count",
+        "fetch_seconds",
+        "parse_seconds",
+        "pipeline_id",
+        "progress_at",
+        "progress_interval",
+        "quiet",
+        "retried_count",
+        "sequence",
+        "skipped_count",
+        "throttle_seconds",
+    )
+
+    def __init__(
+        self,
+        pipeline_id: str,
+        adapter_runs: Sequence[AdapterRun],
+        now: float,
+        *,
+        buffer_size: int,
+        progress_interval: int,
+        checkpoint_interval: int,
+        estimated_total: int | None,
+    ) -> None:
+        self.pipeline_id = pipeline_id
+        self.adapter_runs = adapter_runs
+        self.buffer_size = buffer_size
+        self.progress_interval = progress_interval
+        self.checkpoint_interval = checkpoint_interval
+        self.estimated_total = estimated_total
+        self.sequence = 0
+        self.completed_count = self.failed_count = self.skipped_count = 0
+        self.retried_count = self._resumed_count = 0
+        self.fetch_seconds = self.parse_seconds = 0.0
+        self.consumer_seconds = self.throttle_seconds = 0.0
+        self._states: dict[str, AdapterState] = {}
+        self._pace = Pace(now)
+        self.progress_at = now
+        self._ended_at_progress = self._ended_at_checkpoint = 0
+        self.quiet = 0
+        self.begin_quiet()
+
+    # -- facts about one record ------------------------------------------------
+
+    def started(
+        self, adapter_run: AdapterRun, record_number: int, doc_id: str, timestamp: float
+    ) -> DocumentStarted:
+        """Work on a record is about to begin."""
+        if record_number in adapter_run.open:
+            raise EngineBug(f"Record {record_number} was started twice. Please report this.")
+        sequence = self.sequence
+        self.sequence = sequence + 1
+        adapter_run.open.add(record_number)
+        return build_started(
+            timestamp,
+            self.pipeline_id,
+            sequence,
+            doc_id,
+            adapter_run.source,
+            adapter_run.parameters,
+            record_number,
+        )
+
+    def completed(
+        self,
+        adapter_run: AdapterRun,
+        record_number: int,
+        document: Document,
+        duration: float,
+        retry_count: int,
+        timestamp: float,
+    ) -> DocumentCompleted:
+        """A record became a document."""
+        sequence = self.sequence
+        self.sequence = sequence + 1
+        self.completed_count += 1
+        self.quiet -= 1
+        try:
+            adapter_run.open.remove(record_number)
+        except KeyError:
+            raise _ended_without_start(adapter_run, record_number) from None
+        adapter_run.unacknowledged.append((sequence, record_number))
+        return build_completed(
+            timestamp,
+            self.pipeline_id,
+            sequence,
+            document,
+            duration,
+            adapter_run.metadata,
+            record_number,
+            retry_count,
+        )
+
+    def failed(
+        self,
+        adapter_run: AdapterRun,
+        record_number: int,
+        failure: Failure,
+        doc_id: str | None,
+        record: Any,
+        retry_count: int,
+        timestamp: float,
+    ) -> DocumentFailed:
+        """A record could not become a document."""
+        sequence = self._end(adapter_run, record_number)
+        self.failed_count += 1
+        return build_failed(
+            timestamp,
+            self.pipeline_id,
+            sequence,
+            doc_id,
+            failure.error,
+            failure.error_type,
+            retry_count,
+            failure.is_retryable,
+            failure.traceback,
+            adapter_run.source,
+            record_number,
+            record,
+        )
+
+    def skipped(
+        self, adapter_run: AdapterRun, record_number: int, skip: Skip, timestamp: float
+    ) -> DocumentSkipped:
+        """A parsed document is done already."""
+        sequence = self._end(adapter_run, record_number)
+        self.skipped_count += 1
+        return build_skipped(
+            timestamp,
+            self.pipeline_id,
+            sequence,
+            skip.doc_id,
+            adapter_run.source,
+            record_number,
+            skip.reason,
+        )
+
+    def retrying(
+        self,
+        adapter_run: AdapterRun,
+        record_number: int,
+        failure: Failure,
+        doc_id: str,
+        retry_count: int,
+        delay_seconds: float,
+        timestamp: float,
+    ) -> DocumentRetrying:
+        """An attempt failed and another will follow."""
+        if record_number not in adapter_run.open:
+            raise _ended_without_start(adapter_run, record_number)
+        self.retried_count += 1
+        return build_retrying(
+            timestamp,
+            self.pipeline_id,
+            self._next_sequence(),
+            doc_id,
+            adapter_run.source,
+            failure.error,
+            failure.error_type,
+            retry_count,
+            delay_seconds,
+            record_number,
+        )
+
+    def passed_over(
+        self, adapter_run: AdapterRun, record_number: int, *, resumed: bool = False
+    ) -> None:
+        """A record is known, before any work, to be done already: no event."""
+        self.skipped_count += 1
+        self._resumed_count += resumed
+        self.quiet -= 1
+        # It was acknowledged in an earlier run, so it needs to wait for nothing.
+        adapter_run.acknowledged.end(record_number)
+
+    # -- facts about an adapter --------------------------------------------------
+
+    def state_changed(
+        self, source: str, new_state: AdapterState, timestamp: float, reason: str | None = None
+    ) -> AdapterStateChange:
+        """An adapter moved to its next state; it began as pending."""
+        old_state = self._states.get(source, "pending")
+        self._states[source] = new_state
+        return build_state_change(
+            timestamp,
+            self.pipeline_id,
+            self._next_sequence(),
+            source,
+            old_state,
+            new_state,
+            reason,
+        )
+
+    def state_of(self, source: str) -> AdapterState:
+        """The state an adapter is in."""
+        return self._states.get(source, "pending")
+
+    def cursor_yielded(self, adapter_run: AdapterRun, value: Any) -> None:
+        """Everything before the next record is covered by ``value``.
+
+        Raises:
+            SetupError: when JSON has no form for the value.
+        """
+        try:
+            value = snapshot_of(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SetupError(
+                f"The adapter {adapter_run.source!r} yielded a Cursor whose value has no "
+                f"JSON form ({error}): {shortened(value)}. Use numbers, strings, lists "
+                f"and mappings."
+            ) from error
+        self.quiet -= 1
+        # It also covers the adapter's own events, so it waits until they are acknowledged.
+        adapter_run.cursor_yielded(self.sequence - 1, value)
+
+    def own_event(self, event: PipelineEvent, timestamp: float) -> PipelineEvent:
+        """An adapter's own event takes its place in the stream, as a stamped copy."""
+        stamped = copy.copy(event)
+        object.__setattr__(stamped, "timestamp", timestamp)
+        object.__setattr__(stamped, "pipeline_id", self.pipeline_id)
+        object.__setattr__(stamped, "sequence", self._next_sequence())
+        self.quiet -= 1
+        return stamped
+
+    # -- progress and checkpoints --------------------------------------------------
+
+    @property
+    def ended_count(self) -> int:
+        """Records that have ended, in any way."""
+        return self.completed_count + self.failed_count + self.skipped_count
+
+    @property
+    def in_flight(self) -> int:
+        """Documents started and not ended."""
+        return sum(len(adapter_run.open) for adapter_run in self.adapter_runs)
+
+    def begin_quiet(self) -> None:
+        """Set how many documents may end before upkeep is due again."""
+        ended = self.ended_count
+        self.quiet = min(
+            BURST_DOCUMENTS,
+            self.progress_interval - (ended - self._ended_at_progress),
+            self.checkpoint_interval - (ended - self._ended_at_checkpoint),
+        )
+
+    def progress_is_due(self) -> bool:
+        """Whether enough documents have ended for a progress event or a checkpoint."""
+        ended = self.ended_count
+        return (
+            ended - self._ended_at_progress >= self.progress_interval
+            or ended - self._ended_at_checkpoint >= self.checkpoint_interval
+        )
+
+    def progress(
+        self, now: float, timestamp: float, queue_depth: int, *, checkpoint: bool = False
+    ) -> BatchProgress:
+        """A progress event, with a checkpoint when asked or when one is due."""
+        ended = self.ended_count
+        if ended - self._ended_at_checkpoint >= self.checkpoint_interval:
+            checkpoint = True
+        if checkpoint:
+            self._ended_at_checkpoint = ended
+        self._ended_at_progress = ended
+        self.progress_at = now
+        self._pace.mark(now, ended - self._resumed_count)
+        done_before = sum(adapter_run.done_before for adapter_run in self.adapter_runs)
+        return build_progress(
+            timestamp,
+            self.pipeline_id,
+            self._next_sequence(),
+            self.completed_count,
+            self.failed_count,
+            self.in_flight,
+            self.estimated_total,
+            self._pace.eta_seconds(self.estimated_total, done_before),
+            self.skipped_count,
+            queue_depth,
+            self.buffer_size,
+            self.fetch_seconds,
+            self.parse_seconds,
+            self.consumer_seconds,
+            self.throttle_seconds,
+            emitted_checkpoint(self.adapter_runs) if checkpoint else None,
+        )
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything ended since the last checkpoint was minted."""
+        return self.ended_count != self._ended_at_checkpoint
+
+    def settle(self, acknowledged: int) -> None:
+        """The consumer has acknowledged every event with a lower sequence than this."""
+        settle(self.adapter_runs, acknowledged)
+
+    def checkpoint(self, acknowledged: int) -> Checkpoint:
+        """Covers exactly what has been acknowledged, now."""
+        settle(self.adapter_runs, acknowledged)
+        return acknowledged_checkpoint(self.adapter_runs, acknowledged)
+
+    def exhausted(self, adapter_run: AdapterRun) -> None:
+        """An adapter run has come to its end, and everything of it was emitted."""
+        adapter_run.finished, adapter_run.finished_at = True, self.sequence
+
+    def _next_sequence(self) -> int:
+        sequence = self.sequence
+        self.sequence = sequence + 1
+        return sequence
+
+    def _end(self, adapter_run: AdapterRun, record_number: int) -> int:
+        if record_number not in adapter_run.open:
+            raise _ended_without_start(adapter_run, record_number)
+        adapter_run.open.remove(record_number)
+        self.quiet -= 1
+        sequence = self._next_sequence()
+        adapter_run.unacknowledged.append((sequence, record_number))
+        return sequence
+
+
+def _ended_without_start(adapter_run: AdapterRun, record_number: int) -> EngineBug:
+    return EngineBug(
+        f"Record {record_number} of {adapter_run.source!r} is not open, so it can neither "
+        f"end nor be retried. Please report this with the stream's events."
+    )

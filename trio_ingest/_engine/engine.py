@@ -1,0 +1,366 @@
+"""One stream's tasks: a nursery, a task for each adapter, the workers, the progress tick.
+
+The engine moves; ``_run`` decides. No exception of an adapter leaves a task: it is
+kept, and raised to the consumer after the last event. So the only cancellation in here
+is the one from outside, and nothing in here cancels the consumer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from trio_ingest._core.adapters import AdapterPlan
+from trio_ingest._core.checkpoints import Checkpoint
+from trio_ingest._core.errors import EngineBug, StreamClosedError, add_note, described, joined
+from trio_ingest._core.options import Policy, RunOptions
+from trio_ingest._core.run import Run
+
+from .adapter_task import (
+    Desk,
+    Lane,
+    Meter,
+    close_adapter,
+    close_fetch,
+    open_early,
+    open_fetch,
+    yields_in_scope,
+)
+from .channel import Channel
+from .records import Work, explained, unasked
+from .runtime import Nursery, Runtime, ScopeLeftOpen, ki_protected
+from .sequential import Solo
+from .setup import RunSetup, estimate_totals, failure_of, where
+from .worker_pool import Crew
+
+# A progress event comes at least once a second: looking four times a second whether
+# three quarters have passed keeps that promise whenever the last one came.
+_TICK_SECONDS = 0.25
+_DUE_SECONDS = 0.75
+
+_CANCELLED = (
+    "The stream was cancelled before its end, so no further event will come. Leave the block."
+)
+
+# A Ctrl-C between a fact's number and the event's place in the channel would leave a gap,
+# or a checkpoint that claims what nobody received.
+for _fact in (
+    Run.started,
+    Run.completed,
+    Run.failed,
+    Run.skipped,
+    Run.retrying,
+    Run.passed_over,
+    Run.own_event,
+    Run.state_changed,
+    Run.progress,
+    Work.start,
+    Work.end,
+    Work.retrying,
+    Desk.progress,
+):
+    ki_protected(_fact)
+
+
+class AnyEngine(Protocol):
+    """What runs behind one entered stream, wherever it runs: what the stream needs of it."""
+
+    run: Run
+    channel: Channel
+    cleanup_errors: list[Exception]
+
+    async def work(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def drain(self) -> None: ...
+    def checkpoint(self) -> Checkpoint: ...
+    def book_time(self) -> None: ...
+    @property
+    def queue_depth(self) -> int: ...
+    def without_cancelled(self, error: BaseException) -> BaseException | None: ...
+
+
+class Engine:
+    """Everything that runs behind one entered stream."""
+
+    def __init__(
+        self, setup: RunSetup, runtime: Runtime, new_run: Callable[..., Run] = Run
+    ) -> None:
+        self._setup = setup
+        self._runtime = runtime
+        self._policy: Policy = setup.policy
+        options: RunOptions = setup.options
+        clock = runtime.clock()
+        self.run: Run = setup.begin(clock(), new_run)
+        self.channel = Channel(options.buffer_size, runtime)
+        self.desk = Desk(
+            run=self.run,
+            channel=self.channel,
+            runtime=runtime,
+            clock=clock,
+            wall=self._policy.clock,
+            grace_seconds=self._policy.cleanup_grace_seconds,
+            mode=runtime.value("running"),
+        )
+        self._works = [
+            setup.works(self.run, index, runtime) for index in range(len(setup.plans))
+        ]
+        for plan, works in zip(setup.plans, self._works, strict=True):
+            open_early(plan, works[0])
+        self._failures: dict[int, Exception] = {}
+        self._fatal: BaseException | None = None
+        self._nursery: Nursery | None = None
+        self.cleanup_errors: list[Exception] = []
+
+    # -- what a stream may ask for ---------------------------------------------------
+
+    def pause(self) -> None:
+        """Fetch nothing more until ``resume``."""
+        if not self.desk.draining:
+            self.desk.paused = True
+            self.desk.mode.value = "paused"
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        if self.desk.paused:
+            self.desk.paused = False
+            self.desk.mode.value = "running"
+
+    def drain(self) -> None:
+        """Stop fetching, finish what is in flight, end normally."""
+        self.desk.paused, self.desk.draining = False, True
+        self.desk.mode.value = "draining"
+        for lane in self.desk.lanes:
+            lane.stop_fetching()
+
+    def checkpoint(self) -> Checkpoint:
+        """Covers exactly what the consumer has acknowledged, now."""
+        return self.run.checkpoint(self.channel.acknowledged(self.run.sequence))
+
+    def book_time(self) -> None:
+        """Book every task's time up to now."""
+        self.desk.book_time()
+
+    @property
+    def queue_depth(self) -> int:
+        """How many events wait for the consumer."""
+        return self.channel.depth
+
+    # -- the tasks ---------------------------------------------------------------------
+
+    async def work(self) -> None:
+        """Run everything, and close the channel at the end, whatever the end is."""
+        try:
+            await self._all_adapters()
+        except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
+            rest = self.without_cancelled(error)
+            if rest is None:
+                # Only a consumer that shields itself from the cancellation sees this.
+                self.channel.close(self._fatal or StreamClosedError(_CANCELLED))
+                raise
+            self._fatal = self._fatal or rest
+        failures = [self._failures[index] for index in sorted(self._failures)]
+        self.channel.close(self._fatal or failure_of(failures))
+
+    async def _all_adapters(self) -> None:
+        runtime, setup = self._runtime, self._setup
+        grace = self.desk.grace_seconds
+        async with runtime.open_nursery(grace) as helpers:
+            helpers.start_soon(self._in_band, self._tick)
+            helpers.start_soon(self._in_band, self._estimate)
+            async with runtime.open_nursery(grace) as adapters:
+                self._nursery = adapters
+                for index, plan in enumerate(setup.plans):
+                    works = self._works[index]
+                    adapters.start_soon(self._in_band, self._adapter, index, plan, works)
+            helpers.cancel_scope.cancel()
+        if self._fatal is None:
+            with self.desk.metered() as meter:
+                await self.desk.room(meter)
+            self.channel.put(self.desk.progress(checkpoint=True))
+        else:
+            await self._report_cancelled()
+
+    async def _report_cancelled(self) -> None:
+        """Say which adapters something fatal has cut short."""
+        desk = self.desk
+        for plan in self._setup.plans:
+            if self.run.state_of(plan.source) not in ("finished", "failed"):
+                await self.channel.room()
+                reason = f"{type(self._fatal).__name__} elsewhere in the run"
+                desk.channel.put(
+                    self.run.state_changed(plan.source, "cancelled", desk.wall(), reason)
+                )
+
+    async def _estimate(self) -> None:
+        self.run.estimated_total = await estimate_totals(self._setup, self.run, self._runtime)
+
+    async def _in_band(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Let nothing but a cancellation leave a task: the rest ends the stream in band."""
+        try:
+            await task(*args)
+        except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
+            rest = self.without_cancelled(error)
+            if rest is None and self._runtime.is_cancelled():
+                raise
+            rest = rest or unasked(error, "a task of this run")
+            if isinstance(rest, Exception):
+                self._keep_if_unheard(rest)
+            elif self._runtime.is_cancelled():
+                self._runtime.hurry()  # a second Ctrl-C was raised here, of all places
+            self._fatal = self._fatal or rest
+            if self._nursery is not None:
+                self._nursery.cancel_scope.cancel()
+
+    async def _adapter(self, index: int, plan: AdapterPlan, works: Sequence[Work]) -> None:
+        desk = self.desk
+        with desk.metered() as meter:
+            lanes = [self._lane(plan, work, meter) for work in works]
+            first, failure = lanes[0], None
+            try:
+                await self._adapter_runs(plan, lanes)
+            except EngineBug:
+                raise
+            except Exception as error:
+                self._failures[index] = failure = error
+                self._keep_if_unheard(error)
+            if failure is not None:
+                await first.change_state("failed", described(failure))
+            elif desk.draining and not all(lane.adapter_run.finished for lane in lanes):
+                if self.run.state_of(plan.source) != "draining":
+                    await first.change_state("draining")
+                await first.change_state("finished", "drained")
+            else:
+                await first.change_state("finished")
+
+    async def _adapter_runs(self, plan: AdapterPlan, lanes: Sequence[Lane]) -> None:
+        """One run after another, and then the adapter's own ``aclose``, by any road."""
+        desk, first = self.desk, lanes[0]
+        error: Exception | None = None
+        try:
+            await first.change_state("running")
+            for lane in lanes:
+                if (desk.paused or desk.draining) and await lane.obey():
+                    break
+                if not lane.adapter_run.finished:
+                    await self._adapter_run(plan, lane)
+        except Exception as failure:
+            error = failure
+        finally:
+            before = first.meter.turn(self.run, desk.clock(), "fetch_seconds")
+            closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
+                plan.source, close_adapter(plan, first.work, self._runtime, desk.grace_seconds)
+            )
+            first.meter.turn(self.run, desk.clock(), before)
+        error = joined(error, closing)
+        if error is not None:
+            raise error
+
+    def _lane(self, plan: AdapterPlan, work: Work, meter: Meter) -> Lane:
+        workers, ordered = self._policy.workers, self._policy.ordered
+        if workers == 1:
+            return Solo(self.desk, plan, work, meter)
+        return Crew(self.desk, plan, work, meter, workers=workers, ordered=ordered)
+
+    async def _adapter_run(self, plan: AdapterPlan, lane: Lane) -> None:
+        desk = self.desk
+        desk.lanes.append(lane)
+        try:
+            if isinstance(lane, Crew):
+                if self._nursery is None:
+                    raise EngineBug("Workers need a nursery before the first adapter runs.")
+                lane.start_workers(self._nursery, self._in_band)
+            await self._fetch_all(plan, lane)
+        except Exception as error:
+            add_note(error, where(lane.adapter_run))
+            raise
+        finally:
+            desk.lanes.remove(lane)
+            if isinstance(lane, Crew):
+                lane.dismiss()
+
+    async def _fetch_all(self, plan: AdapterPlan, lane: Lane) -> None:
+        desk = self.desk
+        exhausted = False
+        error: Exception | None = None
+        items = open_fetch(plan, lane.work)
+        try:
+            with lane.drain_scope as scope:
+                lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
+                if hasattr(items, "__anext__"):
+                    await self._move(lane, items)
+                else:
+                    async with items as records:
+                        await self._move(lane, aiter(records))
+            exhausted = not scope.cancelled_caught and not desk.draining
+        except BaseException as failure:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(failure):
+                raise
+            error = explained(failure, plan.source, self._runtime)
+            # It may have failed with room in its hands.
+            desk.channel.forgo()
+        finally:
+            lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
+            closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
+                plan.source, close_fetch(items, plan, self._runtime, desk.grace_seconds)
+            )
+            lane.meter.turn(self.run, desk.clock(), "idle")
+        if desk.draining:
+            await lane.change_state("draining")
+        if isinstance(lane, Crew):
+            # Also after a failed fetch: what is in flight is not to blame.
+            await lane.finish()
+        error = joined(error, closing)
+        if error is not None:
+            raise error
+        if exhausted:
+            lane.adapter_run.check_end()
+            self.run.exhausted(lane.adapter_run)
+
+    async def _move(self, lane: Lane, records: AsyncIterator[Any]) -> None:
+        try:
+            with lane.checked_scope:
+                await lane.move(records)
+        except ScopeLeftOpen as error:
+            raise yields_in_scope(lane.plan.source) from error
+
+    async def _closing_error(self, source: str, closing: Awaitable[None]) -> Exception | None:
+        """Close something; what that raises must not hide a cancellation or a failure."""
+        try:
+            await closing
+        except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(error):
+                raise
+            told = explained(error, source, self._runtime)
+            self._keep_if_unheard(told)
+            return told  # noqa: ASYNC104 -- the same
+        return None
+
+    async def _tick(self) -> None:
+        desk, run = self.desk, self.run
+        async with aclosing(self._runtime.every(_TICK_SECONDS)) as ticks:
+            async for _ in ticks:
+                if desk.clock() - run.progress_at >= _DUE_SECONDS:
+                    await self.channel.room()
+                    self.channel.put(desk.progress(checkpoint=run.has_news))
+
+    # -- how it ends -------------------------------------------------------------------
+
+    def _keep_if_unheard(self, error: Exception) -> None:
+        """Keep what failed because of a cancellation: no event will tell of it any more."""
+        if type(error) is RuntimeError and isinstance(
+            error.__cause__, self._runtime.cancelled
+        ):
+            return  # whoever cancelled this task has cancelled the host as well
+        if self._runtime.is_cancelled() and error not in self.cleanup_errors:
+            self.cleanup_errors.append(error)
+
+    def without_cancelled(self, error: BaseException) -> BaseException | None:
+        """What is left of an exception besides cancellations, unwrapped when it is one."""
+        if isinstance(error, BaseExceptionGroup):
+            rest = error.split(self._runtime.cancelled)[1]
+            while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:
+                rest = rest.exceptions[0]
+            return rest
+        return None if isinstance(error, self._runtime.cancelled) else error

@@ -1,0 +1,214 @@
+"""The bare form: the same run in the consumer's own task, one record at a time.
+
+No task, no buffer, no nursery: the async generator does each step when it is asked for
+the next event, so asking acknowledges, and a consumer that stops asking stops the run.
+No cancel scope is ever open across a ``yield`` here (PEP 789).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from trio_ingest._core.adapters import AdapterPlan
+from trio_ingest._core.documents import Document
+from trio_ingest._core.errors import EngineBug, SetupError, add_note, described, joined
+from trio_ingest._core.events import PipelineEvent
+from trio_ingest._core.run import Run
+
+from .adapter_task import close_adapter, close_fetch, first_item, open_early, open_fetch
+from .records import Tries, Work, explained
+from .runtime import Runtime
+from .setup import RunSetup, estimate_totals, failure_of, where
+
+# Progress by time comes at the next record after this.
+_DUE_SECONDS = 1.0
+
+
+class Inline:
+    """One run in the bare form.
+
+    Memory: one record and its events.
+    """
+
+    def __init__(self, setup: RunSetup, runtime: Runtime) -> None:
+        self._setup = setup
+        self._runtime = runtime
+        self._clock = runtime.clock()
+        self._wall = setup.policy.clock
+        self._mark = self._clock()
+        self.run: Run = setup.begin(self._mark)
+        self._works = [
+            setup.works(self.run, index, runtime) for index in range(len(setup.plans))
+        ]
+        for plan, works in zip(setup.plans, self._works, strict=True):
+            open_early(plan, works[0])
+            if works[0].opened is not None and not hasattr(works[0].opened, "__anext__"):
+                raise SetupError(
+                    f"fetch of the adapter {plan.source!r} gives a block to enter, which the "
+                    f"bare form must not hold open across a yield. Use `async with "
+                    f"pipeline.stream_events() as events:`."
+                )
+        self.failure: Exception | None = None
+        self.was_left = False
+        self.ended_well = False
+
+    async def events(self) -> AsyncGenerator[PipelineEvent, None]:
+        """The events, once; whoever iterates this must be the only one to hold it.
+
+        A reference from here would make a cycle of it, and then an abandoned stream
+        would be closed, and warned of, when the garbage collector comes by.
+        """
+        setup, run, wall = self._setup, self.run, self._wall
+        failures: list[Exception] = []
+        unclosed = list(range(len(setup.plans)))
+        try:
+            run.estimated_total = await estimate_totals(setup, run, self._runtime)
+            self._book_fetch()
+            for index, plan in enumerate(setup.plans):
+                yield run.state_changed(plan.source, "running", wall())
+                self._book_consumer()
+                failure: Exception | None = None
+                try:
+                    for work in self._works[index]:
+                        if not work.adapter_run.finished:
+                            async with aclosing(self._adapter_run(plan, work)) as events:
+                                async for event in events:
+                                    try:
+                                        yield event
+                                    except GeneratorExit:
+                                        self.was_left = True
+                                        raise
+                except EngineBug:
+                    raise
+                except Exception as error:
+                    if self.was_left:
+                        raise  # nobody is there any more who could be told by an event
+                    failure = error
+                unclosed.remove(index)
+                failure = joined(failure, await self._closing_error(index))
+                if failure is not None:
+                    failures.append(failure)
+                if failure is None:
+                    yield run.state_changed(plan.source, "finished", wall())
+                else:
+                    yield run.state_changed(plan.source, "failed", wall(), described(failure))
+                self._book_consumer()
+            yield run.progress(self._clock(), wall(), 0, checkpoint=True)
+        except GeneratorExit:
+            self.was_left = True  # with an event in hand that is not acknowledged
+            raise
+        finally:
+            closing = [await self._closing_error(i) for i in unclosed]  # noqa: ASYNC102
+            if any(closing):
+                raise next(error for error in closing if error is not None)
+        await self._runtime.cancellation_point()
+        self.failure = failure_of(failures)
+        self.ended_well = self.failure is None
+        if self.failure is not None:
+            raise self.failure
+
+    async def _closing_error(self, index: int) -> Exception | None:
+        plan, work = self._setup.plans[index], self._works[index][0]
+        try:
+            grace = self._setup.policy.cleanup_grace_seconds
+            await close_adapter(plan, work, self._runtime, grace)
+        except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(error):
+                raise
+            return explained(error, plan.source, self._runtime)  # noqa: ASYNC104 -- the same
+        finally:
+            self._book_fetch()
+        return None
+
+    def _book_fetch(self) -> None:
+        now = self._clock()
+        self.run.fetch_seconds += now - self._mark
+        self._mark = now
+
+    def _book_consumer(self) -> None:
+        now = self._clock()
+        self.run.consumer_seconds += now - self._mark
+        self._mark = now
+
+    async def _adapter_run(
+        self, plan: AdapterPlan, work: Work
+    ) -> AsyncGenerator[PipelineEvent, None]:
+        # One generator for the whole loop: each one that an event passes through costs
+        # as much as making the event does.
+        run, adapter_run, clock, wall = self.run, work.adapter_run, self._clock, self._wall
+        admit, attempt = work.admit, work.attempt
+        runtime = self._runtime
+        mark = self._mark
+        items = open_fetch(plan, work)
+        try:
+            record = await first_item(items, plan.source, runtime)
+            fetch_next = items.__anext__
+            while True:
+                now = clock()
+                run.fetch_seconds += now - mark
+                mark = now
+                doc_id = admit(record)
+                if isinstance(doc_id, str):
+                    number = work.number
+                    yield run.started(adapter_run, number, doc_id, wall())
+                    now = clock()
+                    run.consumer_seconds += now - mark
+                    outcome = attempt(record)
+                    mark = clock()
+                    run.parse_seconds += mark - now
+                    if outcome.__class__ is Document:
+                        yield run.completed(
+                            adapter_run, number, outcome, mark - now, 0, wall()
+                        )
+                    else:
+                        tries = Tries(number, doc_id, record, outcome, mark - now)
+                        while (delay := await work.finish_attempt(tries)) is not None:
+                            run.parse_seconds += clock() - mark
+                            mark = clock()
+                            yield work.retrying(tries, delay)
+                            run.consumer_seconds += clock() - mark
+                            mark = clock()
+                            await runtime.sleep(delay)
+                            run.throttle_seconds += clock() - mark
+                            mark = clock()
+                            work.try_again(tries)
+                        run.parse_seconds += clock() - mark
+                        mark = clock()
+                        yield work.end(tries)
+                    now = clock()
+                    run.consumer_seconds += now - mark
+                    mark = now
+                elif doc_id is not None:
+                    if isinstance(doc_id, Tries):
+                        yield work.start(doc_id)
+                        yield work.end(doc_id)
+                    else:
+                        yield run.own_event(doc_id, wall())
+                    run.consumer_seconds += clock() - mark
+                    mark = clock()
+                if run.quiet <= 0 or mark - run.progress_at >= _DUE_SECONDS:
+                    run.settle(run.sequence)
+                    late = mark - run.progress_at >= _DUE_SECONDS
+                    if late or run.progress_is_due():
+                        yield run.progress(mark, wall(), 0, checkpoint=late and run.has_news)
+                    run.begin_quiet()
+                    await runtime.cancellation_point()
+                    now = clock()
+                    run.consumer_seconds += now - mark
+                    mark = now
+                record = await fetch_next()
+        except StopAsyncIteration:
+            adapter_run.check_end()
+            run.exhausted(adapter_run)
+        except Exception as error:
+            told = explained(error, plan.source, runtime)
+            add_note(told, where(adapter_run))
+            if told is error:
+                raise
+            raise told from error
+        finally:
+            grace = self._setup.policy.cleanup_grace_seconds
+            await close_fetch(items, plan, runtime, grace)  # noqa: ASYNC102 -- it shields
+            self._mark = clock()
+            run.fetch_seconds += self._mark - mark

@@ -1,0 +1,316 @@
+"""One record to its end: named, parsed, judged, tried again.
+
+The first attempt at a record with a plain ``parse`` is a plain call, because it is
+nearly every record's whole story. Whatever else can happen goes through ``finish_attempt``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Awaitable, Callable, Container
+from contextlib import suppress
+from typing import Any
+
+import attrs
+
+from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
+from trio_ingest._core.adapters import AdapterPlan, refuse_engine_event
+from trio_ingest._core.checkpoints import Cursor
+from trio_ingest._core.documents import Document
+from trio_ingest._core.errors import SetupError, add_note, described, shortened
+from trio_ingest._core.events import PipelineEvent
+from trio_ingest._core.options import Policy
+from trio_ingest._core.retry import delay_before, is_transient
+from trio_ingest._core.run import Run
+
+from .runtime import Runtime
+
+# Frames kept of a failed parse's traceback. A RecursionError has a thousand, and ten
+# thousand failed documents would hold gigabytes of text.
+TRACEBACK_FRAMES = 20
+
+
+@attrs.define(eq=False)
+class Tries:
+    """One record on its way: what was tried and what came of it."""
+
+    number: int
+    doc_id: str
+    record: Any
+    outcome: Any = None
+    seconds: float = 0.0
+    retry_count: int = 0
+    identified: bool = True
+
+
+class Work:
+    """The work of one adapter run."""
+
+    __slots__ = (
+        "_completed",
+        "_identify",
+        "_known_class",
+        "_parse",
+        "_plan",
+        "_retry",
+        "_runtime",
+        "_seed",
+        "_wall",
+        "adapter_run",
+        "clock",
+        "number",
+        "opened",
+        "run",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        adapter_run: AdapterRun,
+        plan: AdapterPlan,
+        policy: Policy,
+        completed_ids: Container[str] | None,
+        seed: object,
+        runtime: Runtime,
+    ) -> None:
+        self.run = run
+        self.adapter_run = adapter_run
+        self._plan = plan
+        self._parse = plan.parse
+        self._identify = plan.identify
+        self._completed = completed_ids
+        self._retry = policy.retry
+        self._seed = seed
+        self._runtime = runtime
+        self._wall = policy.clock
+        self.clock = runtime.clock()
+        self._known_class: type | None = None
+        self.number = -1
+        self.opened: Any = None
+
+    def admit(self, item: Any) -> str | Tries | PipelineEvent | None:
+        """Take one item from ``fetch``.
+
+        Returns the id to start the record with, its number being ``self.number``; or
+        tries that have failed already, for a record that could not be named; or an event
+        of the adapter's own; or None when there is nothing to do for it.
+
+        Raises:
+            SetupError: when it is a cursor or an event that may not be.
+        """
+        if item.__class__ is not self._known_class:
+            if isinstance(item, Cursor):
+                if not self._plan.takes_cursor:
+                    raise SetupError(
+                        f"The adapter {self._plan.source!r} yielded a Cursor, and its fetch "
+                        f"could not be resumed from one: it has no parameter `cursor`. Write "
+                        f"`async def fetch(self, *, cursor=None, ...)`."
+                    )
+                self.run.cursor_yielded(self.adapter_run, item.value)
+                return None
+            if isinstance(item, PipelineEvent):
+                refuse_engine_event(item)
+                return item
+            self._known_class = item.__class__
+        adapter_run = self.adapter_run
+        self.number = number = adapter_run.next_record
+        adapter_run.next_record = number + 1
+        if number < adapter_run.resumed_until and adapter_run.acknowledged.has_ended(number):
+            self.run.passed_over(adapter_run, number, resumed=True)
+            return None
+        if self._identify is None:
+            return f"{adapter_run.source}#{number}"
+        return self._identified(self._identify, item, number)
+
+    def attempt(self, record: Any) -> Any:
+        """Parse once: a Document, a Failure, a Skip, or something to await."""
+        try:
+            result = self._parse(record)
+        except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(error):
+                raise
+            return self.failure(error)  # noqa: ASYNC104 -- the same
+        if (
+            result.__class__ is Document
+            and result.doc_id.__class__ is str
+            and self._completed is None
+        ):
+            return result
+        return result if inspect.isawaitable(result) else self._judged(result)
+
+    async def finish_attempt(self, tries: Tries) -> float | None:
+        """Bring an attempt to its outcome; returns the delay before the next, or None.
+
+        Whoever calls this announces the retry, waits, and calls ``try_again``.
+        """
+        if inspect.isawaitable(tries.outcome):
+            began = self.clock()
+            tries.outcome = await self._awaited(tries.outcome)
+            tries.seconds += self.clock() - began
+        outcome = tries.outcome
+        if not isinstance(outcome, Failure) or not outcome.is_retryable:
+            return None
+        source, retry_count = self.adapter_run.source, tries.retry_count + 1
+        delay = delay_before(retry_count, self._retry, self._seed, source, tries.number)
+        if delay is not None:
+            tries.retry_count = retry_count
+        return delay
+
+    def try_again(self, tries: Tries) -> None:
+        """Make the next attempt."""
+        began = self.clock()
+        tries.outcome = self.attempt(tries.record)
+        tries.seconds += self.clock() - began
+
+    def start(self, tries: Tries) -> PipelineEvent:
+        """The event that starts a record."""
+        return self.run.started(self.adapter_run, tries.number, tries.doc_id, self._wall())
+
+    def retrying(self, tries: Tries, delay: float) -> PipelineEvent:
+        """The event that announces a retry."""
+        return self.run.retrying(
+            self.adapter_run,
+            tries.number,
+            tries.outcome,
+            tries.doc_id,
+            tries.retry_count,
+            delay,
+            self._wall(),
+        )
+
+    def end(self, tries: Tries) -> PipelineEvent:
+        """The event that ends a record."""
+        run, adapter_run, outcome = self.run, self.adapter_run, tries.outcome
+        if isinstance(outcome, Failure):
+            named = self._identify is not None and tries.identified
+            doc_id = tries.doc_id if named else None
+            return run.failed(
+                adapter_run,
+                tries.number,
+                outcome,
+                doc_id,
+                tries.record,
+                tries.retry_count,
+                self._wall(),
+            )
+        if isinstance(outcome, Skip):
+            return run.skipped(adapter_run, tries.number, outcome, self._wall())
+        return run.completed(
+            adapter_run,
+            tries.number,
+            outcome,
+            tries.seconds,
+            tries.retry_count,
+            self._wall(),
+        )
+
+    def failure(self, error: BaseException) -> Failure:
+        """The fact that ``error`` ended an attempt."""
+        error = explained(error, self.adapter_run.source, self._runtime)
+        kind = type(error)
+        name = kind.__qualname__
+        if kind.__module__ != "builtins":
+            name = f"{kind.__module__}.{name}"
+        text: str | None = None
+        if error.__traceback__ is not None:
+            with suppress(Exception):  # an exception may be made so as to defy formatting
+                text = "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES))
+            # Frames would keep everything in them alive as long as the event; and an
+            # exception object that is raised again and again would collect them.
+            error.with_traceback(None)
+        try:
+            judge = self._plan.is_retryable
+            is_retryable = bool(
+                is_transient(error, self._runtime.timeout) if judge is None else judge(error)
+            )
+        except Exception as judgement:  # a judge that fails has not said yes
+            add_note(error, f"is_retryable failed on this error: {described(judgement)}")
+            is_retryable = False
+        return Failure(error, name, text, is_retryable)
+
+    async def _awaited(self, awaitable: Awaitable[Any]) -> Any:
+        try:
+            result = await awaitable
+        except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
+            if not self._runtime.is_failure(error):
+                raise
+            return self.failure(error)  # noqa: ASYNC104 -- the same
+        return self._judged(result)
+
+    def _judged(self, result: Any) -> Any:
+        if not isinstance(result, Document):
+            return self.failure(
+                TypeError(
+                    f"parse must return a Document; it returned {shortened(result)}. "
+                    f"To skip a record, do not yield it from fetch."
+                )
+            )
+        doc_id: object = result.doc_id
+        if not isinstance(doc_id, str):
+            return self.failure(
+                TypeError(
+                    f"Document.doc_id must be a string; it is {shortened(doc_id)}. "
+                    f"Convert it in parse."
+                )
+            )
+        return self._skip_if_done(result)
+
+    def _skip_if_done(self, document: Document) -> Any:
+        if self._completed is None:
+            return document
+        try:
+            done = document.doc_id in self._completed
+        except Exception as error:
+            return self.failure(error)
+        return Skip(document.doc_id, "already completed") if done else document
+
+    def _identified(
+        self, identify: Callable[[Any], Any], record: Any, number: int
+    ) -> str | Tries | None:
+        try:
+            doc_id = identify(record)
+            if not isinstance(doc_id, str):
+                raise TypeError(
+                    f"identify must return a string; it returned {shortened(doc_id)}."
+                )
+            done = self._completed is not None and doc_id in self._completed
+        except Exception as error:
+            doc_id = f"{self.adapter_run.source}#{number}"
+            return Tries(number, doc_id, record, self.failure(error), identified=False)
+        if done:
+            self.run.passed_over(self.adapter_run, number)
+            return None
+        return str(doc_id)
+
+
+def explained(error: BaseException, source: str, runtime: Runtime) -> Exception:
+    """What is told of an error in an adapter: itself, unless something is wrong with the run.
+
+    Args:
+        error: an Exception, or a cancellation that nobody asked for.
+        source: the adapter's.
+        runtime: the async library that the adapter ran on.
+    """
+    if not isinstance(error, Exception):
+        return unasked(error, f"the adapter {source!r}")
+    advice = runtime.advice_on(error)
+    if advice is None:
+        return error
+    refused = SetupError(f"The adapter {source!r} cannot run here: {advice}.")
+    refused.__cause__ = error
+    return refused
+
+
+def unasked(error: BaseException, where: str) -> Exception:
+    """A cancellation that nobody asked for, as an error: it must not look like an end.
+
+    In asyncio, awaiting something that others have cancelled raises one.
+    """
+    said = RuntimeError(
+        f"{type(error).__name__} came out of {where}, and nobody had cancelled it. Something "
+        f"that was awaited there may have been cancelled by others: catch that where it is "
+        f"awaited. Or a timeout is open there across a yield: close it before (PEP 789)."
+    )
+    said.__cause__ = error
+    return said

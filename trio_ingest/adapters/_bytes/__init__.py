@@ -1,0 +1,1 @@
+"""The bytes of a source: opened, decompressed by content, cut into lines, placed."""

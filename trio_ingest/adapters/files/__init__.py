@@ -1,0 +1,8 @@
+"""The files of a directory: one document a file."""
+
+from __future__ import annotations
+
+from ._adapter import BadDocumentError, FilesAdapter, FileSkipped
+from ._reading import FileRecord
+
+__all__ = ["BadDocumentError", "FileRecord", "FileSkipped", "FilesAdapter"]

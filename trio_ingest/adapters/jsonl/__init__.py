@@ -1,0 +1,7 @@
+"""JSON Lines files and standard input: one document a line."""
+
+from __future__ import annotations
+
+from ._adapter import JsonLinesAdapter, LineRecord
+
+__all__ = ["JsonLinesAdapter", "LineRecord"]

@@ -1,0 +1,1 @@
+"""``trio-ingest demo``: a run that is killed, resumed and proved."""

@@ -1,0 +1,1 @@
+"""One run or replay between its sources and its sinks."""

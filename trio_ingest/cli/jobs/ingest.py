@@ -1,0 +1,156 @@
+"""One run from its sources into its sinks: the delivery behind ``trio-ingest run``."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Final, Literal, TypeAlias
+
+import trio
+
+from trio_ingest import Checkpoint, CheckpointError, EventStream, PipelineEvent
+from trio_ingest.cli.signals import Signals
+from trio_ingest.cli.terminal.error_messages import explained, is_refusal
+from trio_ingest.cli.terminal.report import Report
+from trio_ingest.delivery import deliver, resume_point
+from trio_ingest.eventlog import EventLogError
+from trio_ingest.storage import OutputClosedError
+
+from .job import ExitStatus, Job
+from .outputs import Outputs
+from .preflight import keep_others, look
+from .run_observer import Watch
+from .shutdown import LimitReached, Stop
+
+# As many as make a batch: more progress would have nothing to tell.
+_PROGRESS_DOCUMENTS: Final = 500
+
+_End: TypeAlias = Literal["finished", "limit", "stopped", "stopped at the end", "aborted"]
+
+
+def run_job(job: Job, report: Report, signals: Signals) -> int:
+    """Run ``job`` to whatever end it comes to, tell ``report`` which, and give the status."""
+    outputs = Outputs(job.events, job.errors, has_sinks=not job.is_dry)
+    try:
+        end = trio.run(_ingest, job, report, outputs, signals)
+    except KeyboardInterrupt:
+        end = "aborted"
+    except OutputClosedError:
+        report.silent()
+        return ExitStatus.OUTPUT_CLOSED
+    except Exception as error:
+        why = explained(error)
+        if why is None:
+            report.silent()
+            raise
+        for place in job.destinations:
+            # A sink's own name tells its job as well, which nobody on this side has named.
+            why = why.replace(place.sink.name, place.path)
+        if is_refusal(error) or (isinstance(error, EventLogError) and not outputs.have_begun):
+            report.failed_to_start(why)
+            return ExitStatus.USAGE
+        report.run_failed(why)
+        return ExitStatus.RUN_FAILED
+    return _told(end, report, signals)
+
+
+def _told(end: _End, report: Report, signals: Signals) -> int:
+    if end == "finished":
+        report.finished()
+    elif end == "limit":
+        report.limit_reached()
+    else:
+        if end == "aborted":
+            report.aborted()
+        else:
+            report.stopped(at_the_end=end == "stopped at the end")
+        return signals.exit_status
+    return ExitStatus.DONE if report.is_well else ExitStatus.DOCUMENTS_FAILED
+
+
+async def _ingest(job: Job, report: Report, outputs: Outputs, signals: Signals) -> _End:
+    with trio.CancelScope() as scope:
+        stop = Stop(scope, report, outputs, signals)
+        watch = Watch(job, report, outputs, stop)
+        signals.listen(stop.ask)
+        try:
+            checkpoint = await _move(job, report, watch, stop, outputs)
+        except Exception:
+            if not scope.cancel_called:
+                raise
+            # What could not be waited for has failed meanwhile; nobody wants it any more.
+            await trio.lowlevel.checkpoint()  # noqa: ASYNC120 -- to discard it is what is meant
+            raise
+        finally:
+            signals.listen_no_more()
+            if job.is_dry:
+                report.counted(watch.totals)
+    if scope.cancelled_caught:
+        return "aborted"
+    if signals.first is None:
+        return "limit" if checkpoint is None else "finished"
+    is_done = checkpoint is not None and checkpoint.finished
+    return "stopped at the end" if is_done else "stopped"
+
+
+async def _move(
+    job: Job, report: Report, watch: Watch, stop: Stop, outputs: Outputs
+) -> Checkpoint | None:
+    """Move the documents.
+
+    Returns:
+        what has been done, or None when that was as much as was asked for.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(outputs)
+        outputs.open()
+        for place in job.destinations:
+            await stack.enter_async_context(place.sink)
+        try:
+            stream = job.pipeline().stream_events(
+                buffer_size=job.buffer_size,
+                progress_interval=_PROGRESS_DOCUMENTS,
+                resume_from=await _resume_point(job, report),
+            )
+        except CheckpointError as error:
+            if "--restart" not in str(error):
+                error.add_note("To begin again, give --restart.")
+            raise
+        outputs.begin(resumed=job.beginning == "resume")
+        try:
+            async with stream:
+                stop.begun(stream)
+                await _deliver(job, watch, stream, outputs)
+        except LimitReached:
+            return None
+        return stream.checkpoint()
+
+
+async def _resume_point(job: Job, report: Report) -> Checkpoint | None:
+    if job.is_dry:
+        await trio.lowlevel.checkpoint()
+        return None
+    if job.beginning == "restart":
+        await keep_others(job)
+        return None
+    totals = await look(job)
+    if job.beginning == "resume":
+        report.resumed(totals)
+    return await resume_point(*[place.sink for place in job.destinations])
+
+
+async def _deliver(
+    job: Job, watch: Watch, stream: EventStream[PipelineEvent], outputs: Outputs
+) -> None:
+    if not job.is_dry:
+        await deliver(
+            stream,
+            *[place.sink for place in job.destinations],
+            restart=job.beginning == "restart",
+            on_event=watch.event,
+            before_commit=outputs.flush,
+            on_rejection=watch.rejection,
+            on_commit=watch.commit,
+        )
+        return
+    async for event in stream:
+        watch.event(event)

@@ -1,0 +1,91 @@
+"""What the sinks have of a job already, and whether it may be run like that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trio_ingest import CheckpointError, SetupError
+from trio_ingest.cli.endpoints.sinks import Destination
+from trio_ingest.delivery import Delivered, Totals
+
+from .job import Job
+
+
+async def look(job: Job) -> dict[str, Totals]:  # noqa: ASYNC910 -- there is a sink
+    """Refuse what would double documents or belongs to another job.
+
+    Returns:
+        what each sink has, by its path; those without a checkpoint are left out.
+
+    Raises:
+        SetupError: a checkpoint is there that nobody asked to resume, or of another job.
+        CheckpointError: it is damaged, or a newer release wrote it.
+    """
+    stored: dict[str, Delivered] = {}
+    for place in job.destinations:
+        delivered = await place.sink.load()
+        if delivered is None:
+            continue
+        stored[place.path] = delivered
+        _check_sources(place, delivered, job.sources)
+    if stored and job.beginning is None:
+        path = next(iter(stored))
+        raise SetupError(_refusal(path, stored[path], _emptied(job)))
+    return {path: one.totals for path, one in stored.items()}  # noqa: ASYNC910 -- as above
+
+
+async def keep_others(job: Job) -> None:  # noqa: ASYNC910 -- there is a sink
+    """Refuse to empty a file that has the documents of another job.
+
+    Raises:
+        SetupError: one has.
+    """
+    for place in job.destinations:
+        if place.is_database:
+            continue
+        try:
+            delivered = await place.sink.load()
+        except CheckpointError:
+            # Whether it may be dropped all the same, the sink will say.
+            continue
+        if delivered is not None and delivered.checkpoint.positions:
+            _check_sources(place, delivered, job.sources)
+
+
+def _check_sources(place: Destination, delivered: Delivered, ours: Sequence[str]) -> None:
+    found = sorted(position.source for position in delivered.checkpoint.positions)
+    if found == ours:
+        return
+    path, spelled = place.path, " and ".join(ours)
+    what = (
+        f"{path} has the checkpoint of another job, whose source is {' and '.join(found)}, "
+        f"and not {spelled}."
+    )
+    if place.is_database:
+        raise SetupError(
+            f"{what} Spell the source as it was, or give this job a --job of its own."
+        )
+    raise SetupError(
+        f"{what} Spell the source as it was; or give another path; or, to have {spelled} in "
+        f"its place, delete {path} and {path}.checkpoint."
+    )
+
+
+def _emptied(job: Job) -> str:
+    """What a restart does to documents that are there, for the sentence about it."""
+    emptied = [place.path for place in job.destinations if not place.is_database]
+    return f", which empties {' and '.join(emptied)}" if emptied else ""
+
+
+def _refusal(path: str, delivered: Delivered, emptied: str) -> str:
+    count = f"{delivered.totals.delivered:,} documents"
+    if delivered.checkpoint.finished:
+        return (
+            f"{path} has the checkpoint of a job that came to its end, with {count}. To run "
+            f"it again from the beginning, give --restart{emptied}; with --resume there would "
+            f"be nothing left to do."
+        )
+    return (
+        f"{path} has the checkpoint of a job that was stopped, with {count}. To go on from "
+        f"there, give --resume; to begin again, give --restart{emptied}."
+    )

@@ -1,0 +1,141 @@
+"""Whoever hears every event of a run on its way to the sinks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from trio_ingest import (
+    AdapterStateChange,
+    BatchProgress,
+    DocumentCompleted,
+    DocumentFailed,
+    DocumentRetrying,
+    DocumentSkipped,
+    DocumentStarted,
+    PipelineEvent,
+)
+from trio_ingest.adapters import BadDocumentError, BadLineError, FilesAdapter, FileSkipped
+from trio_ingest.cli.terminal.report import Report
+from trio_ingest.delivery import DeliveryReport, Rejection, Totals
+from trio_ingest.serialization import RecordedError
+
+from .job import Job
+from .outputs import Outputs
+from .shutdown import LimitReached, Stop
+
+_ENDS: Final = frozenset({DocumentCompleted, DocumentFailed, DocumentSkipped})
+
+
+class Watch:
+    """Tells the report, the outputs and the limit what happens.
+
+    Args:
+        job: what was asked for.
+        report: who says it to people.
+        outputs: who writes it to files.
+        stop: who is asked to end the run at its limit.
+    """
+
+    def __init__(self, job: Job, report: Report, outputs: Outputs, stop: Stop) -> None:
+        self._destinations = job.destinations
+        self._files = {
+            adapter.source: adapter
+            for adapter in job.adapters
+            if isinstance(adapter, FilesAdapter)
+        }
+        self._path_of = {place.sink.name: place.path for place in job.destinations}
+        self._report = report
+        self._outputs = outputs
+        self._stop = stop
+        self._left = job.limit
+        self._counts = job.is_dry
+        self._ended: Counter[type[PipelineEvent]] = Counter()
+        self._writes = job.events is not None or job.errors is not None
+
+    def event(self, event: PipelineEvent) -> None:
+        """Hear of an event.
+
+        Raises:
+            LimitReached: by the event after the last one that counts, whose arrival
+                acknowledges that one.
+            EventLogError: it cannot be written.
+            OutputClosedError: nobody reads standard output any more.
+        """
+        kind = type(event)
+        if self._left is not None:
+            if self._left == 0:
+                raise LimitReached
+            if kind in _ENDS:
+                self._left -= 1
+                if self._left == 0:
+                    # Makes an event, so that the next one need not be waited for.
+                    self._stop.drain_quietly()
+        if self._counts and kind in _ENDS:
+            self._ended[kind] += 1
+        if self._writes:
+            self._outputs.take(event)
+        if kind is DocumentStarted:
+            return
+        if kind is DocumentCompleted:
+            self._report.completed(event)  # type: ignore[arg-type]
+        else:
+            self._otherwise(event)
+
+    @property
+    def totals(self) -> Totals:
+        """What has ended in a dry run, where no sink counts it."""
+        return Totals(
+            completed=self._ended[DocumentCompleted],
+            failed=self._ended[DocumentFailed],
+            skipped=self._ended[DocumentSkipped],
+        )
+
+    def _otherwise(self, event: PipelineEvent) -> None:
+        report = self._report
+        report.meter.take(event)
+        match event:
+            case BatchProgress():
+                report.progress()
+            case DocumentFailed():
+                report.document_failed(self._place(event))
+            case DocumentRetrying(doc_id=doc_id, adapter=adapter, error=error):
+                report.detail(f"Retrying {adapter}, document {doc_id!r:.80}: {error!r:.200}")
+            case FileSkipped(adapter=adapter, path=path, reason=reason):
+                report.file_skipped(f"{self._path(adapter, path)}: {reason}.")
+            case AdapterStateChange(adapter=adapter, old_state=old, new_state=new):
+                report.detail(f"{adapter} was {old} and is {new}.")
+
+    def rejection(self, name: str, rejection: Rejection) -> None:
+        """Hear of a document that a sink did not take."""
+        document = rejection.document
+        where = f", in {self._path_of[name]}" if len(self._path_of) > 1 else ""
+        self._report.document_failed(
+            f"{document.source}, document {document.doc_id!r:.80}{where}: {rejection.reason}"
+        )
+        self._outputs.rejected(rejection)
+
+    def commit(self, committed: DeliveryReport) -> None:
+        """Hear that a batch is in every sink."""
+        sinks = [place.sink for place in self._destinations]
+        self._report.replaced = max((getattr(s, "replaced", 0) for s in sinks), default=0)
+        self._report.kept = max((getattr(s, "kept", 0) for s in sinks), default=0)
+        self._report.committed(committed)
+        self._outputs.committed()
+
+    def _place(self, failure: DocumentFailed) -> str:
+        error = failure.error
+        if isinstance(error, BadLineError):
+            return str(error)
+        if isinstance(error, BadDocumentError):
+            return self._path(failure.adapter, str(error))
+        if isinstance(error, RecordedError):
+            if error.type_name.endswith((".BadLineError", ".BadDocumentError")):
+                return error.message
+            return f"{failure.adapter}, record {failure.record_number}: {error}"
+        return f"{failure.adapter}, record {failure.record_number}: {error!r}"
+
+    def _path(self, adapter: str, path: str) -> str:
+        """A file by the path to open it; in a replay, by what the event has of that."""
+        files = self._files.get(adapter)
+        return path if files is None else files.place_of(path)

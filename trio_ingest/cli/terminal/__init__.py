@@ -1,0 +1,1 @@
+"""The report to people: lines, a live display, sentences."""

@@ -1,0 +1,73 @@
+"""What a delivery needs of a stream: the engine's own have it, and a replayed one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Final, Protocol
+
+from trio_ingest import Checkpoint, PipelineEvent, StreamStatistics
+
+
+class Deliverable(Protocol):
+    """A stream of events that says how far its consumer has come.
+
+    ``EventStream`` is one, and ``trio_ingest.eventlog.ReplayStream``.
+    """
+
+    @property
+    def resumed_from(self) -> Checkpoint | None:
+        """Where it began; None at the beginning."""
+        ...
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether it has been entered, iterated or closed."""
+        ...
+
+    @property
+    def was_iterated(self) -> bool:
+        """Whether an event has been taken from it."""
+        ...
+
+    @property
+    def shows_everything(self) -> bool:
+        """Whether the events have every number from 0 on."""
+        ...
+
+    def checkpoint(self) -> Checkpoint:
+        """Covers exactly what the consumer has acknowledged."""
+        ...
+
+    def statistics(self) -> StreamStatistics:
+        """The numbers of this moment."""
+        ...
+
+    async def __aenter__(self) -> Any:
+        """Begin."""
+        ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """End."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[PipelineEvent]:
+        """The events."""
+        ...
+
+
+_MEMBERS: Final = frozenset(name for name in vars(Deliverable) if name[:1] != "_") | {
+    "__aenter__",
+    "__aiter__",
+}
+
+
+def is_deliverable(stream: object) -> bool:
+    """Whether it has all of that; nothing of it is called."""
+    return all(hasattr(type(stream), name) for name in _MEMBERS)

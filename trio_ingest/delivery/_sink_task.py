@@ -1,0 +1,186 @@
+"""One sink on the way of a delivery: what it has, and what it must not get twice.
+
+After a crash between two sinks' commits one of them is ahead. The run resumes from what
+both have, so the one ahead sees documents again that it holds; they are kept from it
+until the run has caught up.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from trio_ingest import Checkpoint, CheckpointError, SetupError
+
+from ._batch_builder import Pending
+from ._sink import Batch, Rejection, Remembers, Sink
+from ._totals import Delivered, RecordKey, Totals
+from .errors import SinkError
+
+
+class Answer(NamedTuple):
+    """What a sink did not take.
+
+    Args:
+        new: of this batch.
+        again: of this batch, but rejected in an earlier run, when the sink was ahead.
+    """
+
+    new: Sequence[Rejection]
+    again: Sequence[Rejection]
+
+
+class Leg:
+    """One sink, with what it has committed.
+
+    Args:
+        sink: open.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.name = sink.name
+        self.totals = Totals()
+        # None until the first commit of a new job.
+        self.checkpoint: Checkpoint | None = None
+        self._is_ahead = False
+        self._rejected: frozenset[RecordKey] = frozenset()
+
+    async def look(self) -> bool:  # noqa: ASYNC910 -- the same
+        """Whether what the sink has can be read: before it is forgotten."""
+        if not isinstance(self._sink, Remembers):
+            return True  # noqa: ASYNC910 -- the same
+        try:
+            await self._sink.load()
+        except CheckpointError:
+            return False  # noqa: ASYNC910 -- the same
+        return True
+
+    async def forget(self) -> None:  # noqa: ASYNC910 -- the same
+        """Let the sink drop what it keeps of the job."""
+        if isinstance(self._sink, Remembers):
+            await self._sink.forget()
+
+    async def begin(  # noqa: ASYNC910 -- a sink that remembers nothing is not asked
+        self, resumed_from: Checkpoint | None
+    ) -> None:
+        """Look at what the sink has, and refuse a run that does not fit it.
+
+        Raises:
+            CheckpointError: the run would pass over documents that the sink lacks, or
+                begin a job again that the sink has a checkpoint of.
+        """
+        stored = await self._sink.load() if isinstance(self._sink, Remembers) else None
+        if stored is None:
+            if isinstance(self._sink, Remembers) and _claims_something(resumed_from):
+                raise CheckpointError(
+                    f"The stream resumes in the middle of a job, and {self.name} has nothing "
+                    f"of it, so documents would be missing there. Pass "
+                    f"resume_from=await resume_point(...) with all sinks of the delivery."
+                )
+            return  # noqa: ASYNC910 -- the same
+        self.totals, self.checkpoint = stored.totals, stored.checkpoint
+        self._rejected = stored.rejected
+        if resumed_from is None:
+            raise CheckpointError(
+                f"{self.name} has a checkpoint of this job, {_described(stored)}. To go on "
+                f"from there, pass resume_from=await resume_point(...) to stream_events; to "
+                f"begin again, call `await sink.forget()` first."
+            )
+        if _keys_of(stored.checkpoint) != _keys_of(resumed_from):
+            raise CheckpointError(
+                f"What {self.name} has belongs to another pipeline or other params, "
+                f"{_described(stored)}. Deliver this job into another place; or, to begin "
+                f"again there, call `await sink.forget()` first."
+            )
+        if not stored.checkpoint.covers(resumed_from):
+            raise CheckpointError(
+                f"The stream resumes behind what {self.name} has, so documents would be "
+                f"missing there. Pass resume_from=await resume_point(...) with all sinks of "
+                f"the delivery."
+            )
+        self._is_ahead = not resumed_from.covers(stored.checkpoint)
+
+    async def commit(
+        self, pending: Pending, checkpoint: Checkpoint, rejected: Sequence[Rejection]
+    ) -> Answer:
+        """Let the sink commit what it lacks of ``pending``, and the checkpoint.
+
+        Args:
+            pending: what has come since the last commit.
+            checkpoint: covers exactly that and all before.
+            rejected: what the sinks before this one did not take.
+
+        Raises:
+            Exception: what the sink's ``write`` raises; then it has what it had.
+        """
+        again: list[Rejection] = []
+        known: frozenset[RecordKey] = frozenset()
+        previous = self.checkpoint
+        if self._is_ahead and previous is not None:
+            rest = pending.without(previous, checkpoint)
+            known = self._rejected
+            if known:
+                reason = f"{self.name} rejected it in an earlier run."
+                again = pending.rejected_before(known, rest, checkpoint, reason)
+            pending, joined = rest, previous.join(checkpoint)
+            self._is_ahead = joined != checkpoint
+            checkpoint = joined
+        batch = pending.batch(checkpoint, self.totals, rejected, previous, known)
+        answer: object = self._sink.write(batch)
+        if not inspect.isawaitable(answer):
+            raise SetupError(
+                f"The write of {self.name} must be a coroutine function, `async def write`, "
+                f"and gave {answer!r:.80}."
+            )
+        rejections = self._checked(batch, await answer)
+        delivered = batch.delivered(rejections)
+        self.totals, self.checkpoint = delivered.totals, checkpoint
+        self._rejected = delivered.rejected
+        return Answer(rejections, again)
+
+    def _checked(self, batch: Batch, answer: object) -> tuple[Rejection, ...]:
+        if answer is None:
+            return ()
+        rejections = tuple(answer) if isinstance(answer, Iterable) else (answer,)
+        left = Counter(id(event.document) for event in batch.completed) if rejections else {}
+        for rejection in rejections:
+            if not isinstance(rejection, Rejection):
+                raise SinkError(
+                    f"The write of {self.name} gave {rejection!r:.80}, which is no Rejection. "
+                    f"Let it give a list of those, or an empty one."
+                )
+            left[id(rejection.document)] = left.get(id(rejection.document), 0) - 1
+            if left[id(rejection.document)] < 0:
+                raise SinkError(
+                    f"{self.name} rejected the document {rejection.document.doc_id!r:.80} "
+                    f"twice, or in a form that is not in its batch. Let it reject the "
+                    f"document itself, not a copy, and once."
+                )
+        return rejections
+
+    def described(self) -> str:
+        """What the sink has, for a message."""
+        of_this_run = "" if isinstance(self._sink, Remembers) else " of this run"
+        return f"{self.name} has {_counted(self.totals)}{of_this_run}"
+
+
+def _claims_something(checkpoint: Checkpoint | None) -> bool:
+    return checkpoint is not None and not Checkpoint(()).covers(checkpoint)
+
+
+def _keys_of(checkpoint: Checkpoint) -> set[tuple[str, str]]:
+    return {(p.source, p.parameters) for p in checkpoint.positions}
+
+
+def _described(stored: Delivered) -> str:
+    how = "which has come to its end" if stored.checkpoint.finished else "which was stopped"
+    return f"{how} with {_counted(stored.totals)}"
+
+
+def _counted(totals: Totals) -> str:
+    noun = "document" if totals.delivered == 1 else "documents"
+    bad = f" and {totals.bad:,} failed" if totals.bad else ""
+    return f"{totals.delivered:,} {noun}{bad}"

@@ -1,0 +1,111 @@
+"""How a document, or a dead letter, becomes a line of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from trio_ingest import Document
+from trio_ingest.delivery import Batch, Rejection
+from trio_ingest.sinks._json import encode_with
+
+
+def _plain(value: Any) -> Any:
+    # The encoder knows dict alone; a Mapping of another kind is as good.
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a value of type {type(value).__name__} has none")
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
+_encode: Final = encode_with(_ENCODER)
+_LETTERS: Final = json.JSONEncoder(ensure_ascii=False)
+
+
+@attrs.frozen
+class Lines:
+    """A batch as it is appended.
+
+    Args:
+        documents: a line for each document that has one.
+        letters: a line for each failed record and each rejected document.
+        rejections: the documents that have no line.
+
+    Memory: the text of one batch.
+    """
+
+    documents: bytearray
+    letters: bytearray
+    rejections: list[Rejection]
+
+
+def lines_of(batch: Batch, *, keep_raw: bool) -> Lines:
+    """The batch as lines; whatever a document holds, it raises nothing.
+
+    Args:
+        batch: what is to be committed.
+        keep_raw: whether a line has the field ``raw``.
+    """
+    documents, rejections = bytearray(), list[Rejection]()
+    for event in batch.completed:
+        try:
+            documents += line_of(event.document, keep_raw=keep_raw)
+        except MemoryError:
+            # Nothing is wrong with the document.
+            raise
+        except Exception as error:  # noqa: BLE001 -- a mapping of the user's may raise anything
+            rejections.append(Rejection(event.document, _reason(error)))
+    letters = bytearray()
+    for letter in batch.dead_letters(rejections):
+        # Half of a surrogate pair is an escape in JSON, spelled as Python spells it.
+        text = _LETTERS.encode(attrs.asdict(letter))
+        letters += text.encode(errors="backslashreplace") + b"\n"
+    return Lines(documents, letters, rejections)
+
+
+def line_of(document: Document, *, keep_raw: bool) -> bytes:
+    """The line for ``document``, with its line feed.
+
+    Raises:
+        Exception: it has none.
+    """
+    texts: tuple[Any, Any, Any] = (document.doc_id, document.source, document.content)
+    doc_id, source, content = texts
+    if not (isinstance(doc_id, str) and isinstance(source, str) and isinstance(content, str)):
+        raise _NotTextError(_not_text(document))
+    fields: dict[str, Any] = {"doc_id": doc_id, "source": source, "content": content}
+    if keep_raw:
+        raw = document.raw
+        fields["raw"] = raw.decode() if isinstance(raw, bytes | bytearray) else raw
+    fields["metadata"] = document.metadata
+    return f"{_encode(fields)}\n".encode()
+
+
+def _not_text(document: Document) -> str:
+    names = ("doc_id", "source", "content")
+    return next(name for name in names if not isinstance(getattr(document, name), str))
+
+
+class _NotTextError(Exception):
+    """A field that must be text is something else."""
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case _NotTextError():
+            return f"Its {error} is not text."
+        case UnicodeEncodeError():
+            half = f"\\u{ord(error.object[error.start]):04x}"
+            return f"It holds half of a surrogate pair ({half}), which UTF-8 has no form for."
+        case UnicodeDecodeError():
+            return "Its raw is bytes that are not UTF-8; keep_raw=False leaves raw out."
+        case RecursionError():
+            return "Its raw or metadata nests values too deeply, or holds itself."
+    try:
+        text = f"{error}"[:200]
+    except Exception:  # noqa: BLE001 -- the exception may be the user's own
+        text = type(error).__name__
+    return f"Its raw or metadata has no JSON form: {text}."

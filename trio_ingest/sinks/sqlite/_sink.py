@@ -1,0 +1,220 @@
+"""Documents into a SQLite database, each batch with its checkpoint in one transaction."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from types import TracebackType
+from typing import Final, Self, get_args
+
+from trio_ingest import SetupError
+from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection
+from trio_ingest.storage import SqliteDatabase, transaction
+
+from ._full_text import build_full_text, check_full_text
+from ._job import Job, check_job_tables, create_job_tables
+from ._put import Duplicates, Writer
+from ._rows import rows_of
+from ._shape import check_documents, create_documents
+
+# SQLite counts milliseconds in 31 bits.
+_LONGEST_TIMEOUT_SECONDS: Final = 2_000_000
+
+
+class SqliteSink:
+    """Puts documents into the table ``documents`` of a SQLite file.
+
+    Args:
+        path: the file; it and its tables are made when missing.
+        duplicates: what becomes of a document whose ``doc_id`` is there already:
+            ``replace`` puts it in place of the earlier one, ``keep`` leaves the earlier
+            one, ``fail`` rejects it, ``allow`` makes every document a row.
+        full_text: whether to make an FTS5 index, ``documents_full_text(content)``. Triggers
+            keep it from then on, whoever writes (but for an ``INSERT OR REPLACE`` of another
+            program, of which SQLite tells no trigger unless that program turns on
+            ``recursive_triggers``); rows that are there already are read once.
+        job: which checkpoint of the database is meant. Jobs share the documents.
+        busy_timeout_seconds: how long to wait for another program's lock.
+
+    ``raw`` is stored as it is when it is text, bytes, a number or None, and as JSON
+    otherwise; ``metadata`` as JSON. The checkpoint of each job is in the table
+    ``trio_ingest_checkpoint``, its failed records and rejected documents are in
+    ``trio_ingest_dead_letters``. The database is in WAL mode, so others can read while a
+    run writes.
+
+    Use it with ``async with``, which raises:
+        SetupError: an argument is wrong; the path is empty or a directory, its folder is
+            missing, the file is no database, may not be written, or has a table
+            ``documents`` that does not fit; or this SQLite has no FTS5.
+        SinkError: another program holds a lock on it, or the disk fails.
+
+    However the block is left, a write under way has been committed or rolled back, the
+    connection is closed and its thread is gone.
+
+    Memory: O(one batch).
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        duplicates: Duplicates = "replace",
+        full_text: bool = False,
+        job: str = "default",
+        busy_timeout_seconds: float = 5.0,
+    ) -> None:
+        _check(duplicates, job, busy_timeout_seconds)
+        self._is_unique = duplicates != "allow"
+        self._duplicates = duplicates
+        self._full_text = full_text
+        self._job_name = job
+        self._writer = Writer(duplicates)
+        self._database = SqliteDatabase(
+            path,
+            self._prepare,
+            inspect=self._inspect,
+            busy_timeout_seconds=busy_timeout_seconds,
+        )
+        self._job = Job(job, self._database.path)
+        self._conflicts = 0
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        suffix = "" if self._job_name == "default" else f"#{self._job_name}"
+        return f"sqlite:{self._database.path}{suffix}"
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """Documents and checkpoint are committed in one piece."""
+        return "exactly-once"
+
+    @property
+    def replaced(self) -> int:
+        """How many documents, written through this object, took an earlier one's place."""
+        return self._conflicts if self._duplicates == "replace" else 0
+
+    @property
+    def kept(self) -> int:
+        """How many documents gave way to an earlier one, which was kept."""
+        return self._conflicts if self._duplicates == "keep" else 0
+
+    async def __aenter__(self) -> Self:
+        await self._database.open()
+        self._job = Job(self._job_name, self._database.path)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._database.close()  # noqa: ASYNC102 -- it shields itself
+
+    async def load(self) -> Delivered | None:
+        """What the last committed batch of the job left, or None before the first one.
+
+        Raises:
+            CheckpointError: it is damaged, or a newer release wrote it.
+            SinkError: the database is locked or damaged.
+
+        From then on ``write`` builds on what was found, and refuses once another run
+        has added to it.
+        """
+        self._check_open()
+        return await self._database.run(self._job.load)
+
+    async def forget(self) -> None:
+        """Drop the checkpoint of the job and its dead letters; the documents stay.
+
+        Raises:
+            SinkError: the database is locked, full or damaged; nothing is dropped.
+
+        A run that is writing this job fails at its next batch. Cancelled here, all of it
+        has been dropped, or nothing.
+        """
+        self._check_open()
+        await self._database.run(self._forget)
+
+    async def write(self, batch: Batch) -> list[Rejection]:
+        """Commit a batch in one transaction: documents, dead letters and checkpoint.
+
+        Returns:
+            the documents that cannot be stored, with the reason: half of a surrogate
+            pair, a value too long, no JSON form, a rule of somebody else's table, or,
+            with ``duplicates="fail"``, an id that is there already.
+
+        Raises:
+            SinkError: the database is locked, full or damaged, or another run is writing
+                the job. Nothing of this batch is stored, and what was committed before
+                stays; once the cause is gone, the same batch can be written again.
+
+        Cancelled here, the batch has been committed whole or not begun, so nothing is
+        lost: a resumed run begins where the checkpoint says. Some hundred documents in a
+        batch make its cost small beside SQLite's own.
+
+        Memory: O(the batch).
+        """
+        self._check_open()
+        return await self._database.run(lambda connection: self._write(connection, batch))
+
+    def _check_open(self) -> None:
+        if not self._database.is_open:
+            raise SetupError("Open the sink first: async with SqliteSink(...) as sink.")
+
+    # Everything below runs in the owner thread.
+
+    def _inspect(self, connection: sqlite3.Connection) -> None:
+        path = self._database.path
+        check_documents(connection, path, is_unique=self._is_unique, full_text=self._full_text)
+        check_full_text(connection, path, wanted=self._full_text)
+        check_job_tables(connection, path)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Once more, now that nobody else can write: it may have been made meanwhile.
+        self._inspect(connection)
+        create_documents(connection, is_unique=self._is_unique)
+        create_job_tables(connection)
+        if self._full_text:
+            build_full_text(connection)
+        self._writer.attach(connection)
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        with transaction(connection):
+            self._job.forget(connection)
+        self._job.was_forgotten()
+
+    def _write(self, connection: sqlite3.Connection, batch: Batch) -> list[Rejection]:
+        documents = batch.documents
+        rows, unfit = rows_of(documents)
+        rejections = [Rejection(documents[place], why) for place, why in unfit.items()]
+        with transaction(connection):
+            refused = self._writer.put(connection, rows)
+            if refused:
+                rowed = [d for place, d in enumerate(documents) if place not in unfit]
+                rejections += [Rejection(rowed[place], why) for place, why in refused.items()]
+            revision = self._job.save(
+                connection, batch.delivered(rejections), batch.dead_letters(rejections)
+            )
+        # Here and not in the caller's task, which may be cancelled by now.
+        self._job.was_saved(revision)
+        self._conflicts += self._writer.conflicts
+        return rejections
+
+
+def _check(duplicates: object, job: object, busy_timeout_seconds: float) -> None:
+    if duplicates not in get_args(Duplicates):
+        raise SetupError(
+            f"duplicates must be 'replace', 'keep', 'fail' or 'allow'; got {duplicates!r:.80}."
+        )
+    if not isinstance(job, str) or not job or not job.isprintable():
+        raise SetupError(
+            f"job must be a text of at least one printable character; got {job!r:.80}."
+        )
+    kind = type(busy_timeout_seconds)
+    if kind not in (int, float) or not 0 <= busy_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS:
+        raise SetupError(
+            f"busy_timeout_seconds must be a number between 0 and "
+            f"{_LONGEST_TIMEOUT_SECONDS:,}; got {busy_timeout_seconds!r:.80}."
+        )

@@ -1,0 +1,163 @@
+"""The table that keeps the checkpoint of a job, and the rule that only one run moves it.
+
+A run says which revision it has seen; the table moves on from that revision alone. So a
+run that was thought dead, and is not, cannot cover documents that it never wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from contextlib import suppress
+from typing import Final
+
+from trio_ingest import CheckpointError, SetupError
+from trio_ingest.delivery import Delivered, SinkError
+
+from ._paths import path_text
+
+TABLE: Final = "trio_ingest_checkpoint"
+
+# What ``move`` is given by a run that has seen no checkpoint.
+NO_REVISION: Final = 0
+
+_COLUMNS: Final = {"job", "revision", "delivered"}
+
+_CREATE: Final = f"""
+CREATE TABLE IF NOT EXISTS {TABLE} (
+    job TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    delivered TEXT NOT NULL
+)
+"""
+
+# No first revision is like another: a run that sleeps while others drop the checkpoint and
+# begin the job again must not wake to the number that it left.
+_FIRST_REVISION_BITS: Final = 48
+
+_BEGIN: Final = f"""
+INSERT INTO {TABLE} (job, revision, delivered) VALUES (:job, :next, :delivered)
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 -- our own name
+_MOVE: Final = f"""
+UPDATE {TABLE} SET revision = :next, delivered = :delivered
+WHERE job = :job AND revision = :seen
+"""  # noqa: S608 -- the same
+_DROP: Final = f"DELETE FROM {TABLE} WHERE job = ?"  # noqa: S608 -- the same
+
+# As bytes, because damaged text cannot be read as text.
+_READ: Final = f"""
+SELECT revision, CAST(delivered AS BLOB) FROM {TABLE} WHERE job = ?
+"""  # noqa: S608 -- the same
+_REVISION: Final = f"SELECT revision FROM {TABLE} WHERE job = ?"  # noqa: S608 -- the same
+
+
+def inspect(connection: sqlite3.Connection) -> None:
+    """Refuse a table of this name that is not ours; none at all is fine.
+
+    Raises:
+        SetupError: its columns or its primary key are others.
+    """
+    found = {str(c[1]): c[5] for c in connection.execute(f"PRAGMA table_info({TABLE})")}
+    if found and not (found.keys() >= _COLUMNS and found["job"]):
+        raise SetupError(
+            f"{_file_of(connection)} has a table '{TABLE}' of another shape: "
+            f"{', '.join(found)!s:.80}. It must be {TABLE}(job PRIMARY KEY, revision, "
+            f"delivered). Rename that table, or give another file."
+        )
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the table where it is missing; inside the caller's transaction."""
+    connection.execute(_CREATE)
+
+
+def revision(connection: sqlite3.Connection, job: str) -> int:
+    """The revision of the job's checkpoint, whatever that says, or ``NO_REVISION``."""
+    row = connection.execute(_REVISION, (job,)).fetchone()
+    # One that is damaged is met by nothing that is moved, until it is dropped.
+    return row[0] if row is not None and type(row[0]) is int else NO_REVISION
+
+
+def exists(connection: sqlite3.Connection, job: str) -> bool:
+    """Whether there is a row of the job, readable or not."""
+    return connection.execute(_REVISION, (job,)).fetchone() is not None
+
+
+def read(connection: sqlite3.Connection, job: str) -> tuple[int, Delivered] | None:
+    """The revision of the job's checkpoint and what it says, or None where there is none.
+
+    Raises:
+        CheckpointError: it is damaged, or a newer release wrote it.
+    """
+    row = connection.execute(_READ, (job,)).fetchone()
+    if row is None:
+        return None
+    number, text = row
+    where = f"the checkpoint of job {job!r:.80} in {_file_of(connection)}"
+    try:
+        if type(number) is not int:
+            raise ValueError("the revision is no whole number")
+        return number, Delivered.from_dict(json.loads(text))
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"The job cannot be resumed from {where}. {error} To begin the job again, call "
+            f"`await sink.forget()`, on the command line with --restart."
+        ) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"The job cannot be resumed from {where}: it is damaged "
+            f"({type(error).__name__}). Restore an older copy of the file, or begin the job "
+            f"again after `await sink.forget()`, on the command line with --restart."
+        ) from error
+
+
+def move(connection: sqlite3.Connection, job: str, seen: int, delivered: Delivered) -> int:
+    """Keep ``delivered`` in the place of what has the revision ``seen``.
+
+    Args:
+        connection: inside the transaction that brings the documents.
+        job: whose checkpoint it is.
+        seen: the revision that ``read`` or the last ``move`` gave; ``NO_REVISION`` before
+            the first.
+        delivered: what is to be kept.
+
+    Returns:
+        the new revision.
+
+    Raises:
+        SinkError: another run has moved or dropped it; the transaction must not be
+            committed.
+    """
+    first = seen == NO_REVISION
+    new = secrets.randbits(_FIRST_REVISION_BITS) + 1 if first else seen + 1
+    values = {
+        "job": job,
+        "seen": seen,
+        "next": new,
+        # All of ASCII, so that SQLite can hold whatever a cursor is made of.
+        "delivered": json.dumps(delivered.to_dict(), separators=(",", ":")),
+    }
+    if connection.execute(_BEGIN if first else _MOVE, values).rowcount != 1:
+        raise SinkError(
+            f"Another run is writing the job {job!r:.80} into {_file_of(connection)}: its "
+            f"checkpoint has moved since this run looked at it, so nothing of this batch was "
+            f"committed. Let that run end and resume from what it leaves, or give this run "
+            f"another job."
+        )
+    return new
+
+
+def drop(connection: sqlite3.Connection, job: str) -> None:
+    """Forget the checkpoint; a run that has seen it can no longer move it."""
+    connection.execute(_DROP, (job,))
+
+
+def _file_of(connection: sqlite3.Connection) -> str:
+    """The file of the connection, for a message."""
+    with suppress(sqlite3.OperationalError):  # its path is not UTF-8
+        for _, name, path in connection.execute("PRAGMA database_list"):
+            if name == "main" and path:
+                return path_text(str(path))
+    return "the database"

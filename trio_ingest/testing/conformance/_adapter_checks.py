@@ -1,0 +1,293 @@
+"""What every adapter must do, as small tests for somebody's own."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import product
+from typing import Any, Final
+
+import trio
+
+from trio_ingest import Checkpoint, Cursor, IngestionPipeline
+from trio_ingest.testing.cancellation._cancel_everywhere import cancel_everywhere
+
+from ._adapter_runs import Subject, compare, named, parsed, spread
+from ._check import Check, check_of, no_thread_left, played, skip
+
+# What is cancelled at every point takes no more documents than this.
+_CANCELLED_AFTER: Final = 5
+
+_ERRORS: Final = (
+    *(ValueError("bad"), KeyError("missing"), RecursionError("deep"), Exception()),
+    *(OSError(5, "Input/output error"), OSError(), TimeoutError(), ConnectionError("gone")),
+)
+
+
+def check_adapter(
+    factory: Callable[[], Any],
+    *,
+    params: Sequence[Mapping[str, Any]] = ({},),
+    limit: int = 1_000,
+) -> list[Check]:
+    """Make the checks that an adapter must pass.
+
+    Each is a function without arguments with a name, so that a test is one line::
+
+        @pytest.mark.parametrize("check", check_adapter(lambda: Feed("small.xml")))
+        def test_my_adapter(check):
+            check()
+
+    Args:
+        factory: makes a new adapter each time, of the same small source: some dozens of
+            records, a few of them bad. Called when a check is run.
+        params: keyword mappings for ``fetch``, as ``stream_events`` takes them.
+        limit: the most records that a run may have.
+
+    Raises:
+        AssertionError: by a check that fails; it says what the adapter does wrong.
+        unittest.SkipTest: by a check of an ability that the adapter does not have.
+
+    Memory: what becomes of each record, some times.
+    """
+    subject = Subject(factory, list(params), limit)
+    return [check_of(function, subject) for function in _CHECKS]
+
+
+# -- the checks ----------------------------------------------------------------------------
+
+
+def can_be_set_up(subject: Subject) -> None:
+    """It has a source, an async generator `fetch` and a `parse`."""
+
+    async def main() -> None:
+        pipeline = IngestionPipeline(subject.factory())
+        async with pipeline.stream_events(params=subject.params):
+            pass
+
+    played(main)
+
+
+def ends_by_itself(subject: Subject) -> None:
+    """A run of its small source comes to an end, and gives some documents."""
+    subject.ends()
+
+
+def keeps_its_name(subject: Subject) -> None:
+    """Every adapter of the source has the same name: checkpoints are kept under it."""
+    names = {subject.factory().source for _ in range(2)}
+    if len(names) > 1:
+        raise AssertionError(
+            f"Two adapters of one source are called {sorted(names)}, so no run could be "
+            f"resumed. Let `source` be the same each time."
+        )
+
+
+def parses_a_record_twice(subject: Subject) -> None:
+    """Parsing a record once more gives the same document: a retry does so."""
+
+    async def main() -> None:
+        adapter = subject.factory()
+        for number, record in enumerate(await subject.records(adapter)):
+            first = await parsed(adapter, record)
+            if first is None:
+                continue
+            second = await parsed(adapter, record)
+            if second is None or first != second:
+                raise AssertionError(
+                    f"`parse` gave something else the second time for record {number}: "
+                    f"{second!r:.200} instead of {first!r:.200}. A retry parses the same "
+                    f"object again, so leave the record as it is."
+                )
+
+    played(main)
+
+
+def identifies_as_it_parses(subject: Subject) -> None:
+    """`identify` names the id that the document will have."""
+
+    async def main() -> None:
+        adapter = subject.factory()
+        if getattr(adapter, "identify", None) is None:
+            skip("It has no `identify`.")
+        for number, record in enumerate(await subject.records(adapter)):
+            document = await parsed(adapter, record)
+            if document is None:
+                continue
+            name = adapter.identify(record)
+            if name != document.doc_id:
+                raise AssertionError(
+                    f"`identify` said {name!r:.80} for record {number}, and its document has "
+                    f"the id {document.doc_id!r:.80}. What is done already is passed over by "
+                    f"the first, so both must be the same."
+                )
+
+    played(main)
+
+
+def estimates_a_count(subject: Subject) -> None:
+    """`estimate_total` gives a whole number from 0 on, or None."""
+
+    async def main() -> None:
+        await trio.lowlevel.checkpoint()
+        adapter = subject.factory()
+        if getattr(adapter, "estimate_total", None) is None:
+            skip("It has no `estimate_total`.")
+        for params in subject.params:
+            total = adapter.estimate_total(**params)
+            if inspect.isawaitable(total):
+                total = await total
+            if total is not None and (type(total) is not int or total < 0):
+                raise AssertionError(
+                    f"`estimate_total` gave {total!r:.80}. Give a whole number from 0 on, or "
+                    f"None when nobody knows."
+                )
+
+    played(main)
+
+
+def judges_any_error(subject: Subject) -> None:
+    """`is_retryable` answers yes or no, whatever has happened."""
+    adapter = subject.factory()
+    if getattr(adapter, "is_retryable", None) is None:
+        skip("It has no `is_retryable`.")
+    for error in _ERRORS:
+        try:
+            answer = adapter.is_retryable(error)
+        except Exception as raised:
+            raise AssertionError(
+                f"`is_retryable` raised {raised!r:.80} when it was asked about {error!r}. It "
+                f"is asked about whatever `parse` may raise; answer False to what is unknown."
+            ) from raised
+        if not isinstance(answer, bool):
+            raise AssertionError(  # noqa: TRY004 -- it is what a check raises
+                f"`is_retryable` answered {answer!r:.80} to {error!r}. Answer True or False."
+            )
+
+
+def can_be_run_again(subject: Subject) -> None:
+    """One adapter gives the same in a second run: pipelines are used more than once."""
+
+    async def main() -> None:
+        pipeline = IngestionPipeline(subject.factory())
+        first, _ = await subject.run(pipeline)
+        second, _ = await subject.run(pipeline)
+        compare(first, second, "The same adapter gave something else in its second run")
+
+    subject.ends()
+    played(main)
+
+
+def keeps_its_order(subject: Subject) -> None:
+    """With `stable_order`, each run gives the same records in the same order."""
+    if not getattr(subject.factory(), "stable_order", False):
+        skip("It does not declare `stable_order`.")
+    first, second = subject.ends(), subject.ends()
+    compare(first, second, "It declares `stable_order`, and a second run gave something else")
+    if first != second:
+        place = next(number for number, end in enumerate(first) if end != second[number])
+        raise AssertionError(
+            f"It declares `stable_order`, and record {place} was {named(first[place])} in "
+            f"one run and {named(second[place])} in another. Sort what the source gives, or "
+            f"do not declare it."
+        )
+
+
+def has_cursors_of_json(subject: Subject) -> None:
+    """Each `Cursor` is the same after it was stored as JSON."""
+
+    async def main() -> None:
+        items = await subject.items(subject.factory())
+        values = [item.value for item in items if isinstance(item, Cursor)]
+        if not values:
+            skip("It yields no `Cursor`.")
+        for value in values:
+            try:
+                again = json.loads(json.dumps(value, allow_nan=False))
+            except (TypeError, ValueError) as error:
+                again = error
+            if again != value:
+                raise AssertionError(
+                    f"The cursor {value!r:.80}, stored as JSON, gives {again!r:.80}. Use "
+                    f"text, whole numbers, lists, and mappings with text as keys."
+                )
+
+    played(main)
+
+
+def resumes_from_anywhere(subject: Subject) -> None:
+    """Broken off anywhere and resumed, it gives what an undisturbed run gives."""
+    expected = subject.ends()
+    adapter = subject.factory()
+    is_stable = bool(getattr(adapter, "stable_order", False))
+    items = played(subject.items, adapter)
+    if not is_stable and not any(isinstance(item, Cursor) for item in items):
+        skip("It neither declares `stable_order` nor yields a `Cursor`: no run is resumed.")
+    for place in spread(len(expected)):
+        begun, point = played(partial(subject.run, most=place))
+        # Broken off once more: a run that was resumed has cursors of its own.
+        half = (len(expected) - place) // 2
+        more, point = played(partial(subject.run, most=half, resume_from=_stored(point)))
+        begun += more
+        rest, _ = played(partial(subject.run, resume_from=_stored(point)))
+        lost = Counter(expected) - Counter(begun + rest)
+        besides = Counter(begun + rest) - Counter(expected)
+        where = f"Broken off after {place} of {len(expected)} records and resumed, it"
+        if lost:
+            raise AssertionError(
+                f"{where} did not give {named(next(iter(lost)))}. A `Cursor` says that "
+                f"everything before it is covered; yield it behind those records."
+            )
+        if besides and is_stable:
+            raise AssertionError(
+                f"{where} gave {named(next(iter(besides)))} again, or what was never there. "
+                f"With `stable_order`, `fetch(cursor=…)` must go on at the very next record."
+            )
+        strange = set(besides) - set(expected)
+        if strange:
+            raise AssertionError(
+                f"{where} gave {named(next(iter(strange)))}, which an undisturbed run does "
+                f"not give. Let `fetch(cursor=…)` read the same source."
+            )
+
+
+def parses_several_at_once(subject: Subject) -> None:
+    """With several workers it gives the same documents."""
+    expected = subject.ends()
+    pipeline = IngestionPipeline(subject.factory(), workers=4, ordered=False)
+    compare(
+        expected,
+        played(subject.run, pipeline)[0],
+        "With four workers it gave something else: `parse` is called from several tasks",
+    )
+
+
+def closes_when_it_is_left(subject: Subject) -> None:
+    """Left in the middle, it closes: no error, no warning, and no thread is left of it."""
+    count = len(subject.ends())
+    with no_thread_left("aclose"):
+        for place, seconds in product(spread(count), (0, 1)):
+            played(partial(subject.run, most=place, linger_seconds=seconds))
+
+
+def can_be_cancelled_anywhere(subject: Subject) -> None:
+    """Cancelled at any point of its first five records, it lets go, and nothing hangs."""
+    subject.ends()
+
+    cancel_everywhere(partial(subject.run, most=_CANCELLED_AFTER))
+
+
+_CHECKS: Final = (
+    *(can_be_set_up, ends_by_itself, keeps_its_name, parses_a_record_twice),
+    *(identifies_as_it_parses, estimates_a_count, judges_any_error, can_be_run_again),
+    *(keeps_its_order, has_cursors_of_json, resumes_from_anywhere, parses_several_at_once),
+    *(closes_when_it_is_left, can_be_cancelled_anywhere),
+)
+
+
+def _stored(point: Checkpoint) -> Checkpoint:
+    """The checkpoint, as a later run finds it."""
+    return Checkpoint.from_dict(json.loads(json.dumps(point.to_dict())))
