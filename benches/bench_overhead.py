@@ -113,7 +113,7 @@ async def booked_events(feed: Feed, *, careful: bool) -> AsyncIterator[PipelineE
         number += 1
         if run.quiet <= 0:
             run.settle(run.sequence)
-            run.begin_quiet()
+            run.schedule_upkeep()
 
 
 async def booked(feed: Feed, *, careful: bool) -> None:

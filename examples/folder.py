@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import trio
 
-from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection
+from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
 
 
 class FolderSink:
@@ -53,11 +53,11 @@ class FolderSink:
         self._replace({**kept, "delivered": batch.delivered(rejections).to_dict()})
         return rejections
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         """Say where the last batch has brought the job."""
         await trio.lowlevel.checkpoint()
         delivered = _read(self._path)["delivered"]
-        return None if delivered is None else Delivered.from_dict(delivered)
+        return None if delivered is None else SinkState.from_dict(delivered)
 
     async def forget(self) -> None:
         """Let the job begin again; the documents stay."""

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.worlds import until
-from trio_ingest.threads import in_thread
+from trio_ingest.threads import run_in_thread
 
 
 class Call:
@@ -29,7 +29,7 @@ class Call:
 
 
 async def cancelled_natively(call: Call, how_often: int) -> None:
-    task = asyncio.create_task(in_thread(call))
+    task = asyncio.create_task(run_in_thread(call))
     await until(call.begun.is_set)
     for _ in range(how_often):
         task.cancel()
@@ -49,7 +49,7 @@ def test_native_cancellation_waits_for_the_thread(how_often: int) -> None:
 async def cancelled_by_a_scope(call: Call) -> None:
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
-            group.start_soon(in_thread, call)
+            group.start_soon(run_in_thread, call)
             await until(call.begun.is_set)
             scope.cancel()
             call.may_end.set()
@@ -72,9 +72,9 @@ def test_answer_and_error_come_back(run: Callable[[Awaitable[None]], None]) -> N
         raise KeyError("from the thread")
 
     async def main() -> None:
-        assert await in_thread(lambda: 5) == 5
+        assert await run_in_thread(lambda: 5) == 5
         with pytest.raises(KeyError, match="from the thread"):
-            await in_thread(fail)
+            await run_in_thread(fail)
 
     run(main())
 
@@ -85,9 +85,9 @@ def test_call_that_is_cancelled_before_it_began_does_not_begin() -> None:
     async def main() -> None:
         limiter = anyio.CapacityLimiter(1)
         first = Call()
-        busy = asyncio.create_task(in_thread(first, limiter=limiter))
+        busy = asyncio.create_task(run_in_thread(first, limiter=limiter))
         await until(first.begun.is_set)
-        waiting = asyncio.create_task(in_thread(second, limiter=limiter))
+        waiting = asyncio.create_task(run_in_thread(second, limiter=limiter))
         await asyncio.sleep(0.01)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -112,7 +112,7 @@ def test_error_of_a_call_that_was_cancelled_is_not_reported_as_never_seen() -> N
             call()
             raise KeyError
 
-        task = asyncio.create_task(in_thread(fail))
+        task = asyncio.create_task(run_in_thread(fail))
         await until(call.begun.is_set)
         task.cancel()
         await asyncio.sleep(0)

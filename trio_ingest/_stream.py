@@ -369,7 +369,7 @@ class EventStream(Generic[Shown_co]):
 
     def _run_and_depth(self, what: str) -> tuple[Run, int]:
         if self._engine is not None:
-            self._engine.book_time()
+            self._engine.account_time()
             return self._engine.run, self._engine.queue_depth
         if self._inline is not None:
             return self._inline.run, 0

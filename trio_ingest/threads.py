@@ -18,12 +18,12 @@ import trio
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["in_thread", "uninterrupted"]
+__all__ = ["run_in_thread", "uninterrupted"]
 
 Answer = TypeVar("Answer")
 
 
-async def in_thread(
+async def run_in_thread(
     function: Callable[[], Answer], *, limiter: anyio.CapacityLimiter | None = None
 ) -> Answer:
     """What ``function`` returns or raises in a worker thread.

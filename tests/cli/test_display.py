@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trio_ingest.cli.jobs.run_stats import Figures
+from trio_ingest.cli.jobs.run_stats import RunStats
 from trio_ingest.cli.terminal.display import display_for
 from trio_ingest.cli.terminal.lines import Lines, MovingLine
 from trio_ingest.cli.terminal.live import Live
@@ -33,7 +33,7 @@ class Clock:
         return self.seconds
 
 
-FIGURES = Figures(
+FIGURES = RunStats(
     done=18_304,
     total=30_000,
     failed=2,
@@ -52,7 +52,7 @@ IN_ONE_LINE = (
 )
 
 
-def figures(**changes: Any) -> Figures:
+def figures(**changes: Any) -> RunStats:
     from attrs import evolve
 
     return evolve(FIGURES, **changes)

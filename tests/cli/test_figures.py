@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from trio_ingest import BatchProgress, DocumentRetrying
-from trio_ingest.cli.jobs.run_stats import Meter
+from trio_ingest.cli.jobs.run_stats import RunMeter
 
 
 class Clock:
@@ -42,13 +42,13 @@ def progress(completed: int, **fields: Any) -> BatchProgress:
 
 
 def test_before_anything_has_come_there_is_nothing_to_tell(clock: Clock) -> None:
-    figures = Meter(clock).figures()
+    figures = RunMeter(clock).figures()
     assert (figures.done, figures.total, figures.bottleneck) == (0, None, None)
     assert figures.documents_per_second == 0
 
 
 def test_whatever_has_ended_counts_in_earlier_runs_too(clock: Clock) -> None:
-    meter = Meter(clock)
+    meter = RunMeter(clock)
     meter.resumed(done=1000, failed=7)
     meter.take(progress(10, failed=2, skipped=3, estimated_total=2000))
     figures = meter.figures()
@@ -58,7 +58,7 @@ def test_whatever_has_ended_counts_in_earlier_runs_too(clock: Clock) -> None:
 
 
 def test_retries_are_counted(clock: Clock) -> None:
-    meter = Meter(clock)
+    meter = RunMeter(clock)
     for number in range(3):
         meter.take(
             DocumentRetrying(
@@ -75,12 +75,12 @@ def test_retries_are_counted(clock: Clock) -> None:
 
 
 def test_the_rate_is_that_of_the_last_seconds(clock: Clock) -> None:
-    meter = Meter(clock)
+    meter = RunMeter(clock)
     for second in range(1, 61):
         clock.seconds += 1
         meter.take(progress(min(second, 50) * 100))
     assert meter.figures().documents_per_second == pytest.approx(0, abs=1)
-    meter = Meter(clock)
+    meter = RunMeter(clock)
     for second in range(1, 61):
         clock.seconds += 1
         meter.take(progress(second * 100))
@@ -88,7 +88,7 @@ def test_the_rate_is_that_of_the_last_seconds(clock: Clock) -> None:
 
 
 def test_a_run_that_stands_still_slows_down_while_it_does(clock: Clock) -> None:
-    meter = Meter(clock)
+    meter = RunMeter(clock)
     clock.seconds += 1
     meter.take(progress(100))
     assert meter.figures().documents_per_second == pytest.approx(100)
@@ -98,7 +98,7 @@ def test_a_run_that_stands_still_slows_down_while_it_does(clock: Clock) -> None:
 
 @pytest.mark.parametrize("part", ["fetch", "parse", "consumer", "throttle"])
 def test_the_bottleneck_is_what_took_most_of_late(clock: Clock, part: str) -> None:
-    meter = Meter(clock)
+    meter = RunMeter(clock)
     # Long ago it was another one.
     other = "parse" if part == "fetch" else "fetch"
     clock.seconds += 100
@@ -111,7 +111,7 @@ def test_the_bottleneck_is_what_took_most_of_late(clock: Clock, part: str) -> No
 
 
 def test_marks_do_not_pile_up(clock: Clock) -> None:
-    meter = Meter(clock)
+    meter = RunMeter(clock)
     for number in range(10_000):
         clock.seconds += 0.01
         meter.take(progress(number))

@@ -14,10 +14,10 @@ import attrs
 import pytest
 from rich.console import Console
 
-from trio_ingest.cli.jobs.run_stats import Figures
+from trio_ingest.cli.jobs.run_stats import RunStats
 from trio_ingest.cli.terminal.live import Live, View
 
-FIGURES = Figures(
+FIGURES = RunStats(
     done=18_304,
     total=30_000,
     failed=2,
@@ -48,11 +48,11 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
-def figures(**changes: Any) -> Figures:
+def figures(**changes: Any) -> RunStats:
     return attrs.evolve(FIGURES, **changes)
 
 
-def drawn(columns: int, of: Figures = FIGURES, encoding: str = "utf-8") -> str:
+def drawn(columns: int, of: RunStats = FIGURES, encoding: str = "utf-8") -> str:
     written = io.BytesIO()
     screen = io.TextIOWrapper(written, encoding=encoding, write_through=True)
     console = Console(file=screen, width=columns, force_terminal=True, color_system="standard")
@@ -60,7 +60,7 @@ def drawn(columns: int, of: Figures = FIGURES, encoding: str = "utf-8") -> str:
     return written.getvalue().decode(encoding)
 
 
-def shown(columns: int, of: Figures = FIGURES) -> list[str]:
+def shown(columns: int, of: RunStats = FIGURES) -> list[str]:
     screen = io.StringIO()
     console = Console(file=screen, width=columns, color_system=None)
     console.print(View(of))
@@ -171,7 +171,7 @@ def test_it_is_drawn_ten_times_a_second_at_most() -> None:
     display = Live(screen, clock)
     asked = []
 
-    def now() -> Figures:
+    def now() -> RunStats:
         asked.append(clock.seconds)
         return FIGURES
 

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_ingest._core.progress import LEAST_SECONDS, WINDOW_SECONDS, Pace
+from trio_ingest._core.progress import LEAST_SECONDS, WINDOW_SECONDS, RateEstimator
 
 
-def steady(rate: float, seconds: int, *, start: float = 0.0, every: float = 1.0) -> Pace:
+def steady(
+    rate: float, seconds: int, *, start: float = 0.0, every: float = 1.0
+) -> RateEstimator:
     """A run that has ended ``rate`` records in each second, and was marked ``every``."""
-    pace = Pace(start)
+    pace = RateEstimator(start)
     for step in range(1, int(seconds / every) + 1):
         pace.mark(start + step * every, int(step * every * rate))
     return pace
@@ -43,7 +45,7 @@ def test_exceeded_total_gives_none() -> None:
 
 
 def test_less_than_half_a_second_of_observation_gives_none() -> None:
-    pace = Pace(100.0)
+    pace = RateEstimator(100.0)
     pace.mark(100.0 + LEAST_SECONDS * 0.9, 50)
     assert pace.eta_seconds(100) is None
     pace.mark(100.0 + LEAST_SECONDS, 50)
@@ -51,7 +53,7 @@ def test_less_than_half_a_second_of_observation_gives_none() -> None:
 
 
 def test_run_that_has_not_been_marked_gives_none() -> None:
-    assert Pace(0.0).eta_seconds(100) is None
+    assert RateEstimator(0.0).eta_seconds(100) is None
 
 
 def test_window_in_which_nothing_ended_gives_none() -> None:
@@ -75,7 +77,7 @@ def test_old_pace_is_forgotten_after_the_window() -> None:
 def test_burst_of_marks_does_not_shorten_the_window() -> None:
     # A fast run marks progress thousands of times a second; the rate must still be
     # that of the last half minute, and so ignore a pause of a few milliseconds.
-    pace, now = Pace(0.0), 0.0
+    pace, now = RateEstimator(0.0), 0.0
     for step in range(1, 100_001):
         now += 0.001
         pace.mark(now, step)
@@ -86,7 +88,7 @@ def test_burst_of_marks_does_not_shorten_the_window() -> None:
 
 @given(st.lists(st.floats(0, 5), max_size=300))
 def test_marks_are_bounded_however_many_are_made(gaps: list[float]) -> None:
-    pace, now = Pace(0.0), 0.0
+    pace, now = RateEstimator(0.0), 0.0
     for step, gap in enumerate(gaps):
         now += gap
         pace.mark(now, step)
@@ -94,7 +96,7 @@ def test_marks_are_bounded_however_many_are_made(gaps: list[float]) -> None:
 
 
 def test_marks_of_a_fast_run_are_bounded() -> None:
-    pace = Pace(0.0)
+    pace = RateEstimator(0.0)
     for step in range(100_000):
         pace.mark(step * 0.003, step)
     assert len(pace._marks) <= 64
@@ -107,7 +109,7 @@ def test_marks_of_a_fast_run_are_bounded() -> None:
 def test_eta_lies_between_what_the_fastest_and_the_slowest_stretch_say(
     stretches: list[tuple[float, int]], left: int
 ) -> None:
-    pace, now, ended = Pace(0.0), 0.0, 0
+    pace, now, ended = RateEstimator(0.0), 0.0, 0
     for seconds, count in stretches:
         now, ended = now + seconds, ended + count
         pace.mark(now, ended)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_ingest._core.reorder_window import WINDOW_PER_WORKER, Window
+from trio_ingest._core.reorder_window import WINDOW_PER_WORKER, ReorderWindow
 
 STEPS = st.lists(st.tuples(st.sampled_from(["take", "finish", "pop"]), st.integers(0, 20)))
 
@@ -15,7 +15,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["take", "finish", "pop"]), st.intege
 def test_window_does_what_two_lists_do(
     steps: list[tuple[str, int]], workers: int, ordered: bool
 ) -> None:
-    window: Window[str] = Window(workers, ordered=ordered)
+    window: ReorderWindow[str] = ReorderWindow(workers, ordered=ordered)
     size = workers * WINDOW_PER_WORKER
     taken: list[int] = []  # and not popped, in the order of taking
     working: list[int] = []
@@ -44,7 +44,7 @@ def test_window_does_what_two_lists_do(
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_place_is_freed_by_the_pop_and_not_by_the_finish(ordered: bool) -> None:
-    window: Window[str] = Window(1, ordered=ordered)
+    window: ReorderWindow[str] = ReorderWindow(1, ordered=ordered)
     for _ in range(WINDOW_PER_WORKER):
         window.take()
     window.finish(0, "first")
@@ -54,7 +54,7 @@ def test_place_is_freed_by_the_pop_and_not_by_the_finish(ordered: bool) -> None:
 
 
 def test_in_order_the_first_holds_back_all_others() -> None:
-    window: Window[str] = Window(2, ordered=True)
+    window: ReorderWindow[str] = ReorderWindow(2, ordered=True)
     for _ in range(3):
         window.take()
     window.finish(2, "c")
@@ -66,7 +66,7 @@ def test_in_order_the_first_holds_back_all_others() -> None:
 
 
 def test_out_of_order_a_result_leaves_as_it_finishes() -> None:
-    window: Window[str] = Window(2, ordered=False)
+    window: ReorderWindow[str] = ReorderWindow(2, ordered=False)
     for _ in range(3):
         window.take()
     window.finish(2, "c")
@@ -78,7 +78,7 @@ def test_out_of_order_a_result_leaves_as_it_finishes() -> None:
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_result_that_is_none_or_empty_is_a_result(ordered: bool) -> None:
-    window: Window[object] = Window(1, ordered=ordered)
+    window: ReorderWindow[object] = ReorderWindow(1, ordered=ordered)
     for result in (None, "", 0):
         window.finish(window.take(), result)
         assert window.has_ready()

@@ -61,7 +61,7 @@ def test_each_fact_gives_the_next_number_and_what_was_reported() -> None:
         run.failed(feed, 8, FAILURE, None, "raw", 0, 6.0),
         run.started(feed, 9, "id", 7.0),
         run.skipped(feed, 9, Skip("d", "already completed"), 8.0),
-        run.own_event(Page(number=3), 9.0),
+        run.custom_event(Page(number=3), 9.0),
         run.progress(10.0, 10.0, 4),
     ]
     assert [event.sequence for event in events] == list(range(10))
@@ -125,7 +125,7 @@ def test_states_follow_each_other_for_each_adapter_apart() -> None:
 
 def test_record_that_is_passed_over_counts_as_skipped_and_has_ended() -> None:
     run, feed = book()
-    run.passed_over(feed, 0)
+    run.already_done(feed, 0)
     assert (run.skipped_count, run.sequence, run.in_flight) == (1, 0, 0)
     assert run.checkpoint(0).positions[0].watermark == 1
 
@@ -156,14 +156,14 @@ def test_own_event_is_stamped_in_a_copy() -> None:
     run, _ = book()
     run.sequence = 41
     own = Page(number=3, timestamp=-1.0, pipeline_id="mine", sequence=-1)
-    stamped = run.own_event(own, 9.0)
+    stamped = run.custom_event(own, 9.0)
     assert stamped == Page(number=3, timestamp=9.0, pipeline_id="run-1", sequence=41)
     assert own == Page(number=3, timestamp=-1.0, pipeline_id="mine", sequence=-1)
 
 
 def test_own_event_of_the_base_class_itself_is_allowed() -> None:
     run, _ = book()
-    assert type(run.own_event(PipelineEvent(), 1.0)) is PipelineEvent
+    assert type(run.custom_event(PipelineEvent(), 1.0)) is PipelineEvent
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"x", float("nan"), object()])
@@ -197,10 +197,10 @@ def emit(run: Run, feed: AdapterRun, count: int) -> list[BatchProgress]:
     progress = []
     for number in range(count):
         complete(run, feed, number)
-        if run.quiet <= 0:
+        if run.ends_until_upkeep <= 0:
             if run.progress_is_due():
                 progress.append(run.progress(1.0, 1.0, 0))
-            run.begin_quiet()
+            run.schedule_upkeep()
     return progress
 
 
@@ -228,7 +228,7 @@ def test_no_burst_is_longer_than_its_limit(progress: int, checkpoint: int) -> No
     run, feed = book(progress_interval=progress, checkpoint_interval=checkpoint)
     for number in range(BURST_DOCUMENTS):
         complete(run, feed, number)
-    assert run.quiet <= 0
+    assert run.ends_until_upkeep <= 0
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_no_burst_is_longer_than_its_limit(progress: int, checkpoint: int) -> No
 def test_every_kind_of_item_shortens_the_quiet(fact: str) -> None:
     # Or an adapter that yields nothing but these would never let others run.
     run, feed = book()
-    before = run.quiet
+    before = run.ends_until_upkeep
     match fact:
         case "complete":
             complete(run, feed, 0)
@@ -249,12 +249,12 @@ def test_every_kind_of_item_shortens_the_quiet(fact: str) -> None:
             run.started(feed, 0, "d", 0.0)
             run.skipped(feed, 0, Skip("d", ""), 0.0)
         case "pass_over":
-            run.passed_over(feed, 0)
+            run.already_done(feed, 0)
         case "cursor":
             run.cursor_yielded(feed, 1)
         case "own":
-            run.own_event(Page(number=1), 0.0)
-    assert run.quiet == before - 1
+            run.custom_event(Page(number=1), 0.0)
+    assert run.ends_until_upkeep == before - 1
 
 
 def test_checkpoint_of_a_progress_event_claims_what_was_emitted_before_it() -> None:

@@ -23,7 +23,7 @@ import trio
 
 from trio_ingest import BatchProgress, IngestionPipeline, PipelineEvent
 from trio_ingest.adapters import JsonLinesAdapter
-from trio_ingest.delivery import Delivered, DeliveryReport, deliver, resume_point
+from trio_ingest.delivery import DeliveryReport, SinkState, deliver, resume_point
 from trio_ingest.sinks import JsonLinesSink, SqliteSink
 
 BAD = 97  # every so many lines, one that is no document
@@ -102,12 +102,12 @@ def dead_letters(spelling: str) -> list[int]:
         return sorted(number for (number,) in rows)
 
 
-def delivered(spelling: str) -> Delivered | None:
+def delivered(spelling: str) -> SinkState | None:
     """What the sink says of itself, read as the next run would."""
 
-    async def load() -> Delivered | None:
+    async def load() -> SinkState | None:
         async with sink_of(spelling) as sink:
-            found: Delivered | None = await sink.load()
+            found: SinkState | None = await sink.load()
             return found
 
     return trio.run(load)

@@ -16,9 +16,9 @@ from trio_ingest import Document, PipelineEvent
 from trio_ingest.delivery import (
     Batch,
     DeadLetter,
-    Delivered,
     DeliveryReport,
     Rejection,
+    SinkState,
     Totals,
     deliver,
     resume_point,
@@ -106,9 +106,9 @@ class Table(Forgetful):
         self.stored = json.dumps(batch.delivered(rejections).to_dict())
         self.letters += batch.dead_letters(rejections)
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         await trio.lowlevel.checkpoint()
-        return None if self.stored is None else Delivered.from_dict(json.loads(self.stored))
+        return None if self.stored is None else SinkState.from_dict(json.loads(self.stored))
 
     async def forget(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -116,9 +116,9 @@ class Table(Forgetful):
         self.letters.clear()
 
     @property
-    def delivered(self) -> Delivered:
+    def delivered(self) -> SinkState:
         assert self.stored is not None
-        return Delivered.from_dict(json.loads(self.stored))
+        return SinkState.from_dict(json.loads(self.stored))
 
     @property
     def totals(self) -> Totals:

@@ -21,7 +21,7 @@ from trio_ingest import (
     DocumentSkipped,
     Position,
 )
-from trio_ingest.delivery import Batch, Delivered, Rejection, SinkError, Totals
+from trio_ingest.delivery import Batch, Rejection, SinkError, SinkState, Totals
 
 COUNTS = st.integers(0, 10**15)
 TOTALS = st.builds(Totals, completed=COUNTS, failed=COUNTS, skipped=COUNTS, rejected=COUNTS)
@@ -91,12 +91,12 @@ def test_rejected_documents_are_completed_not_delivered_and_bad() -> None:
 
 @given(st.lists(positions(), max_size=3, unique_by=lambda p: (p.source, p.parameters)), TOTALS)
 def test_delivered_comes_back_from_json_as_it_was(items: Any, totals: Totals) -> None:
-    delivered = Delivered(Checkpoint(tuple(items)), totals)
-    assert Delivered.from_dict(json.loads(json.dumps(delivered.to_dict()))) == delivered
-    assert Delivered.from_dict(delivered.to_dict()) == delivered
+    delivered = SinkState(Checkpoint(tuple(items)), totals)
+    assert SinkState.from_dict(json.loads(json.dumps(delivered.to_dict()))) == delivered
+    assert SinkState.from_dict(delivered.to_dict()) == delivered
 
 
-GOOD = Delivered(POINT, Totals(completed=3, rejected=1)).to_dict()
+GOOD = SinkState(POINT, Totals(completed=3, rejected=1)).to_dict()
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -119,13 +119,13 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 )
 def test_damaged_delivered_is_refused(data: Any) -> None:
     with pytest.raises(CheckpointError, match="damaged"):
-        Delivered.from_dict(data)
+        SinkState.from_dict(data)
 
 
 @pytest.mark.parametrize("path", ["version", "checkpoint.version"])
 def test_newer_delivered_is_refused_by_its_version(path: str) -> None:
     with pytest.raises(CheckpointError, match=r"version 2; .*Upgrade trio_ingest"):
-        Delivered.from_dict(changed(path, 2))
+        SinkState.from_dict(changed(path, 2))
 
 
 @given(
@@ -139,7 +139,7 @@ def test_newer_delivered_is_refused_by_its_version(path: str) -> None:
 )
 def test_any_json_is_delivered_or_a_checkpoint_error(data: Any) -> None:
     with pytest.raises(CheckpointError):
-        Delivered.from_dict(data)
+        SinkState.from_dict(data)
 
 
 # -- batches -----------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_batch_counts_what_it_holds_on_top_of_what_was_before() -> None:
         before=Totals(completed=10, failed=20, skipped=30, rejected=4),
     )
     assert [document.doc_id for document in batch.documents] == ["d0", "d1", "d2"]
-    assert batch.delivered() == Delivered(
+    assert batch.delivered() == SinkState(
         POINT, Totals(completed=13, failed=21, skipped=32, rejected=4)
     )
     rejections = [Rejection(batch.documents[1], "No.")]
@@ -174,7 +174,7 @@ def test_document_that_two_sinks_reject_is_one_rejected_document() -> None:
 
 def test_empty_batch_carries_its_checkpoint() -> None:
     batch = Batch(checkpoint=POINT, before=Totals(failed=1))
-    assert batch.delivered() == Delivered(POINT, Totals(failed=1))
+    assert batch.delivered() == SinkState(POINT, Totals(failed=1))
     assert batch.documents == []
     assert batch.dead_letters() == []
 

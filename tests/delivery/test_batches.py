@@ -75,7 +75,7 @@ def test_any_delivery_brings_each_end_once_with_a_checkpoint_that_covers_just_it
     case: Case, batch_size: int, impatient: bool
 ) -> None:
     watch, sink = Watch(), Table()
-    checking(sink, watch, passed_over=case.passed_over())
+    checking(sink, watch, already_done=case.already_done())
     run(
         lambda: deliver_case(
             case,

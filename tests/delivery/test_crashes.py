@@ -33,7 +33,7 @@ from tests.promises.checks import covered_by
 from tests.promises.scripts import Case, cases
 from tests.worlds import run
 from trio_ingest import Cursor, IngestionPipeline
-from trio_ingest.delivery import Delivered, Totals, deliver, resume_point
+from trio_ingest.delivery import SinkState, Totals, deliver, resume_point
 from trio_ingest.testing import Fail, FailTimes, SlowParse, cancel_everywhere
 
 PLAIN = ["a", Fail(), "b", SlowParse(3), FailTimes(1), "c", SlowParse(2), "d", "e"]
@@ -321,6 +321,6 @@ def test_adapter_without_a_stable_order_loses_nothing_in_any_crashes(
             got = Counter(text for text in sink.ids() if text.isdigit())
             assert set(got) == {str(number) for number in range(12)}, sink.name
             assert max(got.values()) <= 1 + len(lives)
-            assert isinstance(sink.delivered, Delivered)
+            assert isinstance(sink.delivered, SinkState)
 
     check()

@@ -9,7 +9,7 @@ from tests.delivery.memory_sinks import Table, lived, rows_of, stream_of
 from tests.promises.scripts import Case
 from tests.worlds import run
 from trio_ingest import CheckpointError, SetupError
-from trio_ingest.delivery import Delivered, Totals, deliver
+from trio_ingest.delivery import SinkState, Totals, deliver
 from trio_ingest.testing import Crash, Fail, Hang
 
 CASE = Case(scripts=[["a", Fail(), "b", "c"]])
@@ -20,7 +20,7 @@ class Unreadable(Table):
 
     curable = True
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         raise CheckpointError("It is damaged.")
 
     async def forget(self) -> None:

@@ -22,7 +22,7 @@ from tests.promises.adapters import Plain
 from tests.promises.scripts import Case
 from tests.worlds import run
 from trio_ingest import Checkpoint, CheckpointError, IngestionPipeline, Position
-from trio_ingest.delivery import Delivered, DeliveryReport, Totals, deliver, resume_point
+from trio_ingest.delivery import DeliveryReport, SinkState, Totals, deliver, resume_point
 from trio_ingest.testing import Fail
 
 CASE = Case(scripts=[["a", Fail(), "b", "c", "d", "e"]])
@@ -121,7 +121,7 @@ def test_sink_that_has_nothing_is_not_begun_in_the_middle() -> None:
 def test_finished_checkpoint_is_no_beginning_for_a_sink_without_its_end() -> None:
     # The same records, and one of them says that there are no more.
     position = Position("source0", KEY, 6, stable_order=True)
-    sink = Table(stored=json.dumps(Delivered(Checkpoint((position,))).to_dict()))
+    sink = Table(stored=json.dumps(SinkState(Checkpoint((position,))).to_dict()))
     finished = Checkpoint((attrs.evolve(position, finished=True),))
     refused(attrs.evolve(CASE, resume_from=finished), sink, match="resumes behind")
 
@@ -130,7 +130,7 @@ def foreign(name: str = "foreign", **changes: Any) -> Table:
     """A sink with a checkpoint of another pipeline."""
     fields = {"source": "elsewhere", "parameters": KEY, "watermark": 3, "stable_order": True}
     point = Checkpoint((Position(**(fields | changes)),))
-    stored = Delivered(point, Totals(completed=3)).to_dict()
+    stored = SinkState(point, Totals(completed=3)).to_dict()
     return Table(name=name, stored=json.dumps(stored))
 
 

@@ -71,9 +71,9 @@ class Traffic:
             with trio.move_on_after(step.patience):
                 # As the engine does it: fast when the limit allows, else in line.
                 if len(channel.queue) >= channel.limit:
-                    await channel.room()
+                    await channel.wait_for_slot()
                     if step.forgoes:
-                        channel.forgo()
+                        channel.release_slot()
                         continue
                 self.put.append(event(len(self.put)))
                 channel.put(self.put[-1])
@@ -152,10 +152,10 @@ def test_no_room_is_lost_by_those_who_give_up(
         assert traffic.received == traffic.put
         for sequence in range(size):
             with trio.fail_after(1):
-                await channel.room()
+                await channel.wait_for_slot()
             channel.put(event(sequence))
         with trio.move_on_after(1) as scope:
-            await channel.room()
+            await channel.wait_for_slot()
         assert scope.cancelled_caught
 
     run(main)
@@ -183,18 +183,18 @@ async def test_producer_waits_when_the_channel_is_full(
 ) -> None:
     channel = filled(size, size)
     with trio.move_on_after(5) as scope:
-        await channel.room()
+        await channel.wait_for_slot()
     assert scope.cancelled_caught
     await channel.get()
     with trio.fail_after(0):
-        await channel.room()
+        await channel.wait_for_slot()
 
 
 async def test_room_is_given_in_the_order_in_which_it_was_asked_for() -> None:
     channel, served = filled(1, 1), []
 
     async def produce(number: int) -> None:
-        await channel.room()
+        await channel.wait_for_slot()
         served.append(number)
         channel.put(event(number))
 
@@ -212,7 +212,7 @@ async def test_nobody_passes_a_producer_that_waits() -> None:
 
     async def produce(number: int) -> None:
         if len(channel.queue) >= channel.limit:
-            await channel.room()
+            await channel.wait_for_slot()
         served.append(number)
         channel.put(event(number))
 
@@ -233,7 +233,7 @@ async def test_room_of_a_producer_that_is_cancelled_goes_to_the_next(promised: b
     async def produce(number: int) -> None:
         with trio.CancelScope() as scope:
             scopes.append(scope)
-            await channel.room()
+            await channel.wait_for_slot()
             served.append(number)
             channel.put(event(number))
 
@@ -256,7 +256,7 @@ async def test_fast_way_is_open_again_when_nobody_waits_any_more() -> None:
     channel = filled(3, 3)
     assert channel.limit == 3
     with trio.move_on_after(0):
-        await channel.room()
+        await channel.wait_for_slot()
     assert channel.limit == 3
 
 
@@ -264,11 +264,11 @@ async def test_room_that_is_forgone_goes_to_the_next() -> None:
     channel, served = filled(1, 1), []
 
     async def decline() -> None:
-        await channel.room()
-        channel.forgo()
+        await channel.wait_for_slot()
+        channel.release_slot()
 
     async def produce() -> None:
-        await channel.room()
+        await channel.wait_for_slot()
         served.append(1)
         channel.put(event(1))
 

@@ -16,53 +16,53 @@ from trio_ingest._engine.runtime import TRIO
 
 
 async def test_parked_task_waits_until_it_is_woken() -> None:
-    parking, log = TRIO.parking(), []
-    assert not parking.occupied
+    waiter, log = TRIO.waiter(), []
+    assert not waiter.occupied
 
     async def park() -> None:
-        await parking.wait()
+        await waiter.wait()
         log.append("woken")
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(park)
         await trio.testing.wait_all_tasks_blocked()
-        assert parking.occupied
+        assert waiter.occupied
         assert log == []
-        parking.wake()
+        waiter.wake()
         # Whoever is woken is no longer waiting, even before it runs.
-        assert not parking.occupied
+        assert not waiter.occupied
         assert log == []
     assert log == ["woken"]
 
 
 async def test_waking_where_nobody_waits_is_forgotten() -> None:
-    parking = TRIO.parking()
-    parking.wake()
+    waiter = TRIO.waiter()
+    waiter.wake()
     with trio.move_on_after(0) as scope:
-        await parking.wait()
+        await waiter.wait()
     assert scope.cancelled_caught
 
 
 async def test_parked_task_that_is_cancelled_leaves_its_place_empty() -> None:
-    parking = TRIO.parking()
+    waiter = TRIO.waiter()
     for _ in range(2):
         with trio.move_on_after(0):
-            await parking.wait()
-        assert not parking.occupied
-        parking.wake()
+            await waiter.wait()
+        assert not waiter.occupied
+        waiter.wake()
 
 
 async def test_task_that_was_woken_is_not_cancelled_any_more() -> None:
-    parking, log = TRIO.parking(), []
+    waiter, log = TRIO.waiter(), []
 
     async def park() -> None:
-        await parking.wait()
+        await waiter.wait()
         log.append("woken")
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(park)
         await trio.testing.wait_all_tasks_blocked()
-        parking.wake()
+        waiter.wake()
         nursery.cancel_scope.cancel()
     assert log == ["woken"]
 

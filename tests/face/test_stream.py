@@ -172,8 +172,8 @@ async def test_checkpoint_before_the_first_event_covers_nothing() -> None:
 def test_checkpoint_with_an_event_in_hand_covers_exactly_the_ends_before_it(case: Any) -> None:
     played = run(play, case)
     for place, held in enumerate(played.held[:-1]):
-        check_covers(held, played.events[:place], passed_over=case.passed_over())
-    check_covers(played.held[-1], played.events, passed_over=case.passed_over())
+        check_covers(held, played.events[:place], already_done=case.already_done())
+    check_covers(played.held[-1], played.events, already_done=case.already_done())
 
 
 async def test_asking_for_the_next_event_acknowledges_even_if_it_does_not_come(

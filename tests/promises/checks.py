@@ -128,10 +128,10 @@ def check_states(events: Sequence[PipelineEvent], *, whole: bool = True) -> None
         assert set(states.values()) <= {"finished", "failed", "cancelled"}, states
 
 
-def check_counts(events: Sequence[PipelineEvent], *, passed_over: int = 0) -> None:
+def check_counts(events: Sequence[PipelineEvent], *, already_done: int = 0) -> None:
     """A progress event counts what has a lower sequence, and in flight is what is in flight.
 
-    ``passed_over``: at most so many records were known as done before any work, which
+    ``already_done``: at most so many records were known as done before any work, which
     no event tells.
     """
     completed = failed = skipped = in_flight = 0
@@ -146,7 +146,7 @@ def check_counts(events: Sequence[PipelineEvent], *, passed_over: int = 0) -> No
         elif isinstance(event, BatchProgress):
             counted = event.completed, event.failed, event.in_flight
             assert counted == (completed, failed, in_flight), event
-            assert skipped <= event.skipped <= skipped + passed_over, event
+            assert skipped <= event.skipped <= skipped + already_done, event
 
 
 def check_order(events: Iterable[PipelineEvent], *, ends: bool = True) -> None:
@@ -190,11 +190,11 @@ def check_covers(
     acknowledged: Iterable[PipelineEvent],
     *,
     before: Checkpoint | None = None,
-    passed_over: Mapping[Key, set[int]] | None = None,
+    already_done: Mapping[Key, set[int]] | None = None,
 ) -> None:
     """It covers exactly the ends in ``acknowledged``, and what ``before`` did already.
 
-    ``passed_over``: records known as done before any work, which no event tells; they may
+    ``already_done``: records known as done before any work, which no event tells; they may
     be covered besides.
     """
     got = covered_by(checkpoint)
@@ -204,7 +204,7 @@ def check_covers(
     for key, numbers in got.items():
         wanted = ended.get(key, set()) | earlier.get(key, set())
         assert wanted <= numbers, f"{key} lacks {wanted - numbers}"
-        rest = numbers - wanted - (passed_over or {}).get(key, set())
+        rest = numbers - wanted - (already_done or {}).get(key, set())
         assert not rest, f"{key} claims {rest}"
 
 
@@ -212,13 +212,13 @@ def check_checkpoints(
     events: Sequence[PipelineEvent],
     *,
     before: Checkpoint | None = None,
-    passed_over: Mapping[Key, set[int]] | None = None,
+    already_done: Mapping[Key, set[int]] | None = None,
 ) -> None:
     """Each checkpoint in a progress event covers exactly the ends before that event."""
     for place, event in enumerate(events):
         if isinstance(event, BatchProgress) and event.checkpoint is not None:
             check_covers(
-                event.checkpoint, events[:place], before=before, passed_over=passed_over
+                event.checkpoint, events[:place], before=before, already_done=already_done
             )
 
 

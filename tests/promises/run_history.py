@@ -77,7 +77,7 @@ class Book:
         self.events: list[PipelineEvent] = []
         self.open: list[Open] = []
         self.acknowledged = 0
-        self.passed_over: dict[Key, set[int]] = {
+        self.already_done: dict[Key, set[int]] = {
             (adapter_run.source, "{}"): set() for adapter_run in self.adapter_runs
         }
         self._most_open = most_open
@@ -138,15 +138,15 @@ class Book:
 
     def pass_over(self, pick: int) -> None:
         adapter_run, number = self._take(pick)
-        self.passed_over[adapter_run.source, "{}"].add(number)
-        self.run.passed_over(adapter_run, number)
+        self.already_done[adapter_run.source, "{}"].add(number)
+        self.run.already_done(adapter_run, number)
 
     def cursor(self, pick: int) -> None:
         adapter_run = self.adapter_runs[pick % 2]
         self.run.cursor_yielded(adapter_run, adapter_run.next_record)
 
     def note(self, pick: int) -> None:
-        self.events.append(self.run.own_event(Note(index=pick), self._now))
+        self.events.append(self.run.custom_event(Note(index=pick), self._now))
 
     def progress(self, pick: int, *, checkpoint: bool = False) -> None:
         self.events.append(

@@ -94,7 +94,7 @@ class Case:
             if not self._passes_over(index)
         }
 
-    def passed_over(self) -> dict[Key, set[int]]:
+    def already_done(self) -> dict[Key, set[int]]:
         """The record numbers that are known as done before any work."""
         return {
             (f"source{i}", canonical({"part": part})): {

@@ -41,7 +41,7 @@ def test_any_legal_history_gives_a_stream_in_shape(history: list[tuple[str, int]
     check_numbering(book.events)
     check_shape(book.events, whole=False)
     check_states(book.events, whole=False)
-    check_counts(book.events, passed_over=len(history))
+    check_counts(book.events, already_done=len(history))
     assert book.run.in_flight == len(book.open)
     book.end_all()
     check_shape(book.events)
@@ -55,7 +55,7 @@ def test_long_legal_history_gives_a_stream_in_shape(seed: int) -> None:
     book.end_all()
     check_numbering(book.events)
     check_shape(book.events)
-    check_counts(book.events, passed_over=5_000)
+    check_counts(book.events, already_done=5_000)
 
 
 @pytest.mark.parametrize("fact", ["completed", "failed", "skipped", "retrying"])
@@ -104,8 +104,8 @@ def check_story(case: Case) -> None:
     check_numbering(events)
     check_shape(events)
     check_states(events)
-    passed_over = sum(len(numbers) for numbers in case.passed_over().values())
-    check_counts(events, passed_over=passed_over)
+    already_done = sum(len(numbers) for numbers in case.already_done().values())
+    check_counts(events, already_done=already_done)
     stories, wanted = stories_of(events), case.stories()
     if played.failure is not None:
         # The adapter runs behind one that died never began.

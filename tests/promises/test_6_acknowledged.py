@@ -45,23 +45,23 @@ def test_book_covers_exactly_what_was_acknowledged(history: list[tuple[str, int]
         book.play([move])
         acknowledged = book.events[: book.acknowledged]
         checkpoint = book.run.checkpoint(book.acknowledged)
-        check_covers(checkpoint, acknowledged, passed_over=book.passed_over)
-    check_checkpoints(book.events, passed_over=book.passed_over)
+        check_covers(checkpoint, acknowledged, already_done=book.already_done)
+    check_checkpoints(book.events, already_done=book.already_done)
 
 
 @given(cases(), st.none() | st.integers(0, 20))
 def test_checkpoint_covers_exactly_what_was_acknowledged(case: Case, most: int | None) -> None:
     played = run(lambda: play(case, most=most))
-    events, passed_over = played.events, case.passed_over()
-    check_checkpoints(events, passed_over=passed_over)
+    events, already_done = played.events, case.already_done()
+    check_checkpoints(events, already_done=already_done)
     for i, script in enumerate(case.scripts):
         if not case.names:
             check_cursors(events, script, f"source{i}")
     for place, checkpoint in enumerate(played.held[:-1]):
-        check_covers(checkpoint, events[:place], passed_over=passed_over)
+        check_covers(checkpoint, events[:place], already_done=already_done)
     broken_off = most is not None and len(events) > most
     acknowledged = events[:-1] if broken_off else events
-    check_covers(played.held[-1], acknowledged, passed_over=passed_over)
+    check_covers(played.held[-1], acknowledged, already_done=already_done)
 
 
 @CREWS

@@ -324,7 +324,7 @@ def test_start_is_received_before_a_parse_that_waits_has_ended(
 def test_progress_counts_what_came_before_it(case: Case) -> None:
     events = run(lambda: play(case)).events
     check_numbering(events)
-    check_counts(events, passed_over=sum(len(n) for n in case.passed_over().values()))
+    check_counts(events, already_done=sum(len(n) for n in case.already_done().values()))
 
 
 def test_in_flight_is_what_is_in_flight() -> None:

@@ -35,7 +35,7 @@ HAS_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has n
 
 RELEASED = """
 import os, sys
-from trio_ingest.databases import FileLock
+from trio_ingest.storage import FileLock
 
 path = sys.argv[1]
 lock = FileLock(path)
@@ -56,7 +56,7 @@ print("taken")
 
 KILLED = """
 import os, signal, sys
-from trio_ingest.databases import FileLock
+from trio_ingest.storage import FileLock
 
 lock = FileLock(sys.argv[1])
 lock.take()
@@ -72,7 +72,7 @@ signal.pause()
 CHILD_ENDS = """
 import os, sys
 from trio_ingest import SetupError
-from trio_ingest.databases import FileLock
+from trio_ingest.storage import FileLock
 
 path = sys.argv[1]
 lock = FileLock(path)

@@ -17,7 +17,7 @@ import trio.testing
 
 from tests.sinks.batches import batch_of, checkpoint_at, document, failure
 from trio_ingest import Checkpoint, CheckpointError, Position, SetupError
-from trio_ingest.delivery import Delivered, Remembers, SinkError, Totals
+from trio_ingest.delivery import ResumableSink, SinkError, SinkState, Totals
 from trio_ingest.stores import FileCheckpointStore, SqliteCheckpointStore
 from trio_ingest.stores import checkpoint_file as file
 
@@ -42,10 +42,10 @@ async def test_what_was_saved_last_is_loaded(
     async with kind(path) as store:
         assert await store.load() is None
         await store.save(checkpoint_at(1))
-        assert await store.load() == Delivered(checkpoint_at(1), Totals())
+        assert await store.load() == SinkState(checkpoint_at(1), Totals())
         await store.save(checkpoint_at(2), Totals(completed=2))
     async with kind(path) as store:
-        assert await store.load() == Delivered(checkpoint_at(2), Totals(completed=2))
+        assert await store.load() == SinkState(checkpoint_at(2), Totals(completed=2))
 
 
 @KINDS
@@ -54,7 +54,7 @@ async def test_a_batch_leaves_its_checkpoint_and_totals(
 ) -> None:
     batch = batch_of([document("a")], failed=[failure(1)], before=Totals(completed=5))
     async with kind(tmp_path / "kept") as store:
-        assert isinstance(store, Remembers)
+        assert isinstance(store, ResumableSink)
         assert store.guarantee == "at-least-once"
         assert await store.write(batch) == ()
         assert await store.load() == batch.delivered()
@@ -70,7 +70,7 @@ async def test_whatever_a_source_or_a_cursor_holds_is_kept(
     async with kind(tmp_path / "kept") as store:
         await store.save(Checkpoint((position,)))
     async with kind(tmp_path / "kept") as store:
-        assert await store.load() == Delivered(Checkpoint((position,)))
+        assert await store.load() == SinkState(Checkpoint((position,)))
 
 
 @KINDS
@@ -141,7 +141,7 @@ async def test_a_cancelled_save_is_whole_or_not_begun(
             # The save is in its thread once it has run up to its first wait.
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
-        assert await store.load() == Delivered(checkpoint_at(2))
+        assert await store.load() == SinkState(checkpoint_at(2))
         await store.save(checkpoint_at(3))
     assert threads() == []
 
@@ -154,7 +154,7 @@ def test_it_serves_both_event_loops(
     async def use() -> None:
         async with kind(tmp_path / "kept") as store:
             await store.save(checkpoint_at(1))
-            assert await store.load() == Delivered(checkpoint_at(1))
+            assert await store.load() == SinkState(checkpoint_at(1))
 
     anyio.run(use, backend=backend)
 
@@ -169,7 +169,7 @@ async def test_the_file_can_be_read_by_people(tmp_path: Path) -> None:
         await store.save(checkpoint_at(7), Totals(completed=7))
     text = path.read_text("utf-8")
     assert '      "watermark": 7,\n' in text.replace("        ", "      ")
-    assert json.loads(text) == Delivered(checkpoint_at(7), Totals(completed=7)).to_dict()
+    assert json.loads(text) == SinkState(checkpoint_at(7), Totals(completed=7)).to_dict()
     assert names_in(tmp_path) == ["größe.json", "größe.json.lock"]
 
 
@@ -225,9 +225,9 @@ async def test_a_full_disk_fails_the_save_and_keeps_the_one_before(
             patch.setattr(os, "write", full)
             with pytest.raises(SinkError, match=r"cannot be written to .*: No space left"):
                 await store.save(checkpoint_at(2))
-        assert await store.load() == Delivered(checkpoint_at(1))
+        assert await store.load() == SinkState(checkpoint_at(1))
         await store.save(checkpoint_at(3))
-        assert await store.load() == Delivered(checkpoint_at(3))
+        assert await store.load() == SinkState(checkpoint_at(3))
     assert names_in(tmp_path) == ["kept", "kept.lock"]
 
 
@@ -255,7 +255,7 @@ async def test_a_link_stays_a_link(tmp_path: Path) -> None:
         await store.save(checkpoint_at(2))
     assert link.is_symlink()
     async with FileCheckpointStore(kept) as store:
-        assert await store.load() == Delivered(checkpoint_at(2))
+        assert await store.load() == SinkState(checkpoint_at(2))
 
 
 # -- the database --------------------------------------------------------------------------
@@ -272,7 +272,7 @@ async def test_several_jobs_share_a_database_at_one_time(tmp_path: Path) -> None
         await second.save(checkpoint_at(2))
         await first.forget()
         assert await first.load() is None
-        assert await second.load() == Delivered(checkpoint_at(2))
+        assert await second.load() == SinkState(checkpoint_at(2))
         with pytest.raises(SetupError, match="in use by process"):
             async with SqliteCheckpointStore(path, job="über/nacht"):
                 pytest.fail("the second one opened")
@@ -302,7 +302,7 @@ async def test_a_run_that_another_one_has_overtaken_can_move_nothing(
             await other.save(checkpoint_at(2))
             with pytest.raises(SinkError, match="Another run is writing the job"):
                 await sleeping.save(checkpoint_at(5))
-            assert await other.load() == Delivered(checkpoint_at(2))
+            assert await other.load() == SinkState(checkpoint_at(2))
             await other.save(checkpoint_at(3))
 
 
@@ -314,7 +314,7 @@ async def test_of_two_runs_that_begin_one_job_only_one_goes_on(tmp_path: Path) -
             await second.save(checkpoint_at(1))
             with pytest.raises(SinkError, match="Another run is writing the job"):
                 await first.save(checkpoint_at(2))
-            assert await second.load() == Delivered(checkpoint_at(1))
+            assert await second.load() == SinkState(checkpoint_at(1))
 
 
 @pytest.mark.parametrize("revision", ["many", b"\xff", 1.5])
@@ -331,7 +331,7 @@ async def test_a_damaged_revision_can_be_dropped(tmp_path: Path, revision: Any) 
             await store.save(checkpoint_at(2))
         await store.forget()
         await store.save(checkpoint_at(2))
-        assert await store.load() == Delivered(checkpoint_at(2))
+        assert await store.load() == SinkState(checkpoint_at(2))
 
 
 async def test_a_locked_or_full_database_keeps_the_checkpoint_before(tmp_path: Path) -> None:
@@ -347,6 +347,6 @@ async def test_a_locked_or_full_database_keeps_the_checkpoint_before(tmp_path: P
         long = Checkpoint((Position("feed", "{}", 1, cursor="x" * 100_000, cursor_record=1),))
         with pytest.raises(SinkError, match="full"):
             await store.save(long)
-        assert await store.load() == Delivered(checkpoint_at(1))
+        assert await store.load() == SinkState(checkpoint_at(1))
         await store.save(checkpoint_at(3))
-        assert await store.load() == Delivered(checkpoint_at(3))
+        assert await store.load() == SinkState(checkpoint_at(3))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.sinks.batches import TIMESTAMP, batch_of, checkpoint_at, document, failure
 from trio_ingest import DocumentCompleted, DocumentFailed, DocumentSkipped
-from trio_ingest.delivery import Batch, Delivered, Remembers, Totals
+from trio_ingest.delivery import Batch, ResumableSink, SinkState, Totals
 from trio_ingest.stores import LedgerEntry, LedgerError, LedgerState, SqliteLedger
 from trio_ingest.stores.ledger._moves import LEGAL, STATES
 
@@ -263,13 +263,13 @@ async def test_it_keeps_the_checkpoint_with_the_states(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     first = batch_of([document("a")], failed=[failure(1, doc_id="b")])
     async with SqliteLedger(path) as ledger:
-        assert isinstance(ledger, Remembers)
+        assert isinstance(ledger, ResumableSink)
         assert ledger.guarantee == "exactly-once"
         assert ledger.name == f"ledger:{path}"
         assert await ledger.load() is None
         await ledger.write(first)
     async with SqliteLedger(path) as ledger:
-        assert await ledger.load() == Delivered(
+        assert await ledger.load() == SinkState(
             checkpoint_at(2), Totals(completed=1, failed=1)
         )
         await ledger.forget()

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from trio_ingest import CheckpointError, Document, IngestionPipeline
-from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection, deliver, resume_point
+from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState, deliver, resume_point
 from trio_ingest.stores import FileCheckpointStore, SqliteCheckpointStore, SqliteLedger
 from trio_ingest.testing import crash_everywhere
 
@@ -185,7 +185,7 @@ async def test_a_ledger_ends_with_the_truth_about_every_record(tmp_path: Path) -
     assert found.keys() == {str(n) for n in range(COUNT)} - {"6", "13"}
     assert found["12"].attempts == 1
     assert found["0"].error == "0 is bad"
-    assert isinstance(delivered, Delivered)
+    assert isinstance(delivered, SinkState)
     assert delivered.totals.failed == 4
     assert delivered.totals.completed == COUNT - 4
 

@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from trio_ingest import Document
-from trio_ingest.delivery import Batch, Delivered, Rejection
+from trio_ingest.delivery import Batch, Rejection, SinkState
 
 
 def ids_in(folder: Path) -> list[str]:
@@ -49,7 +49,7 @@ class Good:
         self.keep(good, batch.delivered(rejections))
         return rejections
 
-    def keep(self, documents: Sequence[Document], state: Delivered | None) -> None:
+    def keep(self, documents: Sequence[Document], state: SinkState | None) -> None:
         content = _content(self.folder)
         content["ids"] += [json.dumps(document.doc_id) for document in documents]
         content["state"] = None if state is None else state.to_dict()
@@ -60,7 +60,7 @@ class Good:
     async def load(self) -> Any:
         await trio.lowlevel.checkpoint()
         state = _content(self.folder)["state"]
-        return None if state is None else Delivered.from_dict(state)
+        return None if state is None else SinkState.from_dict(state)
 
     async def forget(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -134,12 +134,12 @@ class HasANewName(Good):
 
 
 class DropsTheLast(Good):
-    def keep(self, documents: Sequence[Document], state: Delivered | None) -> None:
+    def keep(self, documents: Sequence[Document], state: SinkState | None) -> None:
         super().keep(documents[:2], state)
 
 
 class KeepsThemTwice(Good):
-    def keep(self, documents: Sequence[Document], state: Delivered | None) -> None:
+    def keep(self, documents: Sequence[Document], state: SinkState | None) -> None:
         super().keep([*documents, *documents], state)
 
 
@@ -154,7 +154,7 @@ class RejectsOrdinaryOnes(Good):
 class ForgetsToCount(Good):
     async def write(self, batch: Batch) -> Sequence[Any] | None:
         await trio.lowlevel.checkpoint()
-        self.keep(batch.documents, Delivered(batch.checkpoint))
+        self.keep(batch.documents, SinkState(batch.checkpoint))
         return None
 
 
@@ -219,7 +219,7 @@ class ForgetsNothing(Good):
 class ForgetsForEver(Good):
     """After ``forget`` it takes no document any more."""
 
-    def keep(self, documents: Sequence[Document], state: Delivered | None) -> None:
+    def keep(self, documents: Sequence[Document], state: SinkState | None) -> None:
         marker = self.folder / "forgotten"
         if not documents and state is None:
             marker.touch()
@@ -231,7 +231,7 @@ class BeginsAnewEachTime(Good):
         state = _content(self.folder)["state"]
         (self.folder / "all.json").unlink(missing_ok=True)
         if state is not None:
-            self.keep([], Delivered.from_dict(state))
+            self.keep([], SinkState.from_dict(state))
         return await super().__aenter__()
 
 

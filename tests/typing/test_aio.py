@@ -13,7 +13,7 @@ from trio_ingest import (
     PipelineResult,
     aio,
 )
-from trio_ingest.threads import in_thread, uninterrupted
+from trio_ingest.threads import run_in_thread, uninterrupted
 
 
 async def the_calls_give_what_a_pipeline_gives(pipeline: IngestionPipeline) -> None:
@@ -44,7 +44,7 @@ def an_unknown_option_is_seen(pipeline: IngestionPipeline) -> None:
 
 
 async def what_a_thread_returns_is_known() -> None:
-    assert_type(await in_thread(lambda: 5), int)
+    assert_type(await run_in_thread(lambda: 5), int)
 
     async def text() -> str:
         return "text"

@@ -42,6 +42,7 @@ class AdapterRun:
 
     __slots__ = (
         "acknowledged",
+        "custom_events_fetched",
         "done_before",
         "finished",
         "finished_at",
@@ -50,7 +51,6 @@ class AdapterRun:
         "next_record",
         "open",
         "own_events_emitted",
-        "own_events_fetched",
         "parameters",
         "parameters_key",
         "resumed_until",
@@ -92,7 +92,7 @@ class AdapterRun:
         self.waiting_cursors: deque[tuple[int, int, Any]] = deque()
         # Cursors behind an event of the adapter's own that waits in the window: they cover
         # it, so they may not be noted before it has a sequence.
-        self.own_events_fetched = self.own_events_emitted = 0
+        self.custom_events_fetched = self.own_events_emitted = 0
         self.held_cursors: deque[tuple[int, int, Any]] = deque()
 
     def check_end(self) -> None:
@@ -111,12 +111,12 @@ class AdapterRun:
 
     def cursor_yielded(self, sequence: int, value: Any) -> None:
         """Note a cursor that covers all events up to ``sequence``, and own ones that wait."""
-        if self.own_events_fetched == self.own_events_emitted:
+        if self.custom_events_fetched == self.own_events_emitted:
             self.waiting_cursors.append((sequence, self.next_record, value))
         else:
-            self.held_cursors.append((self.own_events_fetched, self.next_record, value))
+            self.held_cursors.append((self.custom_events_fetched, self.next_record, value))
 
-    def own_event_emitted(self, sequence: int) -> None:
+    def custom_event_emitted(self, sequence: int) -> None:
         """The oldest own event that waited was emitted with this sequence."""
         self.own_events_emitted += 1
         held = self.held_cursors

@@ -13,7 +13,7 @@ LEAST_SECONDS = 0.5
 _SPACING_SECONDS = WINDOW_SECONDS / 60
 
 
-class Pace:
+class RateEstimator:
     """The recent rate of a run, from marks of (time, records ended).
 
     Memory: at most about 60 marks.

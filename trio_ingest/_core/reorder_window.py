@@ -14,7 +14,7 @@ T = TypeVar("T")
 WINDOW_PER_WORKER = 2
 
 
-class Window(Generic[T]):
+class ReorderWindow(Generic[T]):
     """A bounded set of places; what is taken first leaves first, or as it finishes.
 
     A place is taken before an item is fetched and freed when its result is emitted,

@@ -47,7 +47,7 @@ from .events import (
     build_started,
     build_state_change,
 )
-from .progress import Pace
+from .progress import RateEstimator
 
 # After this many documents (two events each) whoever emits must let others run, so
 # that no task emits more than 100 events without a cancellation point.
@@ -74,6 +74,7 @@ class Run:
         "checkpoint_interval",
         "completed_count",
         "consumer_seconds",
+        "ends_until_upkeep",
         "estimated_total",
         "failed_count",
         "fetch_seconds",
@@ -81,7 +82,6 @@ class Run:
         "pipeline_id",
         "progress_at",
         "progress_interval",
-        "quiet",
         "retried_count",
         "sequence",
         "skipped_count",
@@ -111,11 +111,11 @@ class Run:
         self.fetch_seconds = self.parse_seconds = 0.0
         self.consumer_seconds = self.throttle_seconds = 0.0
         self._states: dict[str, AdapterState] = {}
-        self._pace = Pace(now)
+        self._pace = RateEstimator(now)
         self.progress_at = now
         self._ended_at_progress = self._ended_at_checkpoint = 0
-        self.quiet = 0
-        self.begin_quiet()
+        self.ends_until_upkeep = 0
+        self.schedule_upkeep()
 
     # -- facts about one record ------------------------------------------------
 
@@ -151,7 +151,7 @@ class Run:
         sequence = self.sequence
         self.sequence = sequence + 1
         self.completed_count += 1
-        self.quiet -= 1
+        self.ends_until_upkeep -= 1
         try:
             adapter_run.open.remove(record_number)
         except KeyError:
@@ -239,13 +239,13 @@ class Run:
             record_number,
         )
 
-    def passed_over(
+    def already_done(
         self, adapter_run: AdapterRun, record_number: int, *, resumed: bool = False
     ) -> None:
         """A record is known, before any work, to be done already: no event."""
         self.skipped_count += 1
         self._resumed_count += resumed
-        self.quiet -= 1
+        self.ends_until_upkeep -= 1
         # It was acknowledged in an earlier run, so it needs to wait for nothing.
         adapter_run.acknowledged.end(record_number)
 
@@ -285,17 +285,17 @@ class Run:
                 f"JSON form ({error}): {shortened(value)}. Use numbers, strings, lists "
                 f"and mappings."
             ) from error
-        self.quiet -= 1
+        self.ends_until_upkeep -= 1
         # It also covers the adapter's own events, so it waits until they are acknowledged.
         adapter_run.cursor_yielded(self.sequence - 1, value)
 
-    def own_event(self, event: PipelineEvent, timestamp: float) -> PipelineEvent:
+    def custom_event(self, event: PipelineEvent, timestamp: float) -> PipelineEvent:
         """An adapter's own event takes its place in the stream, as a stamped copy."""
         stamped = copy.copy(event)
         object.__setattr__(stamped, "timestamp", timestamp)
         object.__setattr__(stamped, "pipeline_id", self.pipeline_id)
         object.__setattr__(stamped, "sequence", self._next_sequence())
-        self.quiet -= 1
+        self.ends_until_upkeep -= 1
         return stamped
 
     # -- progress and checkpoints --------------------------------------------------
@@ -310,10 +310,10 @@ class Run:
         """Documents started and not ended."""
         return sum(len(adapter_run.open) for adapter_run in self.adapter_runs)
 
-    def begin_quiet(self) -> None:
+    def schedule_upkeep(self) -> None:
         """Set how many documents may end before upkeep is due again."""
         ended = self.ended_count
-        self.quiet = min(
+        self.ends_until_upkeep = min(
             BURST_DOCUMENTS,
             self.progress_interval - (ended - self._ended_at_progress),
             self.checkpoint_interval - (ended - self._ended_at_checkpoint),
@@ -386,7 +386,7 @@ class Run:
         if record_number not in adapter_run.open:
             raise _ended_without_start(adapter_run, record_number)
         adapter_run.open.remove(record_number)
-        self.quiet -= 1
+        self.ends_until_upkeep -= 1
         sequence = self._next_sequence()
         adapter_run.unacknowledged.append((sequence, record_number))
         return sequence

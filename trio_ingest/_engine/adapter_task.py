@@ -17,8 +17,8 @@ from trio_ingest._core.events import AdapterState, PipelineEvent
 from trio_ingest._core.run import Run
 
 from .channel import Channel
-from .records import Tries, Work
-from .runtime import CheckedScope, Runtime, Scope, Value
+from .records import RecordAttempts, RecordProcessor
+from .runtime import AsyncValue, CheckedScope, Runtime, Scope
 
 Phase: TypeAlias = Literal[
     "fetch_seconds", "parse_seconds", "consumer_seconds", "throttle_seconds", "idle"
@@ -32,7 +32,7 @@ Phase: TypeAlias = Literal[
 SLICE_SECONDS = 0.01
 
 
-class Meter:
+class TaskTimer:
     """Where one task's time goes: what has passed since ``mark`` belongs to ``phase``."""
 
     __slots__ = ("mark", "phase")
@@ -57,7 +57,7 @@ class Meter:
 
 
 @attrs.define(eq=False)
-class Desk:
+class StreamContext:
     """What all tasks of one stream share."""
 
     run: Run
@@ -66,59 +66,65 @@ class Desk:
     clock: Callable[[], float]
     wall: Callable[[], float]
     grace_seconds: float
-    mode: Value  # "running", "paused" or "draining"
-    meters: list[Meter] = attrs.field(factory=list)
-    lanes: list[Lane] = attrs.field(factory=list)
+    mode: AsyncValue  # "running", "paused" or "draining"
+    timers: list[TaskTimer] = attrs.field(factory=list)
+    adapter_tasks: list[AdapterTask] = attrs.field(factory=list)
     paused: bool = False
     draining: bool = False
     slice_end: float = 0.0
 
     def progress(self, *, checkpoint: bool = False) -> PipelineEvent:
         """A progress event, true up to now."""
-        now = self.book_time()
+        now = self.account_time()
         depth = self.channel.depth
         return self.run.progress(now, self.wall(), depth, checkpoint=checkpoint)
 
     @contextmanager
-    def metered(self) -> Iterator[Meter]:
+    def timed(self) -> Iterator[TaskTimer]:
         """A meter for one task, read by everybody while the task lives."""
-        meter = Meter(self.clock())
-        self.meters.append(meter)
+        timer = TaskTimer(self.clock())
+        self.timers.append(timer)
         try:
-            yield meter
+            yield timer
         finally:
-            meter.turn(self.run, self.clock(), "idle")
-            self.meters.remove(meter)
+            timer.turn(self.run, self.clock(), "idle")
+            self.timers.remove(timer)
 
-    async def room(self, meter: Meter) -> None:
+    async def wait_for_slot(self, timer: TaskTimer) -> None:
         """Wait for room, and book the wait as the consumer's."""
-        before = meter.turn(self.run, self.clock(), "consumer_seconds")
+        before = timer.turn(self.run, self.clock(), "consumer_seconds")
         try:
-            await self.channel.room()
+            await self.channel.wait_for_slot()
         finally:
-            meter.turn(self.run, self.clock(), before)
+            timer.turn(self.run, self.clock(), before)
 
-    def book_time(self) -> float:
+    def account_time(self) -> float:
         """Book every task's time up to now; returns now."""
         now = self.clock()
-        for meter in self.meters:
-            meter.turn(self.run, now, meter.phase)
+        for timer in self.timers:
+            timer.turn(self.run, now, timer.phase)
         return now
 
 
-class Lane:
+class AdapterTask:
     """One adapter run on its way through the channel; the forms of it add ``move``."""
 
-    def __init__(self, desk: Desk, plan: AdapterPlan, work: Work, meter: Meter) -> None:
-        self.desk = desk
+    def __init__(
+        self,
+        context: StreamContext,
+        plan: AdapterPlan,
+        processor: RecordProcessor,
+        timer: TaskTimer,
+    ) -> None:
+        self.context = context
         self.plan = plan
-        self.work = work
-        self.meter = meter
-        self.adapter_run = work.adapter_run
+        self.processor = processor
+        self.timer = timer
+        self.adapter_run = processor.adapter_run
         # What a drain cancels; and inside it one that is never cancelled, so that its
         # deadline tells of scopes that an adapter has left open.
-        self.drain_scope: Scope = desk.runtime.cancel_scope()
-        self.checked_scope: CheckedScope = desk.runtime.checked_scope()
+        self.drain_scope: Scope = context.runtime.cancel_scope()
+        self.checked_scope: CheckedScope = context.runtime.checked_scope()
 
     async def move(self, items: AsyncIterator[Any]) -> None:
         """Bring every item to its end, or as far as a drain allows."""
@@ -126,77 +132,77 @@ class Lane:
 
     def begin_fetching(self) -> None:
         """Note that this task fetches from now on."""
-        self.meter.turn(self.desk.run, self.desk.clock(), "fetch_seconds")
+        self.timer.turn(self.context.run, self.context.clock(), "fetch_seconds")
 
     def stop_fetching(self) -> None:
         """Interrupt the fetch if it is waiting; what is in flight goes on."""
-        if self.meter.phase == "fetch_seconds":
+        if self.timer.phase == "fetch_seconds":
             self.drain_scope.cancel()
 
     # -- waiting ---------------------------------------------------------------
 
-    async def room(self, meter: Meter) -> None:
+    async def wait_for_slot(self, timer: TaskTimer) -> None:
         """Wait for room, and book the wait as the consumer's."""
-        await self.desk.room(meter)
+        await self.context.wait_for_slot(timer)
 
-    async def give_way(self, meter: Meter) -> None:
+    async def yield_to_consumer(self, timer: TaskTimer) -> None:
         """Let the consumer take what there is, if it wants to, before a slow parse."""
-        desk = self.desk
-        await self.upkeep(meter)
-        if desk.channel.queue:
+        context = self.context
+        await self.upkeep(timer)
+        if context.channel.queue:
             # The consumer was woken into the same batch as this task, and Trio shuffles
             # a batch: only after another has it certainly had its turn.
-            before = meter.turn(desk.run, desk.clock(), "consumer_seconds")
-            await desk.runtime.cancellation_point()
-            meter.turn(desk.run, desk.clock(), before)
-        now = desk.clock()
-        if now >= desk.slice_end:  # several tasks may come back from here together
-            desk.slice_end = now + SLICE_SECONDS
+            before = timer.turn(context.run, context.clock(), "consumer_seconds")
+            await context.runtime.cancellation_point()
+            timer.turn(context.run, context.clock(), before)
+        now = context.clock()
+        if now >= context.slice_end:  # several tasks may come back from here together
+            context.slice_end = now + SLICE_SECONDS
 
-    async def upkeep(self, meter: Meter) -> None:
+    async def upkeep(self, timer: TaskTimer) -> None:
         """Let others run, settle what was acknowledged, and emit progress if due."""
-        desk, run, channel = self.desk, self.desk.run, self.desk.channel
-        before = meter.turn(run, desk.clock(), "consumer_seconds")
-        await desk.runtime.cancellation_point()
-        meter.turn(run, desk.clock(), before)
+        context, run, channel = self.context, self.context.run, self.context.channel
+        before = timer.turn(run, context.clock(), "consumer_seconds")
+        await context.runtime.cancellation_point()
+        timer.turn(run, context.clock(), before)
         run.settle(channel.acknowledged(run.sequence))
         if run.progress_is_due():
             if len(channel.queue) >= channel.limit:
-                await self.room(meter)
+                await self.wait_for_slot(timer)
             if run.progress_is_due():
-                channel.put(desk.progress())
+                channel.put(context.progress())
             else:  # another task emitted it while this one waited
-                channel.forgo()
-        run.begin_quiet()
+                channel.release_slot()
+        run.schedule_upkeep()
 
-    async def obey(self) -> bool:
+    async def wait_while_paused(self) -> bool:
         """Wait while the stream is paused; returns whether it is draining."""
-        desk, meter = self.desk, self.meter
-        while desk.paused:
+        context, timer = self.context, self.timer
+        while context.paused:
             await self.change_state("paused")
-            before = meter.turn(desk.run, desk.clock(), "throttle_seconds")
-            await desk.mode.wait_value(lambda mode: mode != "paused")
-            meter.turn(desk.run, desk.clock(), before)
-            if not desk.draining:
+            before = timer.turn(context.run, context.clock(), "throttle_seconds")
+            await context.mode.wait_value(lambda mode: mode != "paused")
+            timer.turn(context.run, context.clock(), before)
+            if not context.draining:
                 await self.change_state("running")
-        return desk.draining
+        return context.draining
 
     async def change_state(self, state: AdapterState, reason: str | None = None) -> None:
         """Emit that the adapter is in another state now."""
-        await self.room(self.meter)
-        desk, source = self.desk, self.plan.source
-        desk.channel.put(desk.run.state_changed(source, state, desk.wall(), reason))
+        await self.wait_for_slot(self.timer)
+        context, source = self.context, self.plan.source
+        context.channel.put(context.run.state_changed(source, state, context.wall(), reason))
 
-    async def finish_tries(self, tries: Tries, meter: Meter) -> None:
+    async def finish_attempts(self, attempts: RecordAttempts, timer: TaskTimer) -> None:
         """Bring a record to its final outcome, announcing each retry."""
-        desk, work = self.desk, self.work
-        while (delay := await work.finish_attempt(tries)) is not None:
-            await self.room(meter)
-            desk.channel.put(work.retrying(tries, delay))
-            before = meter.turn(desk.run, desk.clock(), "throttle_seconds")
-            await desk.runtime.sleep(delay)
-            meter.turn(desk.run, desk.clock(), before)
-            work.try_again(tries)
+        context, processor = self.context, self.processor
+        while (delay := await processor.finish_attempt(attempts)) is not None:
+            await self.wait_for_slot(timer)
+            context.channel.put(processor.retrying(attempts, delay))
+            before = timer.turn(context.run, context.clock(), "throttle_seconds")
+            await context.runtime.sleep(delay)
+            timer.turn(context.run, context.clock(), before)
+            processor.try_again(attempts)
 
     # -- the adapter's iterator ----------------------------------------------------
 
@@ -258,7 +264,7 @@ def yields_in_scope(source: str) -> SetupError:
     )
 
 
-def open_fetch(plan: AdapterPlan, work: Work) -> Any:
+def open_fetch(plan: AdapterPlan, processor: RecordProcessor) -> Any:
     """Call ``fetch`` with the run's params, and with its cursor when it resumes.
 
     Gives an async iterator, or the block that ``trio.as_safe_channel`` makes of one.
@@ -266,10 +272,10 @@ def open_fetch(plan: AdapterPlan, work: Work) -> Any:
     Raises:
         SetupError: when the result is neither.
     """
-    opened, work.opened = work.opened, None
+    opened, processor.opened = processor.opened, None
     if opened is not None:
         return opened
-    adapter_run = work.adapter_run
+    adapter_run = processor.adapter_run
     params = deepcopy(adapter_run.parameters)
     if adapter_run.acknowledged.cursor_record is not None:
         params["cursor"] = adapter_run.acknowledged.cursor
@@ -286,20 +292,20 @@ def open_fetch(plan: AdapterPlan, work: Work) -> Any:
     )
 
 
-def open_early(plan: AdapterPlan, work: Work) -> None:
+def open_early(plan: AdapterPlan, processor: RecordProcessor) -> None:
     """Call a ``fetch`` that only a call can check, before the first event.
 
     Raises:
         SetupError: when it gives something that cannot be iterated.
     """
-    if work.adapter_run.finished or inspect.isasyncgenfunction(plan.fetch):
+    if processor.adapter_run.finished or inspect.isasyncgenfunction(plan.fetch):
         return
     try:
-        work.opened = open_fetch(plan, work)
+        processor.opened = open_fetch(plan, processor)
     except SetupError:
         raise
     except Exception as error:  # noqa: BLE001 -- a dead adapter, and raised in its place
-        work.opened = _Dead(error)
+        processor.opened = _Dead(error)
 
 
 class _Dead:
@@ -325,7 +331,7 @@ async def close_within_grace(
             await closing
     if scope.cancelled_caught:
         why = f"took longer to close than cleanup_grace_seconds={seconds:g} allows, and"
-        if runtime.hurried:
+        if runtime.cleanup_forced:
             why = "had not closed when a second cancellation came, and so"
         warnings.warn(f"{what} {why} was cut short.", RuntimeWarning, stacklevel=2)
 
@@ -349,7 +355,7 @@ async def close_fetch(
 
 
 async def close_adapter(
-    plan: AdapterPlan, first: Work, runtime: Runtime, seconds: float
+    plan: AdapterPlan, first: RecordProcessor, runtime: Runtime, seconds: float
 ) -> None:
     """Close the adapter itself, and what an early call of its ``fetch`` gave for nothing."""
     if first.opened is not None:

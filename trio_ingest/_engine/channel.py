@@ -24,7 +24,7 @@ from collections.abc import Sized
 from trio_ingest._core.errors import StreamBusyError
 from trio_ingest._core.events import PipelineEvent
 
-from .runtime import Parking, Runtime, ki_protected
+from .runtime import Runtime, Waiter, ki_protected
 
 # How many events either side handles before it lets others run. A cancellation point
 # costs about five events' worth of work: at 100 it is 5 % of the channel's cost, at 10
@@ -44,19 +44,19 @@ class Channel:
 
     __slots__ = (
         "_asking",
+        "_batch_taken",
         "_burst",
         "_consumer",
         "_fast_left",
-        "_lent",
         "_producers",
         "_promised",
         "_runtime",
         "_size",
+        "batch_queue",
         "closed",
         "end_was_seen",
         "failure",
         "in_hand",
-        "lent_queue",
         "limit",
         "queue",
     )
@@ -68,12 +68,12 @@ class Channel:
         self.failure: BaseException | None = None
         # How many events the consumer has and has not acknowledged.
         self.in_hand = 0
-        self._lent = 0
+        self._batch_taken = 0
         # Where a consumer elsewhere keeps what it was lent.
-        self.lent_queue: Sized = ()
+        self.batch_queue: Sized = ()
         self._runtime = runtime
-        self._consumer = runtime.parking()
-        self._producers: deque[Parking] = deque()
+        self._consumer = runtime.waiter()
+        self._producers: deque[Waiter] = deque()
         self._promised = 0
         self._asking = False
         self._burst = BURST
@@ -90,26 +90,26 @@ class Channel:
     @property
     def depth(self) -> int:
         """How many events wait for the consumer."""
-        return len(self.queue) + len(self.lent_queue)
+        return len(self.queue) + len(self.batch_queue)
 
-    async def room(self) -> None:
+    async def wait_for_slot(self) -> None:
         """Wait until an event fits; then put one, or forgo, before awaiting again."""
         if self._burst <= 1:
             await self._runtime.cancellation_point()
         if self._producers or len(self.queue) + self._promised >= self._size:
-            await self._wait_for_room()
+            await self._wait_in_turn()
 
     @ki_protected
-    async def _wait_for_room(self) -> None:
-        parking = self._runtime.parking()
-        self._producers.append(parking)
+    async def _wait_in_turn(self) -> None:
+        waiter = self._runtime.waiter()
+        self._producers.append(waiter)
         self.limit = 0
         try:
-            await parking.wait()
+            await waiter.wait()
         except BaseException:
             # Promised or not: what this producer does not use goes to the next.
-            if parking in self._producers:
-                self._producers.remove(parking)
+            if waiter in self._producers:
+                self._producers.remove(waiter)
             else:
                 self._promised -= 1
             self._grant()
@@ -117,7 +117,7 @@ class Channel:
         self._promised -= 1
         self._set_limit()
 
-    def forgo(self) -> None:
+    def release_slot(self) -> None:
         """Pass room that was waited for on to the next producer."""
         self._grant()
 
@@ -186,26 +186,26 @@ class Channel:
         return event
 
     @ki_protected
-    async def lend(self) -> list[PipelineEvent]:
+    async def take_batch(self) -> list[PipelineEvent]:
         """Everything that waits, for a consumer that takes it one by one elsewhere.
 
-        Until ``lent_is_back`` none of it is acknowledged, and it takes the room it had.
+        Until ``acknowledge_batch`` none of it is acknowledged, and it takes the room it had.
 
         Raises: as ``get``.
         """
         first = await self._get_slowly()
         rest, self._fast_left = list(self.queue), 0
         self.queue.clear()
-        self._lent = self.in_hand = 1 + len(rest)
-        self._size -= self._lent
+        self._batch_taken = self.in_hand = 1 + len(rest)
+        self._size -= self._batch_taken
         self._set_limit()
         return [first, *rest]
 
     @ki_protected
-    def lent_is_back(self) -> None:
+    def acknowledge_batch(self) -> None:
         """The consumer has asked for more, and so has acknowledged what was lent."""
-        self._size += self._lent
-        self._lent = self.in_hand = 0
+        self._size += self._batch_taken
+        self._batch_taken = self.in_hand = 0
         self._grant()
 
     @ki_protected

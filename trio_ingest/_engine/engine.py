@@ -18,9 +18,9 @@ from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.run import Run
 
 from .adapter_task import (
-    Desk,
-    Lane,
-    Meter,
+    AdapterTask,
+    StreamContext,
+    TaskTimer,
     close_adapter,
     close_fetch,
     open_early,
@@ -28,11 +28,11 @@ from .adapter_task import (
     yields_in_scope,
 )
 from .channel import Channel
-from .records import Work, explained, unasked
+from .records import RecordProcessor, explained, stray_cancellation
 from .runtime import Nursery, Runtime, ScopeLeftOpen, ki_protected
-from .sequential import Solo
+from .sequential import SequentialTask
 from .setup import RunSetup, estimate_totals, failure_of, where
-from .worker_pool import Crew
+from .worker_pool import WorkerPool
 
 # A progress event comes at least once a second: looking four times a second whether
 # three quarters have passed keeps that promise whenever the last one came.
@@ -51,14 +51,14 @@ for _fact in (
     Run.failed,
     Run.skipped,
     Run.retrying,
-    Run.passed_over,
-    Run.own_event,
+    Run.already_done,
+    Run.custom_event,
     Run.state_changed,
     Run.progress,
-    Work.start,
-    Work.end,
-    Work.retrying,
-    Desk.progress,
+    RecordProcessor.start,
+    RecordProcessor.end,
+    RecordProcessor.retrying,
+    StreamContext.progress,
 ):
     ki_protected(_fact)
 
@@ -75,7 +75,7 @@ class AnyEngine(Protocol):
     def resume(self) -> None: ...
     def drain(self) -> None: ...
     def checkpoint(self) -> Checkpoint: ...
-    def book_time(self) -> None: ...
+    def account_time(self) -> None: ...
     @property
     def queue_depth(self) -> int: ...
     def without_cancelled(self, error: BaseException) -> BaseException | None: ...
@@ -94,7 +94,7 @@ class Engine:
         clock = runtime.clock()
         self.run: Run = setup.begin(clock(), new_run)
         self.channel = Channel(options.buffer_size, runtime)
-        self.desk = Desk(
+        self.context = StreamContext(
             run=self.run,
             channel=self.channel,
             runtime=runtime,
@@ -103,11 +103,11 @@ class Engine:
             grace_seconds=self._policy.cleanup_grace_seconds,
             mode=runtime.value("running"),
         )
-        self._works = [
-            setup.works(self.run, index, runtime) for index in range(len(setup.plans))
+        self._processors = [
+            setup.processors(self.run, index, runtime) for index in range(len(setup.plans))
         ]
-        for plan, works in zip(setup.plans, self._works, strict=True):
-            open_early(plan, works[0])
+        for plan, processors in zip(setup.plans, self._processors, strict=True):
+            open_early(plan, processors[0])
         self._failures: dict[int, Exception] = {}
         self._fatal: BaseException | None = None
         self._nursery: Nursery | None = None
@@ -117,30 +117,30 @@ class Engine:
 
     def pause(self) -> None:
         """Fetch nothing more until ``resume``."""
-        if not self.desk.draining:
-            self.desk.paused = True
-            self.desk.mode.value = "paused"
+        if not self.context.draining:
+            self.context.paused = True
+            self.context.mode.value = "paused"
 
     def resume(self) -> None:
         """Go on after ``pause``."""
-        if self.desk.paused:
-            self.desk.paused = False
-            self.desk.mode.value = "running"
+        if self.context.paused:
+            self.context.paused = False
+            self.context.mode.value = "running"
 
     def drain(self) -> None:
         """Stop fetching, finish what is in flight, end normally."""
-        self.desk.paused, self.desk.draining = False, True
-        self.desk.mode.value = "draining"
-        for lane in self.desk.lanes:
-            lane.stop_fetching()
+        self.context.paused, self.context.draining = False, True
+        self.context.mode.value = "draining"
+        for task in self.context.adapter_tasks:
+            task.stop_fetching()
 
     def checkpoint(self) -> Checkpoint:
         """Covers exactly what the consumer has acknowledged, now."""
         return self.run.checkpoint(self.channel.acknowledged(self.run.sequence))
 
-    def book_time(self) -> None:
+    def account_time(self) -> None:
         """Book every task's time up to now."""
-        self.desk.book_time()
+        self.context.account_time()
 
     @property
     def queue_depth(self) -> int:
@@ -165,32 +165,32 @@ class Engine:
 
     async def _all_adapters(self) -> None:
         runtime, setup = self._runtime, self._setup
-        grace = self.desk.grace_seconds
+        grace = self.context.grace_seconds
         async with runtime.open_nursery(grace) as helpers:
             helpers.start_soon(self._in_band, self._tick)
             helpers.start_soon(self._in_band, self._estimate)
             async with runtime.open_nursery(grace) as adapters:
                 self._nursery = adapters
                 for index, plan in enumerate(setup.plans):
-                    works = self._works[index]
-                    adapters.start_soon(self._in_band, self._adapter, index, plan, works)
+                    processors = self._processors[index]
+                    adapters.start_soon(self._in_band, self._adapter, index, plan, processors)
             helpers.cancel_scope.cancel()
         if self._fatal is None:
-            with self.desk.metered() as meter:
-                await self.desk.room(meter)
-            self.channel.put(self.desk.progress(checkpoint=True))
+            with self.context.timed() as timer:
+                await self.context.wait_for_slot(timer)
+            self.channel.put(self.context.progress(checkpoint=True))
         else:
             await self._report_cancelled()
 
     async def _report_cancelled(self) -> None:
         """Say which adapters something fatal has cut short."""
-        desk = self.desk
+        context = self.context
         for plan in self._setup.plans:
             if self.run.state_of(plan.source) not in ("finished", "failed"):
-                await self.channel.room()
+                await self.channel.wait_for_slot()
                 reason = f"{type(self._fatal).__name__} elsewhere in the run"
-                desk.channel.put(
-                    self.run.state_changed(plan.source, "cancelled", desk.wall(), reason)
+                context.channel.put(
+                    self.run.state_changed(plan.source, "cancelled", context.wall(), reason)
                 )
 
     async def _estimate(self) -> None:
@@ -204,22 +204,24 @@ class Engine:
             rest = self.without_cancelled(error)
             if rest is None and self._runtime.is_cancelled():
                 raise
-            rest = rest or unasked(error, "a task of this run")
+            rest = rest or stray_cancellation(error, "a task of this run")
             if isinstance(rest, Exception):
                 self._keep_if_unheard(rest)
             elif self._runtime.is_cancelled():
-                self._runtime.hurry()  # a second Ctrl-C was raised here, of all places
+                self._runtime.force_cleanup()  # a second Ctrl-C was raised here, of all places
             self._fatal = self._fatal or rest
             if self._nursery is not None:
                 self._nursery.cancel_scope.cancel()
 
-    async def _adapter(self, index: int, plan: AdapterPlan, works: Sequence[Work]) -> None:
-        desk = self.desk
-        with desk.metered() as meter:
-            lanes = [self._lane(plan, work, meter) for work in works]
-            first, failure = lanes[0], None
+    async def _adapter(
+        self, index: int, plan: AdapterPlan, processors: Sequence[RecordProcessor]
+    ) -> None:
+        context = self.context
+        with context.timed() as timer:
+            tasks = [self._adapter_task(plan, processor, timer) for processor in processors]
+            first, failure = tasks[0], None
             try:
-                await self._adapter_runs(plan, lanes)
+                await self._adapter_runs(plan, tasks)
             except EngineBug:
                 raise
             except Exception as error:
@@ -227,103 +229,108 @@ class Engine:
                 self._keep_if_unheard(error)
             if failure is not None:
                 await first.change_state("failed", described(failure))
-            elif desk.draining and not all(lane.adapter_run.finished for lane in lanes):
+            elif context.draining and not all(task.adapter_run.finished for task in tasks):
                 if self.run.state_of(plan.source) != "draining":
                     await first.change_state("draining")
                 await first.change_state("finished", "drained")
             else:
                 await first.change_state("finished")
 
-    async def _adapter_runs(self, plan: AdapterPlan, lanes: Sequence[Lane]) -> None:
+    async def _adapter_runs(self, plan: AdapterPlan, tasks: Sequence[AdapterTask]) -> None:
         """One run after another, and then the adapter's own ``aclose``, by any road."""
-        desk, first = self.desk, lanes[0]
+        context, first = self.context, tasks[0]
         error: Exception | None = None
         try:
             await first.change_state("running")
-            for lane in lanes:
-                if (desk.paused or desk.draining) and await lane.obey():
+            for task in tasks:
+                if (context.paused or context.draining) and await task.wait_while_paused():
                     break
-                if not lane.adapter_run.finished:
-                    await self._adapter_run(plan, lane)
+                if not task.adapter_run.finished:
+                    await self._adapter_run(plan, task)
         except Exception as failure:
             error = failure
         finally:
-            before = first.meter.turn(self.run, desk.clock(), "fetch_seconds")
+            before = first.timer.turn(self.run, context.clock(), "fetch_seconds")
             closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
-                plan.source, close_adapter(plan, first.work, self._runtime, desk.grace_seconds)
+                plan.source,
+                close_adapter(plan, first.processor, self._runtime, context.grace_seconds),
             )
-            first.meter.turn(self.run, desk.clock(), before)
+            first.timer.turn(self.run, context.clock(), before)
         error = joined(error, closing)
         if error is not None:
             raise error
 
-    def _lane(self, plan: AdapterPlan, work: Work, meter: Meter) -> Lane:
+    def _adapter_task(
+        self, plan: AdapterPlan, processor: RecordProcessor, timer: TaskTimer
+    ) -> AdapterTask:
         workers, ordered = self._policy.workers, self._policy.ordered
         if workers == 1:
-            return Solo(self.desk, plan, work, meter)
-        return Crew(self.desk, plan, work, meter, workers=workers, ordered=ordered)
+            return SequentialTask(self.context, plan, processor, timer)
+        return WorkerPool(
+            self.context, plan, processor, timer, workers=workers, ordered=ordered
+        )
 
-    async def _adapter_run(self, plan: AdapterPlan, lane: Lane) -> None:
-        desk = self.desk
-        desk.lanes.append(lane)
+    async def _adapter_run(self, plan: AdapterPlan, task: AdapterTask) -> None:
+        context = self.context
+        context.adapter_tasks.append(task)
         try:
-            if isinstance(lane, Crew):
+            if isinstance(task, WorkerPool):
                 if self._nursery is None:
                     raise EngineBug("Workers need a nursery before the first adapter runs.")
-                lane.start_workers(self._nursery, self._in_band)
-            await self._fetch_all(plan, lane)
+                task.start_workers(self._nursery, self._in_band)
+            await self._fetch_all(plan, task)
         except Exception as error:
-            add_note(error, where(lane.adapter_run))
+            add_note(error, where(task.adapter_run))
             raise
         finally:
-            desk.lanes.remove(lane)
-            if isinstance(lane, Crew):
-                lane.dismiss()
+            context.adapter_tasks.remove(task)
+            if isinstance(task, WorkerPool):
+                task.dismiss()
 
-    async def _fetch_all(self, plan: AdapterPlan, lane: Lane) -> None:
-        desk = self.desk
+    async def _fetch_all(self, plan: AdapterPlan, task: AdapterTask) -> None:
+        context = self.context
         exhausted = False
         error: Exception | None = None
-        items = open_fetch(plan, lane.work)
+        items = open_fetch(plan, task.processor)
         try:
-            with lane.drain_scope as scope:
-                lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
+            with task.drain_scope as scope:
+                task.timer.turn(self.run, context.clock(), "fetch_seconds")
                 if hasattr(items, "__anext__"):
-                    await self._move(lane, items)
+                    await self._move(task, items)
                 else:
                     async with items as records:
-                        await self._move(lane, aiter(records))
-            exhausted = not scope.cancelled_caught and not desk.draining
+                        await self._move(task, aiter(records))
+            exhausted = not scope.cancelled_caught and not context.draining
         except BaseException as failure:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(failure):
                 raise
             error = explained(failure, plan.source, self._runtime)
             # It may have failed with room in its hands.
-            desk.channel.forgo()
+            context.channel.release_slot()
         finally:
-            lane.meter.turn(self.run, desk.clock(), "fetch_seconds")
+            task.timer.turn(self.run, context.clock(), "fetch_seconds")
             closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
-                plan.source, close_fetch(items, plan, self._runtime, desk.grace_seconds)
+                plan.source, close_fetch(items, plan, self._runtime, context.grace_seconds)
             )
-            lane.meter.turn(self.run, desk.clock(), "idle")
-        if desk.draining:
-            await lane.change_state("draining")
-        if isinstance(lane, Crew):
+            task.timer.turn(self.run, context.clock(), "idle")
+        if context.draining:
+            await task.change_state("draining")
+        if isinstance(task, WorkerPool):
             # Also after a failed fetch: what is in flight is not to blame.
-            await lane.finish()
+            await task.finish()
         error = joined(error, closing)
         if error is not None:
             raise error
         if exhausted:
-            lane.adapter_run.check_end()
-            self.run.exhausted(lane.adapter_run)
+            task.adapter_run.check_end()
+            self.run.exhausted(task.adapter_run)
 
-    async def _move(self, lane: Lane, records: AsyncIterator[Any]) -> None:
+    async def _move(self, task: AdapterTask, records: AsyncIterator[Any]) -> None:
         try:
-            with lane.checked_scope:
-                await lane.move(records)
+            with task.checked_scope:
+                await task.move(records)
         except ScopeLeftOpen as error:
-            raise yields_in_scope(lane.plan.source) from error
+            raise yields_in_scope(task.plan.source) from error
 
     async def _closing_error(self, source: str, closing: Awaitable[None]) -> Exception | None:
         """Close something; what that raises must not hide a cancellation or a failure."""
@@ -338,12 +345,12 @@ class Engine:
         return None
 
     async def _tick(self) -> None:
-        desk, run = self.desk, self.run
+        context, run = self.context, self.run
         async with aclosing(self._runtime.every(_TICK_SECONDS)) as ticks:
             async for _ in ticks:
-                if desk.clock() - run.progress_at >= _DUE_SECONDS:
-                    await self.channel.room()
-                    self.channel.put(desk.progress(checkpoint=run.has_news))
+                if context.clock() - run.progress_at >= _DUE_SECONDS:
+                    await self.channel.wait_for_slot()
+                    self.channel.put(context.progress(checkpoint=run.has_news))
 
     # -- how it ends -------------------------------------------------------------------
 

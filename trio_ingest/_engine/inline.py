@@ -17,7 +17,7 @@ from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.run import Run
 
 from .adapter_task import close_adapter, close_fetch, first_item, open_early, open_fetch
-from .records import Tries, Work, explained
+from .records import RecordAttempts, RecordProcessor, explained
 from .runtime import Runtime
 from .setup import RunSetup, estimate_totals, failure_of, where
 
@@ -38,12 +38,14 @@ class Inline:
         self._wall = setup.policy.clock
         self._mark = self._clock()
         self.run: Run = setup.begin(self._mark)
-        self._works = [
-            setup.works(self.run, index, runtime) for index in range(len(setup.plans))
+        self._processors = [
+            setup.processors(self.run, index, runtime) for index in range(len(setup.plans))
         ]
-        for plan, works in zip(setup.plans, self._works, strict=True):
-            open_early(plan, works[0])
-            if works[0].opened is not None and not hasattr(works[0].opened, "__anext__"):
+        for plan, processors in zip(setup.plans, self._processors, strict=True):
+            open_early(plan, processors[0])
+            if processors[0].opened is not None and not hasattr(
+                processors[0].opened, "__anext__"
+            ):
                 raise SetupError(
                     f"fetch of the adapter {plan.source!r} gives a block to enter, which the "
                     f"bare form must not hold open across a yield. Use `async with "
@@ -70,9 +72,9 @@ class Inline:
                 self._book_consumer()
                 failure: Exception | None = None
                 try:
-                    for work in self._works[index]:
-                        if not work.adapter_run.finished:
-                            async with aclosing(self._adapter_run(plan, work)) as events:
+                    for processor in self._processors[index]:
+                        if not processor.adapter_run.finished:
+                            async with aclosing(self._adapter_run(plan, processor)) as events:
                                 async for event in events:
                                     try:
                                         yield event
@@ -109,10 +111,10 @@ class Inline:
             raise self.failure
 
     async def _closing_error(self, index: int) -> Exception | None:
-        plan, work = self._setup.plans[index], self._works[index][0]
+        plan, processor = self._setup.plans[index], self._processors[index][0]
         try:
             grace = self._setup.policy.cleanup_grace_seconds
-            await close_adapter(plan, work, self._runtime, grace)
+            await close_adapter(plan, processor, self._runtime, grace)
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(error):
                 raise
@@ -132,15 +134,20 @@ class Inline:
         self._mark = now
 
     async def _adapter_run(
-        self, plan: AdapterPlan, work: Work
+        self, plan: AdapterPlan, processor: RecordProcessor
     ) -> AsyncGenerator[PipelineEvent, None]:
         # One generator for the whole loop: each one that an event passes through costs
         # as much as making the event does.
-        run, adapter_run, clock, wall = self.run, work.adapter_run, self._clock, self._wall
-        admit, attempt = work.admit, work.attempt
+        run, adapter_run, clock, wall = (
+            self.run,
+            processor.adapter_run,
+            self._clock,
+            self._wall,
+        )
+        admit, attempt = processor.admit, processor.attempt
         runtime = self._runtime
         mark = self._mark
-        items = open_fetch(plan, work)
+        items = open_fetch(plan, processor)
         try:
             record = await first_item(items, plan.source, runtime)
             fetch_next = items.__anext__
@@ -150,7 +157,7 @@ class Inline:
                 mark = now
                 doc_id = admit(record)
                 if isinstance(doc_id, str):
-                    number = work.number
+                    number = processor.number
                     yield run.started(adapter_run, number, doc_id, wall())
                     now = clock()
                     run.consumer_seconds += now - mark
@@ -162,37 +169,37 @@ class Inline:
                             adapter_run, number, outcome, mark - now, 0, wall()
                         )
                     else:
-                        tries = Tries(number, doc_id, record, outcome, mark - now)
-                        while (delay := await work.finish_attempt(tries)) is not None:
+                        attempts = RecordAttempts(number, doc_id, record, outcome, mark - now)
+                        while (delay := await processor.finish_attempt(attempts)) is not None:
                             run.parse_seconds += clock() - mark
                             mark = clock()
-                            yield work.retrying(tries, delay)
+                            yield processor.retrying(attempts, delay)
                             run.consumer_seconds += clock() - mark
                             mark = clock()
                             await runtime.sleep(delay)
                             run.throttle_seconds += clock() - mark
                             mark = clock()
-                            work.try_again(tries)
+                            processor.try_again(attempts)
                         run.parse_seconds += clock() - mark
                         mark = clock()
-                        yield work.end(tries)
+                        yield processor.end(attempts)
                     now = clock()
                     run.consumer_seconds += now - mark
                     mark = now
                 elif doc_id is not None:
-                    if isinstance(doc_id, Tries):
-                        yield work.start(doc_id)
-                        yield work.end(doc_id)
+                    if isinstance(doc_id, RecordAttempts):
+                        yield processor.start(doc_id)
+                        yield processor.end(doc_id)
                     else:
-                        yield run.own_event(doc_id, wall())
+                        yield run.custom_event(doc_id, wall())
                     run.consumer_seconds += clock() - mark
                     mark = clock()
-                if run.quiet <= 0 or mark - run.progress_at >= _DUE_SECONDS:
+                if run.ends_until_upkeep <= 0 or mark - run.progress_at >= _DUE_SECONDS:
                     run.settle(run.sequence)
                     late = mark - run.progress_at >= _DUE_SECONDS
                     if late or run.progress_is_due():
                         yield run.progress(mark, wall(), 0, checkpoint=late and run.has_news)
-                    run.begin_quiet()
+                    run.schedule_upkeep()
                     await runtime.cancellation_point()
                     now = clock()
                     run.consumer_seconds += now - mark

@@ -32,7 +32,7 @@ TRACEBACK_FRAMES = 20
 
 
 @attrs.define(eq=False)
-class Tries:
+class RecordAttempts:
     """One record on its way: what was tried and what came of it."""
 
     number: int
@@ -44,7 +44,7 @@ class Tries:
     identified: bool = True
 
 
-class Work:
+class RecordProcessor:
     """The work of one adapter run."""
 
     __slots__ = (
@@ -89,7 +89,7 @@ class Work:
         self.number = -1
         self.opened: Any = None
 
-    def admit(self, item: Any) -> str | Tries | PipelineEvent | None:
+    def admit(self, item: Any) -> str | RecordAttempts | PipelineEvent | None:
         """Take one item from ``fetch``.
 
         Returns the id to start the record with, its number being ``self.number``; or
@@ -117,7 +117,7 @@ class Work:
         self.number = number = adapter_run.next_record
         adapter_run.next_record = number + 1
         if number < adapter_run.resumed_until and adapter_run.acknowledged.has_ended(number):
-            self.run.passed_over(adapter_run, number, resumed=True)
+            self.run.already_done(adapter_run, number, resumed=True)
             return None
         if self._identify is None:
             return f"{adapter_run.source}#{number}"
@@ -139,69 +139,71 @@ class Work:
             return result
         return result if inspect.isawaitable(result) else self._judged(result)
 
-    async def finish_attempt(self, tries: Tries) -> float | None:
+    async def finish_attempt(self, attempts: RecordAttempts) -> float | None:
         """Bring an attempt to its outcome; returns the delay before the next, or None.
 
         Whoever calls this announces the retry, waits, and calls ``try_again``.
         """
-        if inspect.isawaitable(tries.outcome):
+        if inspect.isawaitable(attempts.outcome):
             began = self.clock()
-            tries.outcome = await self._awaited(tries.outcome)
-            tries.seconds += self.clock() - began
-        outcome = tries.outcome
+            attempts.outcome = await self._awaited(attempts.outcome)
+            attempts.seconds += self.clock() - began
+        outcome = attempts.outcome
         if not isinstance(outcome, Failure) or not outcome.is_retryable:
             return None
-        source, retry_count = self.adapter_run.source, tries.retry_count + 1
-        delay = delay_before(retry_count, self._retry, self._seed, source, tries.number)
+        source, retry_count = self.adapter_run.source, attempts.retry_count + 1
+        delay = delay_before(retry_count, self._retry, self._seed, source, attempts.number)
         if delay is not None:
-            tries.retry_count = retry_count
+            attempts.retry_count = retry_count
         return delay
 
-    def try_again(self, tries: Tries) -> None:
+    def try_again(self, attempts: RecordAttempts) -> None:
         """Make the next attempt."""
         began = self.clock()
-        tries.outcome = self.attempt(tries.record)
-        tries.seconds += self.clock() - began
+        attempts.outcome = self.attempt(attempts.record)
+        attempts.seconds += self.clock() - began
 
-    def start(self, tries: Tries) -> PipelineEvent:
+    def start(self, attempts: RecordAttempts) -> PipelineEvent:
         """The event that starts a record."""
-        return self.run.started(self.adapter_run, tries.number, tries.doc_id, self._wall())
+        return self.run.started(
+            self.adapter_run, attempts.number, attempts.doc_id, self._wall()
+        )
 
-    def retrying(self, tries: Tries, delay: float) -> PipelineEvent:
+    def retrying(self, attempts: RecordAttempts, delay: float) -> PipelineEvent:
         """The event that announces a retry."""
         return self.run.retrying(
             self.adapter_run,
-            tries.number,
-            tries.outcome,
-            tries.doc_id,
-            tries.retry_count,
+            attempts.number,
+            attempts.outcome,
+            attempts.doc_id,
+            attempts.retry_count,
             delay,
             self._wall(),
         )
 
-    def end(self, tries: Tries) -> PipelineEvent:
+    def end(self, attempts: RecordAttempts) -> PipelineEvent:
         """The event that ends a record."""
-        run, adapter_run, outcome = self.run, self.adapter_run, tries.outcome
+        run, adapter_run, outcome = self.run, self.adapter_run, attempts.outcome
         if isinstance(outcome, Failure):
-            named = self._identify is not None and tries.identified
-            doc_id = tries.doc_id if named else None
+            named = self._identify is not None and attempts.identified
+            doc_id = attempts.doc_id if named else None
             return run.failed(
                 adapter_run,
-                tries.number,
+                attempts.number,
                 outcome,
                 doc_id,
-                tries.record,
-                tries.retry_count,
+                attempts.record,
+                attempts.retry_count,
                 self._wall(),
             )
         if isinstance(outcome, Skip):
-            return run.skipped(adapter_run, tries.number, outcome, self._wall())
+            return run.skipped(adapter_run, attempts.number, outcome, self._wall())
         return run.completed(
             adapter_run,
-            tries.number,
+            attempts.number,
             outcome,
-            tries.seconds,
-            tries.retry_count,
+            attempts.seconds,
+            attempts.retry_count,
             self._wall(),
         )
 
@@ -267,7 +269,7 @@ class Work:
 
     def _identified(
         self, identify: Callable[[Any], Any], record: Any, number: int
-    ) -> str | Tries | None:
+    ) -> str | RecordAttempts | None:
         try:
             doc_id = identify(record)
             if not isinstance(doc_id, str):
@@ -277,9 +279,11 @@ class Work:
             done = self._completed is not None and doc_id in self._completed
         except Exception as error:
             doc_id = f"{self.adapter_run.source}#{number}"
-            return Tries(number, doc_id, record, self.failure(error), identified=False)
+            return RecordAttempts(
+                number, doc_id, record, self.failure(error), identified=False
+            )
         if done:
-            self.run.passed_over(self.adapter_run, number)
+            self.run.already_done(self.adapter_run, number)
             return None
         return str(doc_id)
 
@@ -293,7 +297,7 @@ def explained(error: BaseException, source: str, runtime: Runtime) -> Exception:
         runtime: the async library that the adapter ran on.
     """
     if not isinstance(error, Exception):
-        return unasked(error, f"the adapter {source!r}")
+        return stray_cancellation(error, f"the adapter {source!r}")
     advice = runtime.advice_on(error)
     if advice is None:
         return error
@@ -302,7 +306,7 @@ def explained(error: BaseException, source: str, runtime: Runtime) -> Exception:
     return refused
 
 
-def unasked(error: BaseException, where: str) -> Exception:
+def stray_cancellation(error: BaseException, where: str) -> Exception:
     """A cancellation that nobody asked for, as an error: it must not look like an end.
 
     In asyncio, awaiting something that others have cancelled raises one.

@@ -58,7 +58,7 @@ class Nursery(Protocol):
     def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
 
 
-class Parking(Protocol):
+class Waiter(Protocol):
     """One task waits here; another wakes it."""
 
     occupied: bool  # an attribute, since it is read for each event
@@ -67,7 +67,7 @@ class Parking(Protocol):
     def wake(self) -> None: ...
 
 
-class Value(Protocol):
+class AsyncValue(Protocol):
     """A value that tasks can wait on."""
 
     value: Any
@@ -87,7 +87,7 @@ class Runtime(Protocol):
     @property
     def cancels_once(self) -> bool: ...
     @property
-    def hurried(self) -> bool: ...
+    def cleanup_forced(self) -> bool: ...
     def here(self) -> Runtime: ...
     def clock(self) -> Callable[[], float]: ...
     def open_nursery(self, grace_seconds: float) -> AbstractAsyncContextManager[Nursery]: ...
@@ -95,20 +95,20 @@ class Runtime(Protocol):
     def cancel_scope(self) -> Scope: ...
     def checked_scope(self) -> CheckedScope: ...
     def grace(self, seconds: float) -> AbstractContextManager[Scope]: ...
-    def parking(self) -> Parking: ...
-    def value(self, initial: Any) -> Value: ...
+    def waiter(self) -> Waiter: ...
+    def value(self, initial: Any) -> AsyncValue: ...
     def every(self, seconds: float) -> AsyncGenerator[Any, None]: ...
     async def sleep(self, seconds: float) -> None: ...
     async def cancellation_point(self) -> None: ...
     def is_cancelled(self) -> bool: ...
-    def hurry(self) -> None: ...
+    def force_cleanup(self) -> None: ...
     def is_failure(self, error: BaseException) -> bool: ...
     def advice_on(self, error: BaseException) -> str | None: ...
     def check_host(self) -> None: ...
     def is_running(self) -> bool: ...
 
 
-class TrioParking:
+class TrioWaiter:
     """A task that parks with ``wait_task_rescheduled``: about half the cost of an Event."""
 
     __slots__ = ("_task", "occupied")
@@ -170,7 +170,7 @@ class TrioRuntime:
     timeout = trio.TooSlowError
     started_with = "trio.run"
     cancels_once = False  # it asks at every await, until the scope has been left
-    hurried = False
+    cleanup_forced = False
     # What to do with an adapter that awaits the other library.
     advice = (
         "it awaits asyncio, and this run is on Trio. Run it from asyncio, with "
@@ -203,11 +203,11 @@ class TrioRuntime:
         """Time for cleanup that an outer cancellation cannot cut short."""
         return trio.move_on_after(seconds, shield=True)
 
-    def parking(self) -> Parking:
-        return TrioParking()
+    def waiter(self) -> Waiter:
+        return TrioWaiter()
 
-    def value(self, initial: Any) -> Value:
-        value: Value = trio_util.AsyncValue(initial)
+    def value(self, initial: Any) -> AsyncValue:
+        value: AsyncValue = trio_util.AsyncValue(initial)
         return value
 
     def every(self, seconds: float) -> AsyncGenerator[Any, None]:
@@ -224,7 +224,7 @@ class TrioRuntime:
         """Whether a cancellation of this task has been asked for."""
         return trio.current_effective_deadline() == -math.inf
 
-    def hurry(self) -> None:
+    def force_cleanup(self) -> None:
         """Nothing to cut short: Trio raises a second Ctrl-C where the main task waits."""
 
     def is_failure(self, error: BaseException) -> bool:

@@ -12,68 +12,68 @@ from typing import Any
 from trio_ingest._core.documents import Document
 from trio_ingest._core.events import PipelineEvent
 
-from .adapter_task import Lane, Meter
-from .records import Tries
+from .adapter_task import AdapterTask, TaskTimer
+from .records import RecordAttempts
 
 
-class Solo(Lane):
+class SequentialTask(AdapterTask):
     """An adapter run moved by one task."""
 
     async def move(self, items: AsyncIterator[Any]) -> None:
-        desk, work, adapter_run = self.desk, self.work, self.adapter_run
-        run, channel, clock, wall = desk.run, desk.channel, desk.clock, desk.wall
+        context, processor, adapter_run = self.context, self.processor, self.adapter_run
+        run, channel, clock, wall = context.run, context.channel, context.clock, context.wall
         queue, put = channel.queue, channel.put
-        admit, attempt = work.admit, work.attempt
+        admit, attempt = processor.admit, processor.attempt
         started, completed = run.started, run.completed
         unchecked = True
-        meter = self.meter
+        timer = self.timer
         self.begin_fetching()
         async for record in items:
             now = clock()
-            run.fetch_seconds += now - meter.mark
-            meter.mark, meter.phase = now, "parse_seconds"
+            run.fetch_seconds += now - timer.mark
+            timer.mark, timer.phase = now, "parse_seconds"
             if unchecked:
                 await self.check_scopes(items)
                 unchecked = False
-            if desk.draining:
+            if context.draining:
                 return  # never started, so a resumed run fetches it again
             doc_id = admit(record)
             if isinstance(doc_id, str):
-                number = work.number
+                number = processor.number
                 if len(queue) >= channel.limit:
-                    await self.room(meter)
+                    await self.wait_for_slot(timer)
                 put(started(adapter_run, number, doc_id, wall()))
-                if now >= desk.slice_end:
-                    await self.give_way(meter)
-                now = clock() if meter.mark > now else now
+                if now >= context.slice_end:
+                    await self.yield_to_consumer(timer)
+                now = clock() if timer.mark > now else now
                 outcome = attempt(record)
                 end = clock()
-                run.parse_seconds += end - meter.mark
-                meter.mark = end
+                run.parse_seconds += end - timer.mark
+                timer.mark = end
                 if outcome.__class__ is Document:
                     if len(queue) >= channel.limit:
-                        await self.room(meter)
+                        await self.wait_for_slot(timer)
                     put(completed(adapter_run, number, outcome, end - now, 0, wall()))
                 else:
-                    tries = Tries(number, doc_id, record, outcome, end - now)
-                    await self.finish_tries(tries, meter)
-                    await self.room(meter)
-                    put(work.end(tries))
+                    attempts = RecordAttempts(number, doc_id, record, outcome, end - now)
+                    await self.finish_attempts(attempts, timer)
+                    await self.wait_for_slot(timer)
+                    put(processor.end(attempts))
             elif doc_id is not None:
-                await self._pass_on(doc_id, meter)
-            if run.quiet <= 0:
-                await self.upkeep(meter)
-            if (desk.paused or desk.draining) and await self.obey():
+                await self._pass_on(doc_id, timer)
+            if run.ends_until_upkeep <= 0:
+                await self.upkeep(timer)
+            if (context.paused or context.draining) and await self.wait_while_paused():
                 return
-            meter.phase = "fetch_seconds"
+            timer.phase = "fetch_seconds"
 
-    async def _pass_on(self, item: Tries | PipelineEvent, meter: Meter) -> None:
+    async def _pass_on(self, item: RecordAttempts | PipelineEvent, timer: TaskTimer) -> None:
         """Emit what needs no parsing: an adapter's own event, a record without a name."""
-        desk, work = self.desk, self.work
-        await self.room(meter)
-        if isinstance(item, Tries):
-            desk.channel.put(work.start(item))
-            await self.room(meter)
-            desk.channel.put(work.end(item))
+        context, processor = self.context, self.processor
+        await self.wait_for_slot(timer)
+        if isinstance(item, RecordAttempts):
+            context.channel.put(processor.start(item))
+            await self.wait_for_slot(timer)
+            context.channel.put(processor.end(item))
         else:
-            desk.channel.put(desk.run.own_event(item, desk.wall()))
+            context.channel.put(context.run.custom_event(item, context.wall()))

@@ -24,7 +24,7 @@ from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.run import Run
 from trio_ingest._core.watermark import Watermark
 
-from .records import Work
+from .records import RecordProcessor
 from .runtime import Runtime
 
 
@@ -63,14 +63,14 @@ class RunSetup:
             estimated_total=options.estimated_total,
         )
 
-    def works(self, run: Run, index: int, runtime: Runtime) -> list[Work]:
+    def processors(self, run: Run, index: int, runtime: Runtime) -> list[RecordProcessor]:
         """The work of each adapter run of one adapter."""
         size = len(self.options.params)
         seed = self.policy.retry.seed
         if seed is None:
             seed = random.getrandbits(64)
         return [
-            Work(
+            RecordProcessor(
                 run,
                 adapter_run,
                 self.plans[index],

@@ -9,16 +9,16 @@ from typing import Any, TypeAlias
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.documents import Document
 from trio_ingest._core.events import PipelineEvent
-from trio_ingest._core.reorder_window import Window
+from trio_ingest._core.reorder_window import ReorderWindow
 
-from .adapter_task import SLICE_SECONDS, Desk, Lane, Meter
-from .records import Tries, Work
-from .runtime import Nursery, Parking
+from .adapter_task import SLICE_SECONDS, AdapterTask, StreamContext, TaskTimer
+from .records import RecordAttempts, RecordProcessor
+from .runtime import Nursery, Waiter
 
-Result: TypeAlias = Tries | PipelineEvent
+Result: TypeAlias = RecordAttempts | PipelineEvent
 
 
-class Crew(Lane):
+class WorkerPool(AdapterTask):
     """An adapter run moved by one task that fetches and several that parse.
 
     Memory: at most ``workers`` records in work, and as many that wait for a worker or,
@@ -27,20 +27,20 @@ class Crew(Lane):
 
     def __init__(
         self,
-        desk: Desk,
+        context: StreamContext,
         plan: AdapterPlan,
-        work: Work,
-        meter: Meter,
+        processor: RecordProcessor,
+        timer: TaskTimer,
         *,
         workers: int,
         ordered: bool,
     ) -> None:
-        super().__init__(desk, plan, work, meter)
+        super().__init__(context, plan, processor, timer)
         self._workers = workers
-        self._jobs: deque[tuple[int, Tries]] = deque()
-        self._idle: deque[Parking] = deque()
-        self._fetcher = desk.runtime.parking()
-        self._window: Window[Result] = Window(workers, ordered=ordered)
+        self._jobs: deque[tuple[int, RecordAttempts]] = deque()
+        self._idle: deque[Waiter] = deque()
+        self._fetcher = context.runtime.waiter()
+        self._window: ReorderWindow[Result] = ReorderWindow(workers, ordered=ordered)
         self._emitting = False
         self._no_more = False
 
@@ -50,40 +50,40 @@ class Crew(Lane):
             nursery.start_soon(guard, self._worker)
 
     async def move(self, items: AsyncIterator[Any]) -> None:
-        desk, work, window = self.desk, self.work, self._window
-        run, clock = desk.run, desk.clock
+        context, processor, window = self.context, self.processor, self._window
+        run, clock = context.run, context.clock
         unchecked = True
-        meter = self.meter
+        timer = self.timer
         self.begin_fetching()
         async for record in items:
-            meter.turn(run, clock(), "idle")
+            timer.turn(run, clock(), "idle")
             if unchecked:
                 await self.check_scopes(items)
                 unchecked = False
-            if desk.draining:
+            if context.draining:
                 return
-            doc_id = work.admit(record)
+            doc_id = processor.admit(record)
             if isinstance(doc_id, str):
-                self._hand_out(Tries(work.number, doc_id, record))
-            elif isinstance(doc_id, Tries):
+                self._hand_out(RecordAttempts(processor.number, doc_id, record))
+            elif isinstance(doc_id, RecordAttempts):
                 self._hand_out(doc_id)
             elif doc_id is not None:
-                self.adapter_run.own_events_fetched += 1
+                self.adapter_run.custom_events_fetched += 1
                 window.finish(window.take(), doc_id)
-                await self._emit_ready(meter)
-            if run.quiet <= 0:
-                await self.upkeep(meter)
+                await self._emit_ready(timer)
+            if run.ends_until_upkeep <= 0:
+                await self.upkeep(timer)
             while window.is_full:
                 await self._fetcher.wait()
-            if (desk.paused or desk.draining) and await self.obey():
+            if (context.paused or context.draining) and await self.wait_while_paused():
                 return
-            meter.turn(run, clock(), "fetch_seconds")
+            timer.turn(run, clock(), "fetch_seconds")
 
     async def finish(self) -> None:
         """Wait until everything fetched has been emitted, then dismiss the workers."""
         while not self._window.is_empty:
             # Usually the workers emit; but not if the one that did has failed.
-            await self._emit_ready(self.meter)
+            await self._emit_ready(self.timer)
             if not self._window.is_empty:
                 await self._fetcher.wait()
         self.dismiss()
@@ -94,8 +94,8 @@ class Crew(Lane):
         while self._idle:
             self._idle.popleft().wake()
 
-    def _hand_out(self, tries: Tries) -> None:
-        self._jobs.append((self._window.take(), tries))
+    def _hand_out(self, attempts: RecordAttempts) -> None:
+        self._jobs.append((self._window.take(), attempts))
         if len(self._jobs) == 1:
             self._wake_one()
 
@@ -106,67 +106,72 @@ class Crew(Lane):
             self._idle.popleft().wake()
 
     async def _worker(self) -> None:
-        with self.desk.metered() as meter:
-            await self._parse_jobs(meter)
+        with self.context.timed() as timer:
+            await self._parse_jobs(timer)
 
-    async def _parse_jobs(self, meter: Meter) -> None:
-        desk, work, jobs, channel = self.desk, self.work, self._jobs, self.desk.channel
-        run, clock = desk.run, desk.clock
-        parking = desk.runtime.parking()
+    async def _parse_jobs(self, timer: TaskTimer) -> None:
+        context, processor, jobs, channel = (
+            self.context,
+            self.processor,
+            self._jobs,
+            self.context.channel,
+        )
+        run, clock = context.run, context.clock
+        waiter = context.runtime.waiter()
         while jobs or not self._no_more:
             if not jobs:
-                await self._wait_for_job(parking)
+                await self._wait_for_job(waiter)
                 continue
             if len(channel.queue) >= channel.limit:
-                await self.room(meter)
+                await self.wait_for_slot(timer)
                 if not jobs:  # another worker took it while this one waited
-                    channel.forgo()
+                    channel.release_slot()
                     continue
-            place, tries = jobs.popleft()
+            place, attempts = jobs.popleft()
             if jobs:
                 self._wake_one()
-            meter.turn(run, clock(), "parse_seconds")
-            channel.put(work.start(tries))
-            if clock() >= desk.slice_end:
-                await self.give_way(meter)
-            if tries.outcome is None:
+            timer.turn(run, clock(), "parse_seconds")
+            channel.put(processor.start(attempts))
+            if clock() >= context.slice_end:
+                await self.yield_to_consumer(timer)
+            if attempts.outcome is None:
                 began = clock()
-                tries.outcome = work.attempt(tries.record)
-                tries.seconds = clock() - began
-                if tries.outcome.__class__ is not Document:
-                    await self.finish_tries(tries, meter)
-                    desk.slice_end = clock() + SLICE_SECONDS  # others ran while it waited
-            meter.turn(run, clock(), "idle")
-            self._window.finish(place, tries)
-            del tries  # or the record would live on while this worker waits for another
-            await self._emit_ready(meter)
-            if run.quiet <= 0:
-                await self.upkeep(meter)
+                attempts.outcome = processor.attempt(attempts.record)
+                attempts.seconds = clock() - began
+                if attempts.outcome.__class__ is not Document:
+                    await self.finish_attempts(attempts, timer)
+                    context.slice_end = clock() + SLICE_SECONDS  # others ran while it waited
+            timer.turn(run, clock(), "idle")
+            self._window.finish(place, attempts)
+            del attempts  # or the record would live on while this worker waits for another
+            await self._emit_ready(timer)
+            if run.ends_until_upkeep <= 0:
+                await self.upkeep(timer)
 
-    async def _wait_for_job(self, parking: Parking) -> None:
-        self._idle.append(parking)
+    async def _wait_for_job(self, waiter: Waiter) -> None:
+        self._idle.append(waiter)
         try:
-            await parking.wait()
+            await waiter.wait()
         finally:
-            if parking in self._idle:
-                self._idle.remove(parking)
+            if waiter in self._idle:
+                self._idle.remove(waiter)
 
-    async def _emit_ready(self, meter: Meter) -> None:
+    async def _emit_ready(self, timer: TaskTimer) -> None:
         """Emit every result whose turn it is; one task does so at a time."""
         if self._emitting:
             return
         self._emitting = True
-        desk, channel, window = self.desk, self.desk.channel, self._window
+        context, channel, window = self.context, self.context.channel, self._window
         try:
             while window.has_ready():
                 if len(channel.queue) >= channel.limit:
-                    await self.room(meter)
+                    await self.wait_for_slot(timer)
                 result = window.pop()
-                if isinstance(result, Tries):
-                    channel.put(self.work.end(result))
+                if isinstance(result, RecordAttempts):
+                    channel.put(self.processor.end(result))
                 else:
-                    channel.put(desk.run.own_event(result, desk.wall()))
-                    self.adapter_run.own_event_emitted(desk.run.sequence - 1)
+                    channel.put(context.run.custom_event(result, context.wall()))
+                    self.adapter_run.custom_event_emitted(context.run.sequence - 1)
                 self._fetcher.wake()
         finally:
             self._emitting = False

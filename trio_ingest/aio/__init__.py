@@ -136,6 +136,6 @@ def _stream(
 def _engine_across(setup: RunSetup, runtime: Runtime) -> AnyEngine:
     if not isinstance(runtime, AsyncioRuntime):  # it was entered where Trio runs
         return Engine(setup, runtime)
-    from ._thread_engine import NearEngine  # noqa: PLC0415 -- most runs never need the portal
+    from ._thread_engine import ThreadEngine  # noqa: PLC0415 -- most runs never need the portal
 
-    return NearEngine(setup, runtime)
+    return ThreadEngine(setup, runtime)

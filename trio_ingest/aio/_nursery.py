@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import anyio
 
-from ._waiters import AsyncioParking
+from ._waiters import AsyncioWaiter
 
 
 class AsyncioNursery:
@@ -34,17 +34,17 @@ class AsyncioNursery:
     Memory: a task and a cancel scope for each that is alive.
     """
 
-    def __init__(self, grace_seconds: float, hurry: Callable[[], None]) -> None:
+    def __init__(self, grace_seconds: float, force_cleanup: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._grace_seconds = grace_seconds
-        self._hurry = hurry
+        self._hurry = force_cleanup
         self._tasks: dict[asyncio.Task[Any], anyio.CancelScope | None] = {}
         self._calls: dict[asyncio.Task[Any], tuple[Callable[..., Awaitable[Any]], Any]] = {}
         # Those that have shelter now, and those of them that were to be cancelled.
-        self._sheltered: set[asyncio.Task[Any]] = set()
+        self._shielded: set[asyncio.Task[Any]] = set()
         self._owed: set[asyncio.Task[Any]] = set()
-        self._gone = AsyncioParking()
-        self._press_later: asyncio.TimerHandle | None = None
+        self._gone = AsyncioWaiter()
+        self._persist_later: asyncio.TimerHandle | None = None
         self.is_cancelled = False
 
     @property
@@ -74,24 +74,26 @@ class AsyncioNursery:
         for task in self._tasks:
             self._cancel_once(task)
         with suppress(RuntimeError):  # the loop is closed, and this is the garbage collector
-            self._press_later = self._loop.call_later(self._grace_seconds, self.press)
+            self._persist_later = self._loop.call_later(
+                self._grace_seconds, self.cancel_persistently
+            )
 
-    def press(self) -> None:
+    def cancel_persistently(self) -> None:
         """Cancel what is left at every ``await`` that nothing shields."""
         for scope in self._tasks.values():
             if scope is not None:
                 scope.cancel()
 
     @contextmanager
-    def shelter(self) -> Iterator[None]:
+    def shielded(self) -> Iterator[None]:
         """For so long, this task is not cancelled; what came meanwhile comes afterwards."""
         task = asyncio.current_task()
         assert task is not None
-        self._sheltered.add(task)
+        self._shielded.add(task)
         try:
             yield
         finally:
-            self._sheltered.remove(task)
+            self._shielded.remove(task)
             if task in self._owed:
                 self._owed.remove(task)
                 self._cancel_soon(task)
@@ -117,8 +119,8 @@ class AsyncioNursery:
                     # A second Ctrl-C may have been raised in the midst of a callback, which
                     # then never came to its end.
                     self._see_to_the_ended()
-        if self._press_later is not None:
-            self._press_later.cancel()
+        if self._persist_later is not None:
+            self._persist_later.cancel()
         return cancelled
 
     async def __aenter__(self) -> Self:
@@ -157,7 +159,7 @@ class AsyncioNursery:
 
     def _cancel_once(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task where it waits, but not in a shelter."""
-        if task in self._sheltered:
+        if task in self._shielded:
             self._owed.add(task)
         elif task is asyncio.current_task():
             self._cancel_soon(task)

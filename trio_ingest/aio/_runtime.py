@@ -22,7 +22,7 @@ from trio_ingest._engine.runtime import (
 )
 
 from ._nursery import AsyncioNursery
-from ._waiters import AsyncioParking, AsyncioValue
+from ._waiters import AsyncioValue, AsyncioWaiter
 
 
 class OnceScope:
@@ -127,8 +127,8 @@ class AsyncioRuntime:
     )
 
     def __init__(self) -> None:
-        self.hurried = False
-        self.at_hurry: list[Callable[[], object]] = []
+        self.cleanup_forced = False
+        self.at_forced_cleanup: list[Callable[[], object]] = []
         self._graces: set[anyio.CancelScope] = set()
         self._nurseries: list[AsyncioNursery] = []
 
@@ -153,8 +153,8 @@ class AsyncioRuntime:
         # Whoever ends a program cancels all tasks, those of this run as well: that is no
         # second cancellation of the host's.
         is_inside = bool(self._nurseries_of_this_task())
-        hurry = (lambda: None) if is_inside else self.hurry
-        nursery = AsyncioNursery(grace_seconds, hurry)
+        force_cleanup = (lambda: None) if is_inside else self.force_cleanup
+        nursery = AsyncioNursery(grace_seconds, force_cleanup)
         self._nurseries.append(nursery)
         return nursery
 
@@ -171,7 +171,7 @@ class AsyncioRuntime:
         cancelled = await opened.wait(was_cancelled=was_cancelled)
         # They refer to this, and this to them.
         self._nurseries.clear()
-        self.at_hurry.clear()
+        self.at_forced_cleanup.clear()
         if cancelled is not None and not isinstance(exc, asyncio.CancelledError):
             raise cancelled
 
@@ -186,15 +186,15 @@ class AsyncioRuntime:
         """Time for cleanup that only a second cancellation of the host can cut short."""
         with ExitStack() as stack:
             for nursery in self._nurseries_of_this_task():
-                stack.enter_context(nursery.shelter())
-            seconds = 0 if self.hurried else seconds
+                stack.enter_context(nursery.shielded())
+            seconds = 0 if self.cleanup_forced else seconds
             scope = stack.enter_context(anyio.move_on_after(seconds, shield=True))
             self._graces.add(scope)
             stack.callback(self._graces.remove, scope)
             yield scope
 
-    def parking(self) -> AsyncioParking:
-        return AsyncioParking()
+    def waiter(self) -> AsyncioWaiter:
+        return AsyncioWaiter()
 
     def value(self, initial: Any) -> AsyncioValue:
         return AsyncioValue(initial)
@@ -247,12 +247,12 @@ class AsyncioRuntime:
         task = asyncio.current_task()
         return [nursery for nursery in self._nurseries if nursery.holds(task)]
 
-    def hurry(self) -> None:
+    def force_cleanup(self) -> None:
         """Cut every cleanup short: at a second cancellation, or a second Ctrl-C."""
-        self.hurried = True
-        for hurry in self.at_hurry:
-            hurry()
+        self.cleanup_forced = True
+        for force_cleanup in self.at_forced_cleanup:
+            force_cleanup()
         for scope in self._graces:
             scope.cancel()
         for nursery in self._nurseries:
-            nursery.press()
+            nursery.cancel_persistently()

@@ -38,11 +38,11 @@ class SharedRun(Run):
         with self._lock:
             return super().progress(now, timestamp, queue_depth, checkpoint=checkpoint)
 
-    def passed_over(
+    def already_done(
         self, adapter_run: AdapterRun, record_number: int, *, resumed: bool = False
     ) -> None:
         with self._lock:
-            super().passed_over(adapter_run, record_number, resumed=resumed)
+            super().already_done(adapter_run, record_number, resumed=resumed)
 
     def cursor_yielded(self, adapter_run: AdapterRun, value: Any) -> None:
         with self._lock:

@@ -17,11 +17,11 @@ from trio_ingest._engine.runtime import Runtime
 from trio_ingest._engine.setup import RunSetup
 
 from ._runtime import AsyncioRuntime
-from ._thread_host import FarSide
-from ._waiters import AsyncioParking
+from ._thread_host import ThreadHost
+from ._waiters import AsyncioWaiter
 
 
-class NearChannel(Channel):
+class ThreadChannel(Channel):
     """What has come over the border and was not taken yet."""
 
     __slots__ = ("_ask", "asked")
@@ -44,7 +44,7 @@ class NearChannel(Channel):
             self.put(event)
 
 
-class NearEngine:
+class ThreadEngine:
     """Starts the far side, ends it, and passes on what it is asked.
 
     Entering holds the loop for the milliseconds that a thread and Trio take to start.
@@ -58,20 +58,20 @@ class NearEngine:
         self._manager = start_blocking_portal("trio")
         self._portal = self._manager.__enter__()
         try:
-            self._far: FarSide = self._portal.call(FarSide, setup, self._give)
+            self._far: ThreadHost = self._portal.call(ThreadHost, setup, self._give)
         except BaseException:
             self._manager.__exit__(None, None, None)
             raise
-        runtime.at_hurry.append(lambda: self._tell(self._far.runtime.hurry))
+        runtime.at_forced_cleanup.append(lambda: self._tell(self._far.runtime.force_cleanup))
         self.run = self._far.engine.run
         self.channel: Channel
-        self.channel = self._near = NearChannel(
+        self.channel = self._near = ThreadChannel(
             setup.options.buffer_size, runtime, lambda: self._tell(self._far.ask)
         )
-        self._far.engine.channel.lent_queue = self._near.queue
+        self._far.engine.channel.batch_queue = self._near.queue
         self.cleanup_errors = self._far.engine.cleanup_errors
         self._received = 0
-        self._finished = AsyncioParking()
+        self._finished = AsyncioWaiter()
         self._is_over = False
 
     async def work(self) -> None:
@@ -114,9 +114,9 @@ class NearEngine:
         """Covers exactly what the consumer has acknowledged, now."""
         return self.run.checkpoint(self._taken - self._near.in_hand)
 
-    def book_time(self) -> None:
+    def account_time(self) -> None:
         """Have every task's time booked; what is read next may be that of a moment ago."""
-        self._tell(self._far.engine.book_time)
+        self._tell(self._far.engine.account_time)
 
     @property
     def queue_depth(self) -> int:

@@ -20,7 +20,7 @@ from trio_ingest._engine.setup import RunSetup
 from ._shared_run import SharedRun
 
 
-class FarRuntime(TrioRuntime):
+class ThreadRuntime(TrioRuntime):
     """Trio's primitives, for one run that somebody outside can hurry."""
 
     advice = (
@@ -34,7 +34,7 @@ class FarRuntime(TrioRuntime):
     @contextmanager
     def grace(self, seconds: float) -> Iterator[Scope]:
         """Time for cleanup that only a second cancellation of the host can cut short."""
-        with trio.move_on_after(0 if self.hurried else seconds, shield=True) as scope:
+        with trio.move_on_after(0 if self.cleanup_forced else seconds, shield=True) as scope:
             self._graces.add(scope)
             try:
                 yield scope
@@ -45,14 +45,14 @@ class FarRuntime(TrioRuntime):
         """As on Trio; and a cancellation of asyncio's, which cancels nobody here."""
         return isinstance(error, asyncio.CancelledError) or super().is_failure(error)
 
-    def hurry(self) -> None:
+    def force_cleanup(self) -> None:
         """Cut every cleanup short."""
-        self.hurried = True
+        self.cleanup_forced = True
         for scope in self._graces:
             scope.cancel()
 
 
-class FarSide:
+class ThreadHost:
     """The engine of one run, and who hands its events over.
 
     Args:
@@ -65,12 +65,12 @@ class FarSide:
         setup: RunSetup,
         give: Callable[[list[PipelineEvent], BaseException | None], None],
     ) -> None:
-        self.runtime = FarRuntime()
+        self.runtime = ThreadRuntime()
         self.engine = Engine(setup, self.runtime, SharedRun)
         self.token = trio.lowlevel.current_trio_token()
         self._give = give
         self._scope = trio.CancelScope()
-        self._asking = self.runtime.parking()
+        self._asking = self.runtime.waiter()
         self._asked = True  # the first batch need not be asked for
 
     async def main(self) -> None:
@@ -97,9 +97,9 @@ class FarSide:
             while not self._asked:
                 await self._asking.wait()
             self._asked = False
-            channel.lent_is_back()
+            channel.acknowledge_batch()
             try:
-                batch = await channel.lend()
+                batch = await channel.take_batch()
             except trio.Cancelled:
                 raise
             except StopAsyncIteration:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class AsyncioParking:
+class AsyncioWaiter:
     """A task that waits for a future, made anew each time."""
 
     __slots__ = ("_future", "occupied")

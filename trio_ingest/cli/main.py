@@ -17,8 +17,8 @@ from trio_ingest.cli.commands.replay import replay_command
 from trio_ingest.cli.commands.schema import schema
 from trio_ingest.cli.commands.verify import verify_command
 from trio_ingest.cli.demo.demo import run_demo
-from trio_ingest.cli.endpoints.endpoint import End, output_path
-from trio_ingest.cli.endpoints.overlaps import check_apart
+from trio_ingest.cli.endpoints.endpoint import Endpoint, output_path
+from trio_ingest.cli.endpoints.overlaps import check_overlaps
 from trio_ingest.cli.endpoints.sinks import Duplicates, destinations_for, sink_ends
 from trio_ingest.cli.endpoints.sources import Reading, adapters_for, job_of, source_ends
 from trio_ingest.cli.jobs.ingest import run_job
@@ -240,8 +240,8 @@ _EXIT_STATUSES = "\b\nExit status:\n" + "\n".join(
 )
 def run(  # noqa: PLR0913 -- an argument for each option
     *,
-    sources: tuple[End, ...],
-    sinks: tuple[End, ...],
+    sources: tuple[Endpoint, ...],
+    sinks: tuple[Endpoint, ...],
     resume: bool,
     restart: bool,
     limit: int | None,
@@ -291,7 +291,7 @@ def run(  # noqa: PLR0913 -- an argument for each option
         max_record_bytes=max_record_bytes,
     )
     adapters = adapters_for(sources, reading)
-    check_apart(sources, adapters, sinks, {"--events": events, "--errors": errors})
+    check_overlaps(sources, adapters, sinks, {"--events": events, "--errors": errors})
     destinations = destinations_for(
         sinks,
         job=job_of(sources) if job is None else job,
@@ -331,7 +331,7 @@ def run(  # noqa: PLR0913 -- an argument for each option
 
 
 def _check_together(
-    sinks: Sequence[End],
+    sinks: Sequence[Endpoint],
     *,
     resume: bool,
     restart: bool,

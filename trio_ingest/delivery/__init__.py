@@ -8,26 +8,26 @@ that yours cannot have.
 
 from __future__ import annotations
 
-from ._checkpointed_stream import Deliverable
+from ._checkpointed_stream import CheckpointedStream
 from ._crash_point import crash_point, watch_crash_points
 from ._dead_letters import DeadLetter
 from ._deliver import DeliveryReport, deliver
 from ._resume_point import resume_point
-from ._sink import Batch, Guarantee, Rejection, Remembers, Sink
-from ._totals import Delivered, Totals
+from ._sink import Batch, Guarantee, Rejection, ResumableSink, Sink
+from ._totals import SinkState, Totals
 from .errors import SinkError
 
 __all__ = [
     "Batch",
+    "CheckpointedStream",
     "DeadLetter",
-    "Deliverable",
-    "Delivered",
     "DeliveryReport",
     "Guarantee",
     "Rejection",
-    "Remembers",
+    "ResumableSink",
     "Sink",
     "SinkError",
+    "SinkState",
     "Totals",
     "crash_point",
     "deliver",

@@ -25,7 +25,7 @@ MOST_CHARACTERS: Final = 8 * 1024 * 1024
 _Params = Mapping[str, Any]
 
 
-class Pending:
+class BatchBuilder:
     """Collects the ends that the next commit is to cover.
 
     Args:
@@ -114,7 +114,7 @@ class Pending:
         if len(self) >= self._batch_size or self._characters >= MOST_CHARACTERS:
             self.is_full = True
 
-    def without(self, stored: Checkpoint, now: Checkpoint) -> Pending:
+    def without(self, stored: Checkpoint, now: Checkpoint) -> BatchBuilder:
         """A copy that lacks what ``stored`` covers, where record numbers tell.
 
         They do where they named the same records then that they name now.
@@ -137,7 +137,7 @@ class Pending:
                 or not then.covers(record_number)
             )
 
-        rest = Pending(self._batch_size)
+        rest = BatchBuilder(self._batch_size)
         rest._completed = [
             event
             for event in self._completed
@@ -160,7 +160,11 @@ class Pending:
         return rest
 
     def rejected_before(
-        self, known: frozenset[RecordKey], rest: Pending, checkpoint: Checkpoint, reason: str
+        self,
+        known: frozenset[RecordKey],
+        rest: BatchBuilder,
+        checkpoint: Checkpoint,
+        reason: str,
     ) -> list[Rejection]:
         """Of what ``rest`` lacks, the documents that a sink is known not to have taken."""
         left = {id(event) for event in rest._completed}

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from trio_ingest import Checkpoint, PipelineEvent, StreamStatistics
 
 
-class Deliverable(Protocol):
+class CheckpointedStream(Protocol):
     """A stream of events that says how far its consumer has come.
 
     ``EventStream`` is one, and ``trio_ingest.eventlog.ReplayStream``.
@@ -62,12 +62,12 @@ class Deliverable(Protocol):
         ...
 
 
-_MEMBERS: Final = frozenset(name for name in vars(Deliverable) if name[:1] != "_") | {
+_MEMBERS: Final = frozenset(name for name in vars(CheckpointedStream) if name[:1] != "_") | {
     "__aenter__",
     "__aiter__",
 }
 
 
-def is_deliverable(stream: object) -> bool:
+def is_checkpointed_stream(stream: object) -> bool:
     """Whether it has all of that; nothing of it is called."""
     return all(hasattr(type(stream), name) for name in _MEMBERS)

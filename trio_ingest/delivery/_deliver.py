@@ -21,10 +21,10 @@ from trio_ingest import (
     StreamClosedError,
 )
 
-from ._batch_builder import Pending
-from ._checkpointed_stream import Deliverable, is_deliverable
-from ._sink import Guarantee, Rejection, Remembers, Sink
-from ._sink_task import Leg
+from ._batch_builder import BatchBuilder
+from ._checkpointed_stream import CheckpointedStream, is_checkpointed_stream
+from ._sink import Guarantee, Rejection, ResumableSink, Sink
+from ._sink_task import SinkTask
 from ._totals import Totals
 
 # With fewer, the fixed cost of a commit shows in the total. With more, a crash makes more to
@@ -56,7 +56,7 @@ class DeliveryReport:
 
 
 async def deliver(
-    events: Deliverable,
+    events: CheckpointedStream,
     *sinks: Sink,
     batch_size: int = DEFAULT_BATCH_SIZE,
     max_wait_seconds: float = DEFAULT_MAX_WAIT_SECONDS,
@@ -105,8 +105,8 @@ async def deliver(
     callbacks = on_event, before_commit, on_commit, on_rejection
     _check(sinks, batch_size, max_wait_seconds, callbacks)
     _check_stream(events)
-    legs = [Leg(sink) for sink in sinks]
-    to_forget: list[Leg] = []
+    legs = [SinkTask(sink) for sink in sinks]
+    to_forget: list[SinkTask] = []
     if restart:
         if events.resumed_from is not None:
             raise SetupError(
@@ -124,7 +124,7 @@ async def deliver(
     delivery = _Delivery(
         legs,
         to_forget,
-        Pending(batch_size),
+        BatchBuilder(batch_size),
         on_event,
         before_commit,
         on_commit,
@@ -169,9 +169,9 @@ class _Delivery:
 
     def __init__(
         self,
-        legs: Sequence[Leg],
-        to_forget: Sequence[Leg],
-        pending: Pending,
+        legs: Sequence[SinkTask],
+        to_forget: Sequence[SinkTask],
+        pending: BatchBuilder,
         on_event: Callable[[PipelineEvent], object] | None,
         before_commit: Callable[[], object] | None,
         on_commit: Callable[[DeliveryReport], object] | None,
@@ -186,7 +186,7 @@ class _Delivery:
         self._on_rejection = on_rejection
         self._has_failed = False
 
-    async def take_all(self, events: Deliverable, clock: _Patience) -> Exception | None:
+    async def take_all(self, events: CheckpointedStream, clock: _Patience) -> Exception | None:
         """Bring every event into the sinks but what the last commit is for.
 
         Returns:
@@ -195,7 +195,7 @@ class _Delivery:
         pending, on_event = self._pending, self._on_event
         # A gap among the numbers shows that somebody else has had events of this stream.
         counts, number = events.shows_everything, 0
-        passed_over, in_hand = 0, False
+        already_done, in_hand = 0, False
         death: Exception | None = None
         try:
             async for event in events:
@@ -207,14 +207,14 @@ class _Delivery:
                     # Everything before the event in hand is acknowledged, and no more.
                     await self._commit(events.checkpoint())
                     clock.stop()
-                    passed_over = events.statistics().skipped
+                    already_done = events.statistics().skipped
                 in_hand = True
                 if on_event is not None:
                     on_event(event)
                 pending.take(event)
                 in_hand = False
                 if not clock.is_running and (
-                    pending or (type(event) is BatchProgress and event.skipped != passed_over)
+                    pending or (type(event) is BatchProgress and event.skipped != already_done)
                 ):
                     # Records that are passed over make no event; the checkpoint is news.
                     clock.begin()
@@ -280,7 +280,7 @@ class _Delivery:
         totals = {leg.name: leg.totals for leg in self._legs}
         return DeliveryReport(checkpoint=checkpoint, totals=totals)
 
-    def _where(self, failed: Leg) -> str:
+    def _where(self, failed: SinkTask) -> str:
         has = "; ".join(leg.described() for leg in self._legs)
         return (
             f"The delivery stopped at {failed.name}. {has}. The job can be resumed from there."
@@ -295,8 +295,8 @@ def _busy() -> StreamBusyError:
     )
 
 
-def _check_stream(events: Deliverable) -> None:
-    if not is_deliverable(events):
+def _check_stream(events: CheckpointedStream) -> None:
+    if not is_checkpointed_stream(events):
         raise SetupError(
             f"deliver takes what pipeline.stream_events(...) or replay(...) gives, itself and "
             f"not an iterator of it; got {events!r:.80}."
@@ -351,7 +351,7 @@ def _check_abilities(sinks: Sequence[Sink]) -> None:
     """Refuse sinks that could not be resumed, or not without a loss."""
     keeper: str | None = None
     for sink in sinks:
-        remembers = isinstance(sink, Remembers)
+        remembers = isinstance(sink, ResumableSink)
         guarantee: object = sink.guarantee
         if guarantee not in get_args(Guarantee):
             raise SetupError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trio_ingest import Checkpoint
 
-from ._sink import Remembers, Sink
+from ._sink import ResumableSink, Sink
 
 
 async def resume_point(*sinks: Sink) -> Checkpoint | None:
@@ -21,7 +21,7 @@ async def resume_point(*sinks: Sink) -> Checkpoint | None:
         CheckpointError: a sink's checkpoint is damaged, or a newer release wrote it.
         Exception: what a sink's ``load`` raises.
     """
-    found = [await sink.load() for sink in sinks if isinstance(sink, Remembers)]
+    found = [await sink.load() for sink in sinks if isinstance(sink, ResumableSink)]
     checkpoints = [None if one is None else one.checkpoint for one in found]
     point: Checkpoint | None = next((one for one in checkpoints if one is not None), None)
     if point is None:

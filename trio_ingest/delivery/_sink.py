@@ -17,7 +17,7 @@ from trio_ingest import (
 )
 
 from ._dead_letters import DeadLetter
-from ._totals import Delivered, RecordKey, Totals
+from ._totals import RecordKey, SinkState, Totals
 from .errors import SinkError
 
 Guarantee: TypeAlias = Literal["at-least-once", "exactly-once"]
@@ -50,7 +50,7 @@ class Batch:
             are in ``completed`` as well.
         previous: the checkpoint of the last batch, None before the first: a sink that other
             runs can write to may commit only when it still has this one.
-        known: rejected records that ``Delivered`` goes on naming.
+        known: rejected records that ``SinkState`` goes on naming.
 
     Memory: the documents, each held once.
     """
@@ -69,8 +69,8 @@ class Batch:
         """The documents, in the order of the stream."""
         return [event.document for event in self.completed]
 
-    def delivered(self, rejections: Sequence[Rejection] = ()) -> Delivered:
-        """What to commit together with the documents, as ``Delivered.to_dict`` gives it.
+    def delivered(self, rejections: Sequence[Rejection] = ()) -> SinkState:
+        """What to commit together with the documents, as ``SinkState.to_dict`` gives it.
 
         Args:
             rejections: the documents of this batch that the sink does not take.
@@ -89,7 +89,7 @@ class Batch:
             skipped=len(self.skipped),
             rejected=len(rejections) + len(others),
         )
-        return Delivered(self.checkpoint, totals, self.known | keys)
+        return SinkState(self.checkpoint, totals, self.known | keys)
 
     def dead_letters(self, rejections: Sequence[Rejection] = ()) -> list[DeadLetter]:
         """What to keep of the failed records and the rejected documents.
@@ -172,10 +172,10 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class Remembers(Protocol):
+class ResumableSink(Protocol):
     """A sink that keeps the checkpoint, so that a run can be resumed from it."""
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         """What the last committed batch left, or None before the first one."""
 
     async def forget(self) -> None:

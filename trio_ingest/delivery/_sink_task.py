@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from trio_ingest import Checkpoint, CheckpointError, SetupError
 
-from ._batch_builder import Pending
-from ._sink import Batch, Rejection, Remembers, Sink
-from ._totals import Delivered, RecordKey, Totals
+from ._batch_builder import BatchBuilder
+from ._sink import Batch, Rejection, ResumableSink, Sink
+from ._totals import RecordKey, SinkState, Totals
 from .errors import SinkError
 
 
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     again: Sequence[Rejection]
 
 
-class Leg:
+class SinkTask:
     """One sink, with what it has committed.
 
     Args:
@@ -50,7 +50,7 @@ class Leg:
 
     async def look(self) -> bool:  # noqa: ASYNC910 -- the same
         """Whether what the sink has can be read: before it is forgotten."""
-        if not isinstance(self._sink, Remembers):
+        if not isinstance(self._sink, ResumableSink):
             return True  # noqa: ASYNC910 -- the same
         try:
             await self._sink.load()
@@ -60,7 +60,7 @@ class Leg:
 
     async def forget(self) -> None:  # noqa: ASYNC910 -- the same
         """Let the sink drop what it keeps of the job."""
-        if isinstance(self._sink, Remembers):
+        if isinstance(self._sink, ResumableSink):
             await self._sink.forget()
 
     async def begin(  # noqa: ASYNC910 -- a sink that remembers nothing is not asked
@@ -72,9 +72,9 @@ class Leg:
             CheckpointError: the run would pass over documents that the sink lacks, or
                 begin a job again that the sink has a checkpoint of.
         """
-        stored = await self._sink.load() if isinstance(self._sink, Remembers) else None
+        stored = await self._sink.load() if isinstance(self._sink, ResumableSink) else None
         if stored is None:
-            if isinstance(self._sink, Remembers) and _claims_something(resumed_from):
+            if isinstance(self._sink, ResumableSink) and _claims_something(resumed_from):
                 raise CheckpointError(
                     f"The stream resumes in the middle of a job, and {self.name} has nothing "
                     f"of it, so documents would be missing there. Pass "
@@ -104,7 +104,7 @@ class Leg:
         self._is_ahead = not resumed_from.covers(stored.checkpoint)
 
     async def commit(
-        self, pending: Pending, checkpoint: Checkpoint, rejected: Sequence[Rejection]
+        self, pending: BatchBuilder, checkpoint: Checkpoint, rejected: Sequence[Rejection]
     ) -> Answer:
         """Let the sink commit what it lacks of ``pending``, and the checkpoint.
 
@@ -163,7 +163,7 @@ class Leg:
 
     def described(self) -> str:
         """What the sink has, for a message."""
-        of_this_run = "" if isinstance(self._sink, Remembers) else " of this run"
+        of_this_run = "" if isinstance(self._sink, ResumableSink) else " of this run"
         return f"{self.name} has {_counted(self.totals)}{of_this_run}"
 
 
@@ -175,7 +175,7 @@ def _keys_of(checkpoint: Checkpoint) -> set[tuple[str, str]]:
     return {(p.source, p.parameters) for p in checkpoint.positions}
 
 
-def _described(stored: Delivered) -> str:
+def _described(stored: SinkState) -> str:
     how = "which has come to its end" if stored.checkpoint.finished else "which was stopped"
     return f"{how} with {_counted(stored.totals)}"
 

@@ -54,7 +54,7 @@ class Totals:
 
 
 @attrs.frozen
-class Delivered:
+class SinkState:
     """What a sink commits together with a batch, and what the next run starts from.
 
     Args:
@@ -80,7 +80,7 @@ class Delivered:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Delivered:
+    def from_dict(cls, data: Mapping[str, Any]) -> SinkState:
         """From what ``to_dict`` gave.
 
         Raises:

@@ -45,7 +45,7 @@ class EarlierRuns:
         self.ranges[key] = union(self.ranges.get(key, []), ranges)
 
 
-class Claims:
+class CheckpointChecker:
     """Follows the checkpoints of one run.
 
     Args:

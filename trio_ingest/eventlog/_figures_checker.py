@@ -13,7 +13,7 @@ _COUNTS: Final = ("completed", "failed", "skipped", "in_flight")
 _SECONDS: Final = ("fetch_seconds", "parse_seconds", "consumer_seconds", "throttle_seconds")
 
 
-class Telemetry:
+class FiguresChecker:
     """Follows the progress events of one run.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from trio_ingest import AdapterStateChange, BatchProgress, Checkpoint, DocumentStarted
 
 from ._log import Line, Log, event_of, run_of
-from ._replay_progress import ReplayBook
+from ._replay_progress import ReplayProgress
 from .errors import EventLogError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def look_ahead(path: str, wanted: str | None, codec: EventCodec) -> Ahead:
     Raises:
         EventLogError: the log cannot be read.
     """
-    book = ReplayBook()
+    book = ReplayProgress()
     sources: dict[str, None] = {}
     # Which adapters there are, and have a stable order, any run of the job can tell.
     other: Line | None = None

@@ -19,11 +19,11 @@ from trio_ingest import (
     StreamStatistics,
 )
 from trio_ingest.storage import path_text
-from trio_ingest.threads import in_thread
+from trio_ingest.threads import run_in_thread
 
 from ._log import Line, Log, batch_of, default_codec, event_of, recorded_runs, run_of
 from ._look_ahead import NOTHING_AHEAD, look_ahead
-from ._replay_progress import ReplayBook
+from ._replay_progress import ReplayProgress
 from .errors import EventLogError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ReplayStream:
         self._resumed_from: Checkpoint | None = None
         self._ahead = NOTHING_AHEAD
         self._is_prepared = False
-        self._book = ReplayBook()
+        self._book = ReplayProgress()
         self._in_hand: PipelineEvent | None = None
         self._is_acknowledged = False
         self._is_draining = False
@@ -190,7 +190,7 @@ class ReplayStream:
                 "This replay was entered or iterated before. Call replay again for another."
             )
         self._was_begun = True
-        await in_thread(self._prepare)
+        await run_in_thread(self._prepare)
         return self
 
     async def __aexit__(
@@ -267,7 +267,7 @@ class ReplayStream:
             if self._has_ended:
                 await anyio.lowlevel.checkpoint()
                 return None
-            await in_thread(self._read)
+            await run_in_thread(self._read)
             self._left = _BURST
             if not self._batch:
                 self._has_ended = True

@@ -31,7 +31,7 @@ from ._ranges import Ranges, claimed_by, difference, union
 Key = tuple[str, str]
 
 
-class ReplayBook:
+class ReplayProgress:
     """Hears of events in order.
 
     Memory: O(in flight), and a number for each adapter run.

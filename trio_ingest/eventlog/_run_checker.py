@@ -26,8 +26,8 @@ from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
 from trio_ingest._core.checkpoints import canonical_parameters
 from trio_ingest._core.run import Run
 
-from ._checkpoint_checker import Claims, EarlierRuns, Key, adapter_run_of, ended_in
-from ._figures_checker import Telemetry
+from ._checkpoint_checker import CheckpointChecker, EarlierRuns, Key, adapter_run_of, ended_in
+from ._figures_checker import FiguresChecker
 from ._findings import Findings, Kind, RunReport
 
 _OVER: Final = frozenset({"finished", "failed", "cancelled"})
@@ -41,7 +41,7 @@ _GAP: Final = (
 )
 
 
-class RunBook:
+class RunChecker:
     """The book of one run in a log.
 
     Args:
@@ -67,8 +67,8 @@ class RunBook:
         self._first_line = self._line = line
         self._findings = findings
         self._earlier = earlier
-        self._claims = Claims(earlier, findings)
-        self._telemetry = Telemetry(findings)
+        self._claims = CheckpointChecker(earlier, findings)
+        self._telemetry = FiguresChecker(findings)
         self._ordered = ordered
         self._adapter_runs: list[AdapterRun] = []
         self._by_key: dict[Key, AdapterRun] = {}

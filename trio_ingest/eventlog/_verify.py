@@ -10,7 +10,7 @@ from trio_ingest import Checkpoint, PipelineEvent
 from ._checkpoint_checker import EarlierRuns
 from ._findings import Findings, RunReport, VerifyReport
 from ._log import Log, default_codec, event_of
-from ._run_checker import RunBook
+from ._run_checker import RunChecker
 from .errors import EventLogError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class _Verification:
         self._findings = Findings()
         self._earlier = EarlierRuns(resumed_from)
         self._ordered = ordered
-        self._book: RunBook | None = None
+        self._book: RunChecker | None = None
         self._runs: list[RunReport] = []
         self._foreign: str | None = None
 
@@ -81,7 +81,7 @@ class _Verification:
         book = self._book
         if book is None or self._begins(event, book):
             self._close()
-            book = self._book = RunBook(
+            book = self._book = RunChecker(
                 event.pipeline_id, line, self._findings, self._earlier, ordered=self._ordered
             )
             self._foreign = None
@@ -109,7 +109,7 @@ class _Verification:
             is_torn=is_torn,
         )
 
-    def _begins(self, event: PipelineEvent, book: RunBook) -> bool:
+    def _begins(self, event: PipelineEvent, book: RunChecker) -> bool:
         """Whether the event is the first of another run."""
         if event.pipeline_id == book.pipeline_id:
             return event.sequence == 0 and book.is_finished

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import anyio
 import anyio.to_thread
 
-from trio_ingest.threads import in_thread, uninterrupted
+from trio_ingest.threads import run_in_thread, uninterrupted
 
 Answer = TypeVar("Answer")
 
@@ -48,7 +48,7 @@ class OwnerThread:
         """
         if self._callers is None:
             self._callers = anyio.CapacityLimiter(1)
-        return await in_thread(
+        return await run_in_thread(
             lambda: self._pool.submit(function).result(), limiter=self._callers
         )
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from trio_ingest import CheckpointError, SetupError
-from trio_ingest.delivery import Delivered, SinkError
+from trio_ingest.delivery import SinkError, SinkState
 
 from ._paths import path_text
 
@@ -85,7 +85,7 @@ def exists(connection: sqlite3.Connection, job: str) -> bool:
     return connection.execute(_REVISION, (job,)).fetchone() is not None
 
 
-def read(connection: sqlite3.Connection, job: str) -> tuple[int, Delivered] | None:
+def read(connection: sqlite3.Connection, job: str) -> tuple[int, SinkState] | None:
     """The revision of the job's checkpoint and what it says, or None where there is none.
 
     Raises:
@@ -99,7 +99,7 @@ def read(connection: sqlite3.Connection, job: str) -> tuple[int, Delivered] | No
     try:
         if type(number) is not int:
             raise ValueError("the revision is no whole number")
-        return number, Delivered.from_dict(json.loads(text))
+        return number, SinkState.from_dict(json.loads(text))
     except CheckpointError as error:
         raise CheckpointError(
             f"The job cannot be resumed from {where}. {error} To begin the job again, call "
@@ -113,7 +113,7 @@ def read(connection: sqlite3.Connection, job: str) -> tuple[int, Delivered] | No
         ) from error
 
 
-def move(connection: sqlite3.Connection, job: str, seen: int, delivered: Delivered) -> int:
+def move(connection: sqlite3.Connection, job: str, seen: int, delivered: SinkState) -> int:
     """Keep ``delivered`` in the place of what has the revision ``seen``.
 
     Args:

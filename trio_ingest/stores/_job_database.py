@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from trio_ingest import SetupError
-from trio_ingest.delivery import Delivered
+from trio_ingest.delivery import SinkState
 from trio_ingest.storage import FileLock, SqliteDatabase, path_text, transaction
 from trio_ingest.storage import checkpoint_table as table
 
@@ -86,7 +86,7 @@ class JobDatabase:
         """What ``work`` returns; see ``SqliteDatabase.run``."""
         return await self._database.run(work)
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         """What the job has, or None before its first commit.
 
         Raises:
@@ -95,7 +95,7 @@ class JobDatabase:
         return await self._database.run(self._load)
 
     async def commit(
-        self, delivered: Delivered, work: Callable[[sqlite3.Connection], Answer]
+        self, delivered: SinkState, work: Callable[[sqlite3.Connection], Answer]
     ) -> Answer:
         """Do ``work`` and move the checkpoint, in one transaction.
 
@@ -125,7 +125,7 @@ class JobDatabase:
             self._create(connection)
         self._revision = table.revision(connection, self._job)
 
-    def _load(self, connection: sqlite3.Connection) -> Delivered | None:
+    def _load(self, connection: sqlite3.Connection) -> SinkState | None:
         found = table.read(connection, self._job)
         self._revision, delivered = (table.NO_REVISION, None) if found is None else found
         return delivered
@@ -133,7 +133,7 @@ class JobDatabase:
     def _commit(
         self,
         connection: sqlite3.Connection,
-        delivered: Delivered,
+        delivered: SinkState,
         work: Callable[[sqlite3.Connection], Answer],
     ) -> Answer:
         with transaction(connection):

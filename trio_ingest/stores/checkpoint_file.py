@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from trio_ingest import Checkpoint, CheckpointError, SetupError
-from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection, SinkError, Totals
+from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkError, SinkState, Totals
 from trio_ingest.storage import FileLock, OwnerThread, path_text, replace_file, sync_folder
 
 from ._taking import take
@@ -101,9 +101,9 @@ class FileCheckpointStore:
 
         Cancelled here, it is kept, or was not begun.
         """
-        await self._save(Delivered(checkpoint, Totals() if totals is None else totals))
+        await self._save(SinkState(checkpoint, Totals() if totals is None else totals))
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         """What was kept last, or None when there is no file.
 
         Raises:
@@ -122,7 +122,7 @@ class FileCheckpointStore:
         """
         await self._run(self._remove)
 
-    async def _save(self, delivered: Delivered) -> None:
+    async def _save(self, delivered: SinkState) -> None:
         await self._run(lambda: self._replace(delivered))
 
     async def _run(self, work: Callable[[], Answer]) -> Answer:
@@ -164,7 +164,7 @@ class FileCheckpointStore:
         # Looked at before it is written over: it may be somebody else's.
         self._read()
 
-    def _read(self) -> Delivered | None:
+    def _read(self) -> SinkState | None:
         path = path_text(self._path)
         try:
             with open(self._path, "rb") as file:  # noqa: PTH123 - as it was given
@@ -177,7 +177,7 @@ class FileCheckpointStore:
                 f"permission to read it, or give another file."
             ) from error
         try:
-            return Delivered.from_dict(json.loads(data))
+            return SinkState.from_dict(json.loads(data))
         except CheckpointError as error:
             raise CheckpointError(
                 f"{path} holds no checkpoint that can be used. {error} To begin the job "
@@ -190,7 +190,7 @@ class FileCheckpointStore:
                 f"begin the job again, move that file away."
             ) from error
 
-    def _replace(self, delivered: Delivered) -> None:
+    def _replace(self, delivered: SinkState) -> None:
         text = json.dumps(delivered.to_dict(), indent=2, ensure_ascii=False)
         # Half of a surrogate pair, replaced like this, is an escape that JSON knows.
         data = f"{text}\n".encode(errors="backslashreplace")

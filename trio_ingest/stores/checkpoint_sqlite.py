@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from trio_ingest import Checkpoint
-from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection, Totals
+from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState, Totals
 
 from ._job_database import DEFAULT_JOB, JobDatabase
 
@@ -94,9 +94,9 @@ class SqliteCheckpointStore:
 
         Cancelled here, it is committed, or was not begun.
         """
-        await self._save(Delivered(checkpoint, Totals() if totals is None else totals))
+        await self._save(SinkState(checkpoint, Totals() if totals is None else totals))
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         """What was kept last, or None when there is nothing.
 
         Raises:
@@ -115,5 +115,5 @@ class SqliteCheckpointStore:
         """
         await self._database.forget()
 
-    async def _save(self, delivered: Delivered) -> None:
+    async def _save(self, delivered: SinkState) -> None:
         await self._database.commit(delivered, lambda _: None)

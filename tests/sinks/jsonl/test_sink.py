@@ -21,7 +21,7 @@ from trio_ingest import (
     SetupError,
 )
 from trio_ingest.adapters import JsonLinesAdapter
-from trio_ingest.delivery import Delivered, Remembers, Totals, deliver, resume_point
+from trio_ingest.delivery import ResumableSink, SinkState, Totals, deliver, resume_point
 from trio_ingest.sinks import JsonLinesSink
 from trio_ingest.testing import Fail, ScriptedAdapter
 
@@ -187,7 +187,7 @@ async def test_what_was_committed_is_remembered_by_the_next_object(tmp_path: Pat
     path = tmp_path / "out.jsonl"
     first = batch_of([document("a")], failed=[failure(1)])
     async with JsonLinesSink(path) as sink:
-        assert isinstance(sink, Remembers)
+        assert isinstance(sink, ResumableSink)
         assert await sink.load() is None
         await sink.write(first)
         assert await sink.load() == first.delivered()
@@ -208,7 +208,7 @@ async def test_a_batch_without_news_for_the_file_stores_its_checkpoint(tmp_path:
         last = batch_of(checkpoint=Checkpoint(()), before=Totals(completed=1))
         await sink.write(last)
     async with JsonLinesSink(path) as sink:
-        assert await sink.load() == Delivered(Checkpoint(()), Totals(completed=1))
+        assert await sink.load() == SinkState(Checkpoint(()), Totals(completed=1))
     assert path.read_bytes() == before
 
 

@@ -15,7 +15,7 @@ import trio.testing
 
 from tests.sinks.batches import batch_of, document
 from trio_ingest import Document, SetupError
-from trio_ingest.delivery import Remembers, Sink, Totals
+from trio_ingest.delivery import ResumableSink, Sink, Totals
 from trio_ingest.sinks import SqliteSink
 from trio_ingest.sinks.sqlite._rows import rows_of
 
@@ -38,7 +38,7 @@ def owner_threads() -> list[str]:
 
 async def test_it_is_a_sink_that_remembers(tmp_path: Path) -> None:
     sink: Sink = SqliteSink(tmp_path / "a.db")
-    assert isinstance(sink, Remembers)
+    assert isinstance(sink, ResumableSink)
     assert sink.guarantee == "exactly-once"
     assert sink.name == f"sqlite:{tmp_path / 'a.db'}"
     assert SqliteSink("a.db", job="nightly").name == "sqlite:a.db#nightly"

@@ -14,7 +14,7 @@ import stat
 
 import anyio
 
-from trio_ingest.threads import in_thread
+from trio_ingest.threads import run_in_thread
 
 from .gunzip import MAGIC, Gunzip
 from .positions import FilePosition, Trail, other_file, trail_from
@@ -66,10 +66,10 @@ class ChunkReader:
         """
         try:
             if self._file is None:
-                await in_thread(self._open)
+                await run_in_thread(self._open)
             if self._waits:
                 return await self._chunk_of_a_pipe()
-            chunk = await in_thread(self._chunk)
+            chunk = await run_in_thread(self._chunk)
         except OSError as error:
             if error.filename is not None:
                 raise
@@ -138,7 +138,7 @@ class ChunkReader:
             else:
                 if self._gunzip.hungry:
                     await anyio.wait_readable(self._file)
-                chunk = await in_thread(self._step)
+                chunk = await run_in_thread(self._step)
             if chunk or self._ended:
                 return chunk
 

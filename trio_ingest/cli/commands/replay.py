@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 
 from trio_ingest.adapters import JsonLinesAdapter
-from trio_ingest.cli.endpoints.endpoint import End
-from trio_ingest.cli.endpoints.overlaps import check_apart
+from trio_ingest.cli.endpoints.endpoint import Endpoint
+from trio_ingest.cli.endpoints.overlaps import check_overlaps
 from trio_ingest.cli.endpoints.sinks import Duplicates, destinations_for, sink_ends
 from trio_ingest.cli.endpoints.sources import directory_and_pattern, job_of
 from trio_ingest.cli.jobs.event_file import event_codec
@@ -86,7 +86,7 @@ from trio_ingest.eventlog import EventLogError, recorded_runs
 def replay_command(  # noqa: PLR0913 -- an argument for each option
     *,
     path: str,
-    sinks: tuple[End, ...],
+    sinks: tuple[Endpoint, ...],
     run: str,
     resume: bool,
     restart: bool,
@@ -124,7 +124,7 @@ def replay_command(  # noqa: PLR0913 -- an argument for each option
             f"{path!r:.80} can be read once only, and a replay goes through it several times. "
             f"Write it to a file, and give that."
         )
-    check_apart([End("jsonl", path)], [JsonLinesAdapter(path)], sinks, {})
+    check_overlaps([Endpoint("jsonl", path)], [JsonLinesAdapter(path)], sinks, {})
     replays = _replays(path, run)
     destinations = (
         destinations_for(
@@ -182,5 +182,5 @@ def _job_of(sources: Sequence[str]) -> str:
     for source in sources:
         directory, _ = directory_and_pattern(source)
         is_folder = os.path.isdir(directory) and not os.path.isfile(source)  # noqa: PTH112, PTH113 -- as there
-        ends.append(End("files" if is_folder else "jsonl", source))
+        ends.append(Endpoint("files" if is_folder else "jsonl", source))
     return job_of(ends)

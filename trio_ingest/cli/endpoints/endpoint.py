@@ -12,7 +12,7 @@ import click
 STANDARD_STREAM: Final = "-"
 
 
-class End(NamedTuple):
+class Endpoint(NamedTuple):
     """A source or a sink: which kind, and where it is."""
 
     kind: str
@@ -29,7 +29,7 @@ class End(NamedTuple):
         return self.path if self.is_standard_stream else os.path.realpath(self.path)
 
 
-def split(text: str, forms: Mapping[str, str]) -> End:
+def split(text: str, forms: Mapping[str, str]) -> Endpoint:
     """The end that ``text`` means.
 
     Args:
@@ -38,7 +38,7 @@ def split(text: str, forms: Mapping[str, str]) -> End:
     """
     kind, colon, path = text.partition(":")
     if colon and kind in forms and path:
-        return End(kind, _expanded(path))
+        return Endpoint(kind, _expanded(path))
     known = " or ".join(f"{kind}:{form}" for kind, form in forms.items())
     raise click.BadParameter(f"{shortened(text)} is not of the form {known}.")
 

@@ -12,7 +12,7 @@ import click
 
 from trio_ingest.adapters import FilesAdapter
 
-from .endpoint import STANDARD_STREAM, End, shortened
+from .endpoint import STANDARD_STREAM, Endpoint, shortened
 from .sinks import files_of
 from .sources import AnyAdapter, directory_and_pattern
 
@@ -21,10 +21,10 @@ _Identity: TypeAlias = str | tuple[int, int]
 _STANDARD_INPUT: Final = 0
 
 
-def check_apart(
-    sources: Sequence[End],
+def check_overlaps(
+    sources: Sequence[Endpoint],
     adapters: Sequence[AnyAdapter],
-    sinks: Sequence[End],
+    sinks: Sequence[Endpoint],
     outputs: Mapping[str, str | None],
 ) -> None:
     """Refuse to write to what is read, or to one file twice.
@@ -59,7 +59,7 @@ def _identities(path: str | int) -> set[_Identity]:
 
 
 def _written(
-    sinks: Sequence[End], outputs: Mapping[str, str | None]
+    sinks: Sequence[Endpoint], outputs: Mapping[str, str | None]
 ) -> list[tuple[str, list[str]]]:
     named = [(name, path) for name, path in outputs.items() if path is not None]
     on_standard_output = [name for name, path in named if path == STANDARD_STREAM]
@@ -73,7 +73,7 @@ def _written(
 
 
 def _check_unread(
-    identities: set[_Identity], path: str, name: str, source: End, adapter: AnyAdapter
+    identities: set[_Identity], path: str, name: str, source: Endpoint, adapter: AnyAdapter
 ) -> None:
     if not isinstance(adapter, FilesAdapter):
         read = _identities(_STANDARD_INPUT if source.is_standard_stream else source.path)

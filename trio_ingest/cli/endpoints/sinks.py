@@ -11,7 +11,7 @@ import click
 from trio_ingest import SetupError
 from trio_ingest.sinks import JsonLinesSink, SqliteSink
 
-from .endpoint import End, shortened, split
+from .endpoint import Endpoint, shortened, split
 
 AnySink: TypeAlias = SqliteSink | JsonLinesSink
 Duplicates: TypeAlias = Literal["replace", "keep", "fail"]
@@ -52,7 +52,7 @@ class Destination:
 
 def sink_ends(
     _context: click.Context, _parameter: click.Parameter, texts: Sequence[str]
-) -> tuple[End, ...]:
+) -> tuple[Endpoint, ...]:
     """What the SINKs mean; refused when one is spelled wrong, or is no file."""
     ends = tuple(split(text, _FORMS) for text in texts)
     for end in ends:
@@ -70,13 +70,13 @@ def sink_ends(
     return ends
 
 
-def files_of(end: End) -> list[str]:
+def files_of(end: Endpoint) -> list[str]:
     """The files that a sink writes."""
     return [f"{end.path}{ending}" for ending in _BESIDE[end.kind]]
 
 
 def destinations_for(
-    ends: Sequence[End], *, job: str, duplicates: Duplicates | None, full_text: bool
+    ends: Sequence[Endpoint], *, job: str, duplicates: Duplicates | None, full_text: bool
 ) -> list[Destination]:
     """The sinks that write to ``ends``."""
     if all(end.kind != "sqlite" for end in ends) and (duplicates or full_text):

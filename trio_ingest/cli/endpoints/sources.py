@@ -14,7 +14,7 @@ import click
 from trio_ingest import SetupError
 from trio_ingest.adapters import FilesAdapter, JsonLinesAdapter
 
-from .endpoint import End, shortened, split
+from .endpoint import Endpoint, shortened, split
 
 AnyAdapter: TypeAlias = JsonLinesAdapter | FilesAdapter
 
@@ -34,7 +34,7 @@ class Reading:
 
 def source_ends(
     _context: click.Context, _parameter: click.Parameter, texts: Sequence[str]
-) -> tuple[End, ...]:
+) -> tuple[Endpoint, ...]:
     """What the SOURCEs mean; refused when one is spelled wrong or cannot be read."""
     ends = tuple(split(text, _FORMS) for text in texts)
     for end in ends:
@@ -51,7 +51,7 @@ def source_ends(
     return ends
 
 
-def adapters_for(ends: Sequence[End], reading: Reading) -> list[AnyAdapter]:
+def adapters_for(ends: Sequence[Endpoint], reading: Reading) -> list[AnyAdapter]:
     """The adapters that read ``ends``."""
     if reading.encoding is not None and all(end.kind != "files" for end in ends):
         raise click.UsageError(
@@ -64,7 +64,7 @@ def adapters_for(ends: Sequence[End], reading: Reading) -> list[AnyAdapter]:
         raise click.UsageError(str(error)) from error
 
 
-def job_of(ends: Sequence[End]) -> str:
+def job_of(ends: Sequence[Endpoint]) -> str:
     """What a job is called that nobody has named: as its sources, however they are spelled."""
     name = " ".join(sorted(f"{end.kind}:{end.real_path}" for end in ends))
     return name if name.isprintable() else ascii(name)
@@ -80,7 +80,7 @@ def directory_and_pattern(path: str) -> tuple[str, str]:
     return before or ("/" if place else "."), "/".join(parts[place:])
 
 
-def _adapter_for(end: End, reading: Reading) -> AnyAdapter:
+def _adapter_for(end: Endpoint, reading: Reading) -> AnyAdapter:
     if end.kind == "files":
         directory, pattern = directory_and_pattern(end.path)
         return FilesAdapter(

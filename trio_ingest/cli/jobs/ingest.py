@@ -9,7 +9,7 @@ import trio
 
 from trio_ingest import Checkpoint, CheckpointError, EventStream, PipelineEvent
 from trio_ingest.cli.signals import Signals
-from trio_ingest.cli.terminal.error_messages import explained, is_refusal
+from trio_ingest.cli.terminal.error_messages import is_refusal, sentence_of
 from trio_ingest.cli.terminal.report import Report
 from trio_ingest.delivery import deliver, resume_point
 from trio_ingest.eventlog import EventLogError
@@ -18,8 +18,8 @@ from trio_ingest.storage import OutputClosedError
 from .job import ExitStatus, Job
 from .outputs import Outputs
 from .preflight import keep_others, look
-from .run_observer import Watch
-from .shutdown import LimitReached, Stop
+from .run_observer import RunObserver
+from .shutdown import LimitReached, Shutdown
 
 # As many as make a batch: more progress would have nothing to tell.
 _PROGRESS_DOCUMENTS: Final = 500
@@ -38,7 +38,7 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
         report.silent()
         return ExitStatus.OUTPUT_CLOSED
     except Exception as error:
-        why = explained(error)
+        why = sentence_of(error)
         if why is None:
             report.silent()
             raise
@@ -69,8 +69,8 @@ def _told(end: _End, report: Report, signals: Signals) -> int:
 
 async def _ingest(job: Job, report: Report, outputs: Outputs, signals: Signals) -> _End:
     with trio.CancelScope() as scope:
-        stop = Stop(scope, report, outputs, signals)
-        watch = Watch(job, report, outputs, stop)
+        stop = Shutdown(scope, report, outputs, signals)
+        watch = RunObserver(job, report, outputs, stop)
         signals.listen(stop.ask)
         try:
             checkpoint = await _move(job, report, watch, stop, outputs)
@@ -93,7 +93,7 @@ async def _ingest(job: Job, report: Report, outputs: Outputs, signals: Signals) 
 
 
 async def _move(
-    job: Job, report: Report, watch: Watch, stop: Stop, outputs: Outputs
+    job: Job, report: Report, watch: RunObserver, stop: Shutdown, outputs: Outputs
 ) -> Checkpoint | None:
     """Move the documents.
 
@@ -139,7 +139,7 @@ async def _resume_point(job: Job, report: Report) -> Checkpoint | None:
 
 
 async def _deliver(
-    job: Job, watch: Watch, stream: EventStream[PipelineEvent], outputs: Outputs
+    job: Job, watch: RunObserver, stream: EventStream[PipelineEvent], outputs: Outputs
 ) -> None:
     if not job.is_dry:
         await deliver(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.cli.endpoints.sinks import Destination
-from trio_ingest.delivery import Delivered, Totals
+from trio_ingest.delivery import SinkState, Totals
 
 from .job import Job
 
@@ -21,7 +21,7 @@ async def look(job: Job) -> dict[str, Totals]:  # noqa: ASYNC910 -- there is a s
         SetupError: a checkpoint is there that nobody asked to resume, or of another job.
         CheckpointError: it is damaged, or a newer release wrote it.
     """
-    stored: dict[str, Delivered] = {}
+    stored: dict[str, SinkState] = {}
     for place in job.destinations:
         delivered = await place.sink.load()
         if delivered is None:
@@ -52,7 +52,7 @@ async def keep_others(job: Job) -> None:  # noqa: ASYNC910 -- there is a sink
             _check_sources(place, delivered, job.sources)
 
 
-def _check_sources(place: Destination, delivered: Delivered, ours: Sequence[str]) -> None:
+def _check_sources(place: Destination, delivered: SinkState, ours: Sequence[str]) -> None:
     found = sorted(position.source for position in delivered.checkpoint.positions)
     if found == ours:
         return
@@ -77,7 +77,7 @@ def _emptied(job: Job) -> str:
     return f", which empties {' and '.join(emptied)}" if emptied else ""
 
 
-def _refusal(path: str, delivered: Delivered, emptied: str) -> str:
+def _refusal(path: str, delivered: SinkState, emptied: str) -> str:
     count = f"{delivered.totals.delivered:,} documents"
     if delivered.checkpoint.finished:
         return (

@@ -20,7 +20,7 @@ from trio_ingest import (
 )
 from trio_ingest.cli.endpoints.endpoint import shortened
 from trio_ingest.cli.signals import Signals
-from trio_ingest.cli.terminal.error_messages import explained, is_refusal
+from trio_ingest.cli.terminal.error_messages import is_refusal, sentence_of
 from trio_ingest.cli.terminal.report import Report
 from trio_ingest.delivery import deliver, resume_point
 from trio_ingest.eventlog import ReplayStream, replay
@@ -28,8 +28,8 @@ from trio_ingest.serialization import EventCodec
 
 from .job import ExitStatus, Job
 from .outputs import Outputs
-from .run_observer import Watch
-from .shutdown import Stop
+from .run_observer import RunObserver
+from .shutdown import Shutdown
 
 _End: TypeAlias = Literal["finished", "failed", "cut", "stopped", "aborted"]
 
@@ -116,7 +116,7 @@ def replay_job(
     except KeyboardInterrupt:
         end = "aborted"
     except Exception as error:
-        why = explained(error)
+        why = sentence_of(error)
         if why is None:
             report.silent()
             raise
@@ -158,8 +158,8 @@ async def _replay(
 ) -> _End:
     outputs = Outputs(None, None)
     with trio.CancelScope() as scope:
-        stop = Stop(scope, report, outputs, signals)
-        watch = Watch(job, report, outputs, stop)
+        stop = Shutdown(scope, report, outputs, signals)
+        watch = RunObserver(job, report, outputs, stop)
 
         def heard(event: PipelineEvent) -> None:
             clock.take(event)
@@ -247,7 +247,7 @@ async def _prepare(replays: Replays, stream: ReplayStream, job: Job) -> None:
 
 
 async def _deliver(
-    job: Job, watch: Watch, stream: ReplayStream, heard: Callable[[PipelineEvent], None]
+    job: Job, watch: RunObserver, stream: ReplayStream, heard: Callable[[PipelineEvent], None]
 ) -> None:
     if job.is_dry:
         async for event in stream:

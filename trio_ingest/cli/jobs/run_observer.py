@@ -22,12 +22,12 @@ from trio_ingest.serialization import RecordedError
 
 from .job import Job
 from .outputs import Outputs
-from .shutdown import LimitReached, Stop
+from .shutdown import LimitReached, Shutdown
 
 _ENDS: Final = frozenset({DocumentCompleted, DocumentFailed, DocumentSkipped})
 
 
-class Watch:
+class RunObserver:
     """Tells the report, the outputs and the limit what happens.
 
     Args:
@@ -37,7 +37,7 @@ class Watch:
         stop: who is asked to end the run at its limit.
     """
 
-    def __init__(self, job: Job, report: Report, outputs: Outputs, stop: Stop) -> None:
+    def __init__(self, job: Job, report: Report, outputs: Outputs, stop: Shutdown) -> None:
         self._destinations = job.destinations
         self._files = {
             adapter.source: adapter

@@ -21,7 +21,7 @@ _SPACING_SECONDS: Final = _WINDOW_SECONDS / 20
 
 
 @attrs.frozen(kw_only=True)
-class Figures:
+class RunStats:
     """A run at one moment.
 
     Args:
@@ -65,7 +65,7 @@ class _Mark(NamedTuple):
 _PARTS: Final[tuple[Part, ...]] = ("fetch", "parse", "consumer", "throttle")
 
 
-class Meter:
+class RunMeter:
     """Makes figures of the events of a run.
 
     Args:
@@ -101,12 +101,12 @@ class Meter:
         elif kind is DocumentRetrying:
             self._retried += 1
 
-    def figures(self) -> Figures:
+    def figures(self) -> RunStats:
         """The figures of this moment."""
         now, newest, first = self._clock(), self._newest, self._marks[0]
         ended = 0 if newest is None else _ended(newest)
         seconds = now - first.at_seconds
-        return Figures(
+        return RunStats(
             done=self._done_before + ended,
             total=None if newest is None else newest.estimated_total,
             failed=self._failed_before + (0 if newest is None else newest.failed),

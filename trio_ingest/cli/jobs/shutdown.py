@@ -18,7 +18,7 @@ class LimitReached(Exception):
     """As many documents have ended as were asked for."""
 
 
-class Stop:
+class Shutdown:
     """Asks a run to end.
 
     Args:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TextIO
 
-from trio_ingest.cli.jobs.run_stats import Figures
+from trio_ingest.cli.jobs.run_stats import RunStats
 
 from .lines import Lines, MovingLine
 
@@ -19,7 +19,7 @@ _DUMB_TERMINALS: Final = frozenset({"dumb", "unknown"})
 class Display(Protocol):
     """Shows progress, and sentences between."""
 
-    def progress(self, figures: Callable[[], Figures]) -> None:
+    def progress(self, figures: Callable[[], RunStats]) -> None:
         """Show ``figures()``, unless the last progress is too recent."""
 
     def say(self, sentence: str) -> None:

@@ -13,10 +13,10 @@ from trio_ingest.eventlog import EventLogError
 _OURS: Final = (SetupError, CheckpointError, BadFileError, SinkError, EventLogError)
 
 
-def explained(error: Exception) -> str | None:
+def sentence_of(error: Exception) -> str | None:
     """What went wrong and what to do; None for what nobody has thought of."""
     if isinstance(error, ExceptionGroup):
-        each = [explained(one) for one in error.exceptions]
+        each = [sentence_of(one) for one in error.exceptions]
         return None if None in each else " ".join(text for text in each if text is not None)
     text = _text_of(error)
     if text is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TextIO
 
-from trio_ingest.cli.jobs.run_stats import Figures
+from trio_ingest.cli.jobs.run_stats import RunStats
 
 from .text import counted, details, encodable, fitting, printable
 
@@ -81,7 +81,7 @@ class Lines:
         self._interval_seconds = interval_seconds
         self._shown_at = clock()
 
-    def progress(self, figures: Callable[[], Figures]) -> None:
+    def progress(self, figures: Callable[[], RunStats]) -> None:
         """Show ``figures()``, unless the last progress is too recent."""
         now = self._clock()
         if self._progress and now - self._shown_at >= self._interval_seconds:
@@ -95,7 +95,7 @@ class Lines:
     def close(self) -> None:
         """There is nothing to take away."""
 
-    def _show(self, figures: Figures) -> None:
+    def _show(self, figures: RunStats) -> None:
         self.say(", ".join([counted(figures), *details(figures)]))
 
     def _write(self, text: str) -> None:
@@ -123,7 +123,7 @@ class MovingLine(Lines):
             self._write(f"\r{blanks}\r")
         self._length = 0
 
-    def _show(self, figures: Figures) -> None:
+    def _show(self, figures: RunStats) -> None:
         room = self._room()
         text = fitting([counted(figures), *details(figures)], room)
         self._write(f"\r{text.ljust(min(self._length, room))}")

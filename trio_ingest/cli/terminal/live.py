@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as RichLive
 from rich.text import Text
 
-from trio_ingest.cli.jobs.run_stats import Figures
+from trio_ingest.cli.jobs.run_stats import RunStats
 from trio_ingest.cli.signals import SHOW_CURSOR
 
 from .lines import TERMINAL_SECONDS, Outlet
@@ -40,7 +40,7 @@ class View:
     without dim, the bar still shows by its shape how far it has come.
     """
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: RunStats) -> None:
         self._figures = figures
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -73,7 +73,7 @@ class View:
         return "bold" if part.startswith("slowest") else ""
 
 
-def _wordings(figures: Figures) -> list[str]:
+def _wordings(figures: RunStats) -> list[str]:
     """How far the run has come, the longest wording first."""
     words, total = counted(figures), known_total(figures)
     bare = words.rpartition(" ")[0]
@@ -123,7 +123,7 @@ class Live:
         )
         self._live: RichLive | None = None
 
-    def progress(self, figures: Callable[[], Figures]) -> None:
+    def progress(self, figures: Callable[[], RunStats]) -> None:
         """Show ``figures()``, unless the last progress is too recent."""
         now = self._clock()
         if now - self._shown_at < TERMINAL_SECONDS:

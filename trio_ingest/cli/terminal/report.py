@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from trio_ingest import DocumentCompleted
-from trio_ingest.cli.jobs.run_stats import Meter
+from trio_ingest.cli.jobs.run_stats import RunMeter
 from trio_ingest.delivery import DeliveryReport, Totals
 
 from .display import Display, display_for
@@ -57,7 +57,7 @@ class Report:
         self._display = display_for(clock=clock) if display is None else display
         self._clock = clock
         self._started_at = clock()
-        self.meter = Meter(clock)
+        self.meter = RunMeter(clock)
         self._failures = _FirstOnes("Failed documents:")
         self._skipped = _FirstOnes("Skipped files:")
         self._before = Totals()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trio_ingest.cli.jobs.run_stats import Figures
+from trio_ingest.cli.jobs.run_stats import RunStats
 
 
-def counted(figures: Figures) -> str:
+def counted(figures: RunStats) -> str:
     """How many documents have ended, and of how many."""
     noun = "document" if (known_total(figures) or figures.done) == 1 else "documents"
     total = known_total(figures)
@@ -14,13 +14,13 @@ def counted(figures: Figures) -> str:
     return f"{figures.done:,} of {total:,} {noun}"
 
 
-def known_total(figures: Figures) -> int | None:
+def known_total(figures: RunStats) -> int | None:
     """The total, unless it has shown itself to be wrong."""
     total = figures.total
     return None if total is None or figures.done > total else total
 
 
-def details(figures: Figures) -> list[str]:
+def details(figures: RunStats) -> list[str]:
     """The other figures, the most important first."""
     parts = [f"{figures.documents_per_second:,.0f} documents/s", f"{figures.failed:,} failed"]
     if figures.eta_seconds is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from trio_ingest import CheckpointError, SetupError
-from trio_ingest.delivery import Delivered, SinkError
+from trio_ingest.delivery import SinkError, SinkState
 from trio_ingest.storage import FileLock, path_text, replace_file
 
 from ._append import AppendFile, Mark
@@ -55,13 +55,13 @@ class JobFiles:
         self._side_path = path
         # What the side file holds, to tell whether a failed commit has changed it.
         self._side = b""
-        self._delivered: Delivered | None = None
+        self._delivered: SinkState | None = None
         # Why nothing can be committed, and whether to begin again would help.
         self._trouble: CheckpointError | SinkError | None = None
         self._is_curable = True
 
     @property
-    def delivered(self) -> Delivered | None:
+    def delivered(self) -> SinkState | None:
         """What the last commit left.
 
         Raises:
@@ -92,7 +92,7 @@ class JobFiles:
         except OSError as error:
             raise self._explained_at_opening(error) from error
 
-    def commit(self, lines: bytearray, letters: bytearray, delivered: Delivered) -> None:
+    def commit(self, lines: bytearray, letters: bytearray, delivered: SinkState) -> None:
         """Append both, then let the side file say so.
 
         Raises:

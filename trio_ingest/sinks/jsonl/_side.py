@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from trio_ingest import CheckpointError
-from trio_ingest.delivery import Delivered
+from trio_ingest.delivery import SinkState
 from trio_ingest.storage import path_text
 
 from ._append import Mark
@@ -32,7 +32,7 @@ class Side:
 
     output: Mark = attrs.field(factory=Mark)
     failed: Mark = attrs.field(factory=Mark)
-    delivered: Delivered | None = None
+    delivered: SinkState | None = None
     damage: CheckpointError | None = None
 
     def to_bytes(self) -> bytes:
@@ -74,9 +74,9 @@ class Side:
         )
 
 
-def _delivered(data: Any, path: str) -> tuple[Delivered | None, CheckpointError | None]:
+def _delivered(data: Any, path: str) -> tuple[SinkState | None, CheckpointError | None]:
     try:
-        return (None if data is None else Delivered.from_dict(data)), None
+        return (None if data is None else SinkState.from_dict(data)), None
     except CheckpointError as error:
         return None, CheckpointError(
             f"{path_text(path)}: {error} Or begin again with `await sink.forget()`, on the "

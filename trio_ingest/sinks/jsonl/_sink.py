@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from trio_ingest import SetupError
-from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection
+from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
 from trio_ingest.storage import OwnerThread, path_text
 
 from ._files import JobFiles
@@ -101,7 +101,7 @@ class JsonLinesSink:
         """
         return await self._opened().call(lambda: self._write(batch))
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         """What the last committed batch left, or None before the first one.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from trio_ingest import SetupError
-from trio_ingest.delivery import DeadLetter, Delivered, SinkError
+from trio_ingest.delivery import DeadLetter, SinkError, SinkState
 from trio_ingest.storage import checkpoint_table, path_text
 
 # A clock may say that it is no number, which SQLite keeps as NULL.
@@ -81,7 +81,7 @@ class Job:
         self._was_read = False
         self._revision = checkpoint_table.NO_REVISION
 
-    def load(self, connection: sqlite3.Connection) -> Delivered | None:
+    def load(self, connection: sqlite3.Connection) -> SinkState | None:
         """What the last commit left; later commits build on it.
 
         Raises:
@@ -102,7 +102,7 @@ class Job:
         self._was_read, self._revision = True, checkpoint_table.NO_REVISION
 
     def save(
-        self, connection: sqlite3.Connection, delivered: Delivered, letters: list[DeadLetter]
+        self, connection: sqlite3.Connection, delivered: SinkState, letters: list[DeadLetter]
     ) -> int:
         """Put letters and checkpoint beside the documents, within their transaction.
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Self, get_args
 
 from trio_ingest import SetupError
-from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection
+from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
 from trio_ingest.storage import SqliteDatabase, transaction
 
 from ._full_text import build_full_text, check_full_text
@@ -112,7 +112,7 @@ class SqliteSink:
     ) -> None:
         await self._database.close()  # noqa: ASYNC102 -- it shields itself
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         """What the last committed batch of the job left, or None before the first one.
 
         Raises:

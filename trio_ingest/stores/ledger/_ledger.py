@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from trio_ingest.delivery import Batch, Delivered, Guarantee, Rejection
+from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
 from trio_ingest.stores._job_database import DEFAULT_JOB, JobDatabase
 
 from ._completed import CompletedIds
@@ -229,7 +229,7 @@ class SqliteLedger:
         found = dict(await self._database.run(lambda c: c.execute(_COUNT).fetchall()))
         return {state: found.get(state, 0) for state in STATES}
 
-    async def load(self) -> Delivered | None:
+    async def load(self) -> SinkState | None:
         """What the last committed batch left, or None before the first one.
 
         Raises:

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from trio_ingest import Document
-from trio_ingest.delivery import Batch, Delivered, Guarantee
+from trio_ingest.delivery import Batch, Guarantee, SinkState
 from trio_ingest.testing.cancellation._cancel_everywhere import cancel_everywhere
 
 from ._check import Check, check_of, no_thread_left, played
@@ -147,7 +147,7 @@ def keeps_what_it_is_given(subject: Subject) -> None:
 def remembers_each_batch(subject: Subject) -> None:
     """Opened anew after each batch, `load` gives what that batch left."""
 
-    async def look(folder: Path) -> Delivered | None:
+    async def look(folder: Path) -> SinkState | None:
         async with subject.sink(folder) as sink:
             return await loaded(sink)
 
@@ -262,7 +262,7 @@ def lets_exceptions_pass(subject: Subject) -> None:
 def begins_again(subject: Subject) -> None:
     """After `forget` the job can begin again, and gets every document."""
 
-    async def forget(folder: Path) -> Delivered | None:
+    async def forget(folder: Path) -> SinkState | None:
         async with subject.sink(folder) as sink:
             await loaded(sink)
             await sink.forget()

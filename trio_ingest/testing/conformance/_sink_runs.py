@@ -16,11 +16,11 @@ import trio
 from trio_ingest import Checkpoint, Document, IngestionPipeline
 from trio_ingest.delivery import (
     Batch,
-    Delivered,
     DeliveryReport,
     Guarantee,
     Rejection,
-    Remembers,
+    ResumableSink,
+    SinkState,
     deliver,
     resume_point,
 )
@@ -133,7 +133,7 @@ async def live(adapter: Any, sink: Any) -> DeliveryReport:
         return await deliver_all(adapter, [sink], await resume_point(sink))
 
 
-async def write_each(sink: Any, batches: Iterable[Batch]) -> list[Delivered]:
+async def write_each(sink: Any, batches: Iterable[Batch]) -> list[SinkState]:
     """Write them in one opening of the sink; what it must say after each of them."""
     states = []
     async with sink:
@@ -144,19 +144,19 @@ async def write_each(sink: Any, batches: Iterable[Batch]) -> list[Delivered]:
     return states
 
 
-async def loaded(sink: Any) -> Delivered | None:
+async def loaded(sink: Any) -> SinkState | None:
     """What it says of itself, None also when it says nothing."""
     found: Any = None
-    if isinstance(sink, Remembers):
+    if isinstance(sink, ResumableSink):
         found = await sink.load()
-        if found is not None and not isinstance(found, Delivered):
+        if found is not None and not isinstance(found, SinkState):
             raise AssertionError(
                 f"`load` gave {found!r:.80}. Give a Delivered, as `batch.delivered()` made "
                 f"it, or None before the first batch."
             )
     else:
         await trio.lowlevel.checkpoint()
-    return cast("Delivered | None", found)
+    return cast("SinkState | None", found)
 
 
 def checked(batch: Batch, rejections: Any) -> Sequence[Rejection]:
@@ -218,7 +218,7 @@ class Subject:
             unittest.SkipTest: it keeps no checkpoint.
         """
         sink = self.factory(folder)
-        if not isinstance(sink, Remembers):
+        if not isinstance(sink, ResumableSink):
             skip("It keeps no checkpoint: it has no `load` and `forget`.")
         return sink
 
