@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import os
 import sys
 import textwrap
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from unittest import SkipTest
 
 import click
 
+from trio_ingest import SetupError
+from trio_ingest.cli.endpoints.user_code import named
 from trio_ingest.cli.jobs.job import ExitStatus
 from trio_ingest.cli.terminal.text import encodable
 
@@ -47,47 +46,17 @@ def check(*, kind: str, factory: str, contents: str | None) -> int:
 
     if kind == "adapter" and contents is not None:
         raise click.UsageError("--contents is about a sink; leave it out for an adapter.")
-    make = _named(factory)
-    if kind == "adapter":
-        checks = check_adapter(make)
-    else:
-        checks = check_sink(make, None if contents is None else _named(contents))
+    try:
+        make, listed = named(factory), None if contents is None else named(contents)
+    except SetupError as error:
+        raise click.UsageError(str(error)) from error
+    checks = check_adapter(make) if kind == "adapter" else check_sink(make, listed)
     try:
         return _run_each(checks)
     except BrokenPipeError:
         # What could not be written waits in the stream, and would fail once more at the end.
         sys.stdout = io.StringIO()
         return ExitStatus.OUTPUT_CLOSED
-
-
-def _named(spelling: str) -> Callable[..., Any]:
-    """What ``MODULE:NAME`` names; modules of the current directory are found first.
-
-    Raises:
-        click.UsageError: there is no such thing.
-    """
-    module_name, colon, name = spelling.partition(":")
-    if not module_name or not colon or not name:
-        raise click.UsageError(
-            f"{spelling!r:.80} is not MODULE:NAME; say it like feeds:make_feed, for make_feed "
-            f"in feeds.py."
-        )
-    if os.getcwd() not in sys.path:  # noqa: PTH109 - sys.path has texts
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - the same
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise click.UsageError(
-            f"{spelling!r:.80} cannot be imported: {type(error).__name__}: {error}. The "
-            f"module must be installed, or be in the current directory."
-        ) from error
-    if not callable(found):
-        raise click.UsageError(
-            f"{spelling!r:.80} is {found!r:.80}; name a class or a function that makes one."
-        )
-    return found  # type: ignore[no-any-return] # what it takes, the checks will see
 
 
 def _run_each(checks: list[Check]) -> int:

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from trio_ingest.adapters import JsonLinesAdapter
-from trio_ingest.cli.endpoints.endpoint import Endpoint
+from trio_ingest.cli.endpoints.options import ConnectorCommand, check_given, given_options
 from trio_ingest.cli.endpoints.overlaps import check_overlaps
-from trio_ingest.cli.endpoints.sinks import Duplicates, destinations_for, sink_ends
-from trio_ingest.cli.endpoints.sources import directory_and_pattern, job_of
+from trio_ingest.cli.endpoints.sinks import SinkEndpoint, destinations_for, sink_endpoints
+from trio_ingest.cli.endpoints.sources import job_of, recorded_endpoint
 from trio_ingest.cli.jobs.event_file import event_codec
 from trio_ingest.cli.jobs.job import Job
 from trio_ingest.cli.jobs.replay_runs import RecordedClock, Replays, replay_job
 from trio_ingest.cli.signals import SIGNALS
 from trio_ingest.cli.terminal.display import display_for
 from trio_ingest.cli.terminal.report import Report, Volume
+from trio_ingest.connectors import Touches
 from trio_ingest.eventlog import EventLogError, recorded_runs
 
 
-@click.command("replay", short_help="Show a recorded run again, or put it into sinks.")
+@click.command(
+    "replay",
+    cls=ConnectorCommand,
+    short_help="Show a recorded run again, or put it into sinks.",
+)
 @click.argument("path", metavar="FILE")
 @click.option(
     "--to",
     "sinks",
     metavar="SINK",
     multiple=True,
-    callback=sink_ends,
+    callback=sink_endpoints,
     help="Where the documents go, as in run; can be given several times.",
 )
 @click.option(
@@ -60,16 +64,8 @@ from trio_ingest.eventlog import EventLogError, recorded_runs
 @click.option(
     "--job",
     metavar="NAME",
-    help="The name of the job in a SQLite database, as in run; the recorded SOURCEs when left "
-    "out.",
+    help="The name of the job in a database, as in run; the recorded SOURCEs when left out.",
 )
-@click.option(
-    "--duplicates",
-    type=click.Choice(["replace", "keep", "fail"]),
-    help="What becomes of a document whose id is in the database already; replace when left "
-    "out.",
-)
-@click.option("--full-text", is_flag=True, help="Keep a full-text index in the database.")
 @click.option(
     "--progress/--no-progress",
     default=True,
@@ -86,17 +82,16 @@ from trio_ingest.eventlog import EventLogError, recorded_runs
 def replay_command(  # noqa: PLR0913 -- an argument for each option
     *,
     path: str,
-    sinks: tuple[Endpoint, ...],
+    sinks: tuple[SinkEndpoint, ...],
     run: str,
     resume: bool,
     restart: bool,
     max_failed: int,
     job: str | None,
-    duplicates: Duplicates | None,
-    full_text: bool,
     progress: bool,
     quiet: bool,
     verbose: bool,
+    **_connector_options: Any,
 ) -> int:
     """Go through FILE, which --events or a Recorder has written, as through the run itself.
 
@@ -114,41 +109,36 @@ def replay_command(  # noqa: PLR0913 -- an argument for each option
         raise click.UsageError(
             "--resume goes on and --restart begins again; give one of them."
         )
-    if not sinks and (resume or restart or duplicates or full_text):
+    given = given_options(click.get_current_context())
+    if not sinks and (resume or restart):
         raise click.UsageError(
-            "--resume, --restart, --duplicates and --full-text are about a SINK, and there is "
-            "none; leave them out, or give --to."
+            "--resume and --restart are about a SINK, and there is none; leave them out, or "
+            "give --to."
         )
+    check_given(given, sinks)
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112, PTH113 -- as typed
         raise click.UsageError(
             f"{path!r:.80} can be read once only, and a replay goes through it several times. "
             f"Write it to a file, and give that."
         )
-    check_overlaps([Endpoint("jsonl", path)], [JsonLinesAdapter(path)], sinks, {})
+    check_overlaps([Touches(files=[path])], sinks, {})
     replays = _replays(path, run)
-    destinations = (
-        destinations_for(
-            sinks,
-            job=_job_of(replays.sources) if job is None else job,
-            duplicates=duplicates,
-            full_text=full_text,
-        )
-        if sinks
-        else []
-    )
+    if job is None:
+        job = job_of([recorded_endpoint(source) for source in replays.sources])
+    destinations = destinations_for(sinks, given, job=job)
     volume: Volume = "quiet" if quiet else "verbose" if verbose else "normal"
     clock = RecordedClock()
     return replay_job(
         replays,
         Job(
-            adapters=[],
+            sources=[],
             destinations=destinations,
             beginning="resume" if resume else "restart" if restart else None,
             max_failed=max_failed,
         ),
         Report(
-            [end.path for end in sinks],
-            letters_in=[place.dead_letters for place in destinations],
+            [end.place for end in sinks],
+            letters_in=[one.failures_place for one in destinations if one.failures_place],
             volume=volume,
             max_failed=max_failed,
             display=display_for(progress=progress and not quiet),
@@ -174,13 +164,3 @@ def _replays(path: str, run: str) -> Replays:
         return Replays(path, wanted, event_codec())
     except EventLogError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _job_of(sources: Sequence[str]) -> str:
-    """What ``run`` calls the job of these sources when nobody names it."""
-    ends = []
-    for source in sources:
-        directory, _ = directory_and_pattern(source)
-        is_folder = os.path.isdir(directory) and not os.path.isfile(source)  # noqa: PTH112, PTH113 -- as there
-        ends.append(Endpoint("files" if is_folder else "jsonl", source))
-    return job_of(ends)

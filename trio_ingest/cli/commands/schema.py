@@ -6,7 +6,7 @@ import json
 
 import click
 
-from trio_ingest.cli.jobs.event_file import EXTRA
+from trio_ingest.cli.jobs.event_file import connector_events
 
 
 @click.command(short_help="Print the JSON Schema of the events.")
@@ -19,4 +19,4 @@ def schema() -> None:
     # Not for every command: cattrs takes a while to load.
     from trio_ingest.serialization import event_schema  # noqa: PLC0415
 
-    click.echo(json.dumps(event_schema(EXTRA), indent=2))
+    click.echo(json.dumps(event_schema(connector_events()), indent=2))

@@ -1,52 +1,73 @@
-"""How the ends of a run are spelled: a kind, a colon and a path."""
+"""The spelling of sources and sinks: a kind, a colon and a place; or MODULE:NAME."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, Generic, TypeVar
 
+import attrs
 import click
+
+from trio_ingest import SetupError
+from trio_ingest.connectors import Connector, Connectors
+
+from . import user_code
 
 # Standard input as a source, standard output for what is written beside the sinks.
 STANDARD_STREAM: Final = "-"
 
+Kind = TypeVar("Kind", bound=Connector)
 
-class Endpoint(NamedTuple):
-    """A source or a sink: which kind, and where it is."""
 
-    kind: str
-    path: str
+@attrs.frozen
+class Endpoint(Generic[Kind]):
+    """A source or a sink as it was given: which kind, and where it is."""
 
-    @property
-    def is_standard_stream(self) -> bool:
-        """Whether it is standard input or output, and no file."""
-        return self.path == STANDARD_STREAM
+    connector: Kind
+    place: str
 
     @property
-    def real_path(self) -> str:
-        """One spelling of all that mean the same file."""
-        return self.path if self.is_standard_stream else os.path.realpath(self.path)
+    def identity(self) -> str:
+        """One spelling of all that mean the same place."""
+        name, place = self.connector.name, self.connector.identity(self.place)
+        return f"{name}:{place}" if name else place
 
 
-def split(text: str, forms: Mapping[str, str]) -> Endpoint:
-    """The end that ``text`` means.
+def endpoint_of(text: str, kinds: Connectors[Kind], user_kind: Kind) -> Endpoint[Kind]:
+    """Return the source or sink that ``text`` spells.
 
     Args:
         text: as it was given.
-        forms: what comes behind the colon, by kind.
+        kinds: those that are installed.
+        user_kind: the kind that stands for MODULE:NAME.
+
+    Raises:
+        click.BadParameter: it is spelled wrong, or the place cannot be meant.
     """
-    kind, colon, path = text.partition(":")
-    if colon and kind in forms and path:
-        return Endpoint(kind, _expanded(path))
-    known = " or ".join(f"{kind}:{form}" for kind, form in forms.items())
-    raise click.BadParameter(f"{shortened(text)} is not of the form {known}.")
+    name, colon, place = text.partition(":")
+    known = " or ".join(kind.spelling for kind in kinds.values())
+    if name in kinds.broken:
+        raise click.BadParameter(f"the kind {name} cannot be used: {kinds.broken[name]}")
+    if colon and place and name in kinds:
+        connector, place = kinds[name], _expanded(place)
+    elif user_code.SPELLING.fullmatch(text):
+        connector, place = user_kind, text
+    else:
+        raise click.BadParameter(
+            f"{shortened(text)} is not of the form {known} or {user_kind.spelling}."
+        )
+    try:
+        connector.check(place)
+    except SetupError as error:
+        others = f" Or give {known}." if connector is user_kind else ""
+        raise click.BadParameter(f"{error}{others}") from error
+    return Endpoint(connector, place)
 
 
 def output_path(
     _context: click.Context, parameter: click.Parameter, path: str | None
 ) -> str | None:
-    """Where an option writes to; refused when it is nowhere."""
+    """Return where an option writes to; refused when it is nowhere."""
     if path == "":
         raise click.BadParameter(
             f"{parameter.opts[0]} is empty; give a file, or leave it out."

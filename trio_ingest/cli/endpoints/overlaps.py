@@ -4,46 +4,41 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import click
 
-from trio_ingest.adapters import FilesAdapter
+from trio_ingest.connectors import Touches
 
-from .endpoint import STANDARD_STREAM, Endpoint, shortened
-from .sinks import files_of
-from .sources import AnyAdapter, directory_and_pattern
+from .endpoint import STANDARD_STREAM, shortened
+from .sinks import SinkEndpoint
 
 _Identity: TypeAlias = str | tuple[int, int]
 
-_STANDARD_INPUT: Final = 0
-
 
 def check_overlaps(
-    sources: Sequence[Endpoint],
-    adapters: Sequence[AnyAdapter],
-    sinks: Sequence[Endpoint],
+    read: Sequence[Touches],
+    sinks: Sequence[SinkEndpoint],
     outputs: Mapping[str, str | None],
 ) -> None:
-    """Refuse to write to what is read, or to one file twice.
+    """Refuse to write to what is read, or to one file or database twice.
 
     Args:
-        sources: the SOURCEs.
-        adapters: what reads each of them.
+        read: what each SOURCE reads.
         sinks: the SINKs.
         outputs: the paths of options that name a file to write, by option.
     """
     written: dict[_Identity, str] = {}
-    for name, paths in _written(sinks, outputs):
+    for name, touches in _written(sinks, outputs):
         mine: set[_Identity] = set()
-        for path in paths:
-            identities = _identities(path)
-            for source, adapter in zip(sources, adapters, strict=True):
-                _check_unread(identities, path, name, source, adapter)
+        places = [(place, _identities(place)) for place in touches.files]
+        for place, identities in [*places, *_databases(touches)]:
+            for source in read:
+                _check_unread(identities, str(place), name, source)
             for identity in identities & set(written):
-                raise click.UsageError(_twice(name, written[identity], path))
+                raise click.UsageError(_twice(name, written[identity], str(place)))
             mine |= identities
         written |= dict.fromkeys(mine, name)
 
@@ -58,9 +53,13 @@ def _identities(path: str | int) -> set[_Identity]:
     return found
 
 
+def _databases(touches: Touches) -> list[tuple[str, set[_Identity]]]:
+    return [(name, {name}) for name in touches.databases]
+
+
 def _written(
-    sinks: Sequence[Endpoint], outputs: Mapping[str, str | None]
-) -> list[tuple[str, list[str]]]:
+    sinks: Sequence[SinkEndpoint], outputs: Mapping[str, str | None]
+) -> Iterator[tuple[str, Touches]]:
     named = [(name, path) for name, path in outputs.items() if path is not None]
     on_standard_output = [name for name, path in named if path == STANDARD_STREAM]
     if len(on_standard_output) > 1:
@@ -68,35 +67,33 @@ def _written(
             f"{' and '.join(on_standard_output)} would both write to standard output; give "
             f"one of them a file."
         )
-    files = [(name, [path]) for name, path in named if path != STANDARD_STREAM]
-    return [*(("SINK", files_of(sink)) for sink in sinks), *files]
+    for sink in sinks:
+        yield "SINK", sink.connector.touches(sink.place)
+    for name, path in named:
+        if path != STANDARD_STREAM:
+            yield name, Touches(files=[path])
 
 
-def _check_unread(
-    identities: set[_Identity], path: str, name: str, source: Endpoint, adapter: AnyAdapter
-) -> None:
-    if not isinstance(adapter, FilesAdapter):
-        read = _identities(_STANDARD_INPUT if source.is_standard_stream else source.path)
-        if read & identities:
-            raise click.UsageError(
-                f"SOURCE and {name} are the same file, {shortened(path)}, or one that the "
-                f"{name} keeps beside it; give two."
-            )
+def _check_unread(identities: set[_Identity], path: str, name: str, source: Touches) -> None:
+    read: set[_Identity] = set(source.databases)
+    for file in source.files:
+        read |= _identities(file)
+    if read & identities:
+        raise click.UsageError(
+            f"SOURCE and {name} are the same file, {shortened(path)}, or one that the "
+            f"{name} keeps beside it; give two."
+        )
+    if source.folder is None:
         return
-    resolved = os.path.realpath(path)
-    given, _ = directory_and_pattern(source.path)
-    directory = os.path.realpath(given)
+    resolved, folder = os.path.realpath(path), os.path.realpath(source.folder)
     try:
-        is_inside = os.path.commonpath([directory, resolved]) == directory
+        is_inside = os.path.commonpath([folder, resolved]) == folder
     except ValueError:
         return  # on another drive
-    if is_inside and adapter.would_read(
-        os.path.relpath(resolved, directory).replace(os.sep, "/")
-    ):
+    if is_inside and source.reads(os.path.relpath(resolved, folder).replace(os.sep, "/")):
         raise click.UsageError(
             f"{shortened(path)}, which {name} would write, lies among the files that SOURCE "
-            f"reads. Write to another directory, or choose files with a pattern, as in "
-            f"'files:{given.rstrip('/')}/**/*.txt'."
+            f"reads. {source.remedy}"
         )
 
 

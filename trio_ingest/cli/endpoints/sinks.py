@@ -1,99 +1,65 @@
-"""What a SINK means: ``sqlite:PATH`` and ``jsonl:PATH``."""
+"""The sinks of a job: each open to its batches, and how a person spelled it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import attrs
 import click
 
 from trio_ingest import SetupError
-from trio_ingest.sinks import JsonLinesSink, SqliteSink
+from trio_ingest.connectors import SinkConnector, sink_connectors
 
-from .endpoint import Endpoint, shortened, split
+from .endpoint import Endpoint, endpoint_of
+from .options import options_for
+from .user_code import USER_SINK
 
-AnySink: TypeAlias = SqliteSink | JsonLinesSink
-Duplicates: TypeAlias = Literal["replace", "keep", "fail"]
-
-_FORMS: Final = {"sqlite": "PATH", "jsonl": "PATH"}
-
-# What a sink writes beside the file that it is given.
-_BESIDE: Final = {
-    "jsonl": ("", ".checkpoint", ".failed", ".lock"),
-    "sqlite": ("", "-wal", "-shm", "-journal"),
-}
+SinkEndpoint: TypeAlias = Endpoint[SinkConnector]
 
 
 @attrs.frozen
 class Destination:
-    """A sink, and how a person calls it.
+    """A sink of a job.
 
     Args:
+        endpoint: as it was given.
         sink: not yet open.
-        path: as it was given.
     """
 
-    sink: AnySink
-    path: str
+    endpoint: SinkEndpoint
+    sink: Any
 
     @property
-    def is_database(self) -> bool:
-        """Whether several jobs share it, and documents stay there when one begins again."""
-        return isinstance(self.sink, SqliteSink)
+    def place(self) -> str:
+        """The place as it was given, for sentences."""
+        return self.endpoint.place
 
     @property
-    def dead_letters(self) -> str:
-        """Where it keeps failed records and rejected documents."""
-        if self.is_database:
-            return f"{self.path}, table trio_ingest_dead_letters"
-        return f"{self.path}.failed"
+    def restart_empties(self) -> bool:
+        """Whether a job that begins again loses the documents that are there."""
+        return self.endpoint.connector.restart_empties
+
+    @property
+    def failures_place(self) -> str | None:
+        """Where it keeps failed records and rejected documents, if it does."""
+        return self.endpoint.connector.failures_place(self.place)
 
 
-def sink_ends(
+def sink_endpoints(
     _context: click.Context, _parameter: click.Parameter, texts: Sequence[str]
-) -> tuple[Endpoint, ...]:
-    """What the SINKs mean; refused when one is spelled wrong, or is no file."""
-    ends = tuple(split(text, _FORMS) for text in texts)
-    for end in ends:
-        kind, path = end
-        if kind == "sqlite" and (path == ":memory:" or path.startswith("file:")):
-            raise click.BadParameter(
-                f"{shortened(path)} means no file to SQLite, or other than it says; "
-                f"give a path, with ./ before it if a file is really called so."
-            )
-        if kind == "jsonl" and end.is_standard_stream:
-            raise click.BadParameter(
-                "standard output cannot be cut back when a run is resumed; give a file. "
-                "Documents can be read from --events -."
-            )
-    return ends
-
-
-def files_of(end: Endpoint) -> list[str]:
-    """The files that a sink writes."""
-    return [f"{end.path}{ending}" for ending in _BESIDE[end.kind]]
+) -> tuple[SinkEndpoint, ...]:
+    """Return what the SINKs mean; refused when one is spelled wrong or cannot be one."""
+    return tuple(endpoint_of(text, sink_connectors(), USER_SINK) for text in texts)
 
 
 def destinations_for(
-    ends: Sequence[Endpoint], *, job: str, duplicates: Duplicates | None, full_text: bool
+    ends: Sequence[SinkEndpoint], given: Mapping[str, Any], *, job: str
 ) -> list[Destination]:
-    """The sinks that write to ``ends``."""
-    if all(end.kind != "sqlite" for end in ends) and (duplicates or full_text):
-        raise click.UsageError(
-            "--duplicates and --full-text are for sqlite sinks, and there is none; leave "
-            "them out."
-        )
+    """Return the sinks that write to ``ends``, made with the options that were given."""
     try:
         return [
-            Destination(
-                SqliteSink(
-                    end.path, duplicates=duplicates or "replace", full_text=full_text, job=job
-                )
-                if end.kind == "sqlite"
-                else JsonLinesSink(end.path),
-                end.path,
-            )
+            Destination(end, end.connector.make(end.place, options_for(end, given), job))
             for end in ends
         ]
     except SetupError as error:

@@ -1,124 +1,117 @@
-"""What a SOURCE means: ``jsonl:PATH`` and ``files:DIRECTORY``."""
+"""The sources of a job: each an adapter, and how a person spelled it."""
 
 from __future__ import annotations
 
-import os
-import stat
-import sys
-from collections.abc import Sequence
-from typing import Final, TypeAlias
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import attrs
 import click
 
-from trio_ingest import SetupError
-from trio_ingest.adapters import FilesAdapter, JsonLinesAdapter
+from trio_ingest import DocumentFailed, PipelineEvent, SetupError
+from trio_ingest.connectors import AdapterConnector, adapter_connectors
 
-from .endpoint import Endpoint, shortened, split
+from .endpoint import Endpoint, endpoint_of, shortened
+from .options import options_for
+from .user_code import USER_ADAPTER
 
-AnyAdapter: TypeAlias = JsonLinesAdapter | FilesAdapter
-
-_FORMS: Final = {"jsonl": "PATH", "files": "DIRECTORY"}
-_EVERY_FILE: Final = "**/*"
-
-
-@attrs.frozen(kw_only=True)
-class Reading:
-    """How the sources are read."""
-
-    id_field: str = "id"
-    content_field: str = "text"
-    encoding: str | None = None
-    max_record_bytes: int = 16 * 1024 * 1024
+SourceEndpoint: TypeAlias = Endpoint[AdapterConnector]
 
 
-def source_ends(
+@attrs.frozen
+class Source:
+    """A source of a job.
+
+    Args:
+        endpoint: as it was given.
+        adapter: what reads it.
+        options: those that the adapter was made with.
+    """
+
+    endpoint: SourceEndpoint
+    adapter: Any
+    options: Any
+
+
+def source_endpoints(
     _context: click.Context, _parameter: click.Parameter, texts: Sequence[str]
-) -> tuple[Endpoint, ...]:
-    """What the SOURCEs mean; refused when one is spelled wrong or cannot be read."""
-    ends = tuple(split(text, _FORMS) for text in texts)
+) -> tuple[SourceEndpoint, ...]:
+    """Return what the SOURCEs mean; refused when one is spelled wrong or cannot be read."""
+    ends = tuple(endpoint_of(text, adapter_connectors(), USER_ADAPTER) for text in texts)
+    identities = [end.identity for end in ends]
     for end in ends:
-        if end.kind == "files":
-            continue  # the adapter looks at the directory
-        if not end.is_standard_stream:
-            _check_readable(end.path)
-        elif sys.stdin is None:
-            raise click.BadParameter("standard input is closed; give a file, or a pipe.")
-    real = [(end.kind, end.real_path) for end in ends]
-    for end, place in zip(ends, real, strict=True):
-        if real.count(place) > 1:
-            raise click.BadParameter(f"{shortened(end.path)} is given twice; give it once.")
+        if identities.count(end.identity) > 1:
+            raise click.BadParameter(f"{shortened(end.place)} is given twice; give it once.")
     return ends
 
 
-def adapters_for(ends: Sequence[Endpoint], reading: Reading) -> list[AnyAdapter]:
-    """The adapters that read ``ends``."""
-    if reading.encoding is not None and all(end.kind != "files" for end in ends):
-        raise click.UsageError(
-            "--encoding is for files: sources, and there is none; JSON Lines is UTF-8. Leave "
-            "it out."
-        )
+def sources_for(ends: Sequence[SourceEndpoint], given: Mapping[str, Any]) -> list[Source]:
+    """Return the sources that read ``ends``, made with the options that were given."""
+    sources = []
     try:
-        return [_adapter_for(end, reading) for end in ends]
+        for end in ends:
+            options = options_for(end, given)
+            sources.append(Source(end, end.connector.make(end.place, options), options))
     except SetupError as error:
         raise click.UsageError(str(error)) from error
+    return sources
 
 
-def job_of(ends: Sequence[Endpoint]) -> str:
-    """What a job is called that nobody has named: as its sources, however they are spelled."""
-    name = " ".join(sorted(f"{end.kind}:{end.real_path}" for end in ends))
+def params_of(
+    _context: click.Context, _parameter: click.Parameter, texts: Sequence[str]
+) -> dict[str, Any]:
+    """Return the params of a run: KEY=VALUE each, a VALUE of JSON as JSON has it."""
+    params: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise click.BadParameter(
+                f"{shortened(text)} is not of the form KEY=VALUE, with a KEY that is a name."
+            )
+        if key in params:
+            raise click.BadParameter(f"{key} is given twice; give it once.")
+        try:
+            params[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            params[key] = value
+    return params
+
+
+def job_of(ends: Sequence[SourceEndpoint]) -> str:
+    """Return the name of a job that has no other: its sources, however they are spelled."""
+    name = " ".join(sorted(end.identity for end in ends))
     return name if name.isprintable() else ascii(name)
 
 
-def directory_and_pattern(path: str) -> tuple[str, str]:
-    """Where a glob pattern begins: at the first part of the path that is one."""
-    parts = path.split("/")
-    place = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), None)
-    if place is None or os.path.isdir(path):  # noqa: PTH112 -- Path changes what is raised
-        return path, _EVERY_FILE
-    before = "/".join(parts[:place])
-    return before or ("/" if place else "."), "/".join(parts[place:])
+def recorded_endpoint(source: str) -> SourceEndpoint:
+    """Return what a recorded source probably was, which events name without its kind."""
+    fitting = [kind for kind in adapter_connectors().values() if kind.suits(source)]
+    return Endpoint(fitting[0] if fitting else USER_ADAPTER, source)
 
 
-def _adapter_for(end: Endpoint, reading: Reading) -> AnyAdapter:
-    if end.kind == "files":
-        directory, pattern = directory_and_pattern(end.path)
-        return FilesAdapter(
-            directory,
-            pattern=pattern,
-            encoding=reading.encoding or "utf-8",
-            max_record_bytes=reading.max_record_bytes,
-            # With the pattern: two of them in one directory are two sources.
-            source=end.path.encode(errors="backslashreplace").decode(),
-        )
-    return JsonLinesAdapter(
-        end.path,
-        id_field=reading.id_field,
-        content_field=reading.content_field,
-        max_record_bytes=reading.max_record_bytes,
-    )
+def failure_text(failure: DocumentFailed, sources: Mapping[str, Source]) -> str:
+    """Return the place and the reason of a failed record, as its kind says it."""
+    for connector, adapter in _asked(failure.adapter, sources):
+        text = connector.failure_text(failure, adapter)
+        if text is not None:
+            return text
+    return f"{failure.adapter}, record {failure.record_number}: {failure.error!r}"
 
 
-def _check_readable(path: str) -> None:
-    # Not opened to see: a named pipe would lose its writer when we close it.
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - Path changes what is raised, by version
-    except FileNotFoundError as error:
-        hint = ""
-        if set(path) & set("*?["):
-            hint = " jsonl: takes one file; give each as a SOURCE of its own."
-        raise click.BadParameter(
-            f"the file {shortened(path)} does not exist.{hint}"
-        ) from error
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise click.BadParameter(
-            f"the file {shortened(path)} cannot be reached: {why}."
-        ) from error
-    if stat.S_ISDIR(mode):
-        raise click.BadParameter(
-            f"{shortened(path)} is a directory; give a file, or files:DIRECTORY for the files "
-            f"in it."
-        )
-    if not os.access(path, os.R_OK):
-        raise click.BadParameter(f"the file {shortened(path)} may not be read by you.")
+def skipped_text(event: PipelineEvent, sources: Mapping[str, Source]) -> str | None:
+    """Return the place of what was passed over, and why; None of other events."""
+    for connector, adapter in _asked(getattr(event, "adapter", ""), sources):
+        text = connector.skipped_text(event, adapter)
+        if text is not None:
+            return text
+    return None
+
+
+def _asked(
+    source: str, sources: Mapping[str, Source]
+) -> list[tuple[AdapterConnector, Any | None]]:
+    """The kind of a source; in a replay, which has no adapters, every kind."""
+    if source in sources:
+        return [(sources[source].endpoint.connector, sources[source].adapter)]
+    return [(connector, None) for connector in adapter_connectors().values()]

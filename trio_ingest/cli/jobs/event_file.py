@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from trio_ingest.adapters import FileSkipped
+from trio_ingest import PipelineEvent
+from trio_ingest.connectors import adapter_connectors
 from trio_ingest.eventlog import EventLines
 from trio_ingest.serialization import EventCodec
 
 from .dead_letter_file import MEND
 
-# The events that our own adapters emit; another's are written by their fields all the same.
-EXTRA: Final = (FileSkipped,)
+
+def connector_events() -> list[type[PipelineEvent]]:
+    """Return the events that the installed kinds of sources emit."""
+    return [event for kind in adapter_connectors().values() for event in kind.events]
 
 
 def event_codec() -> EventCodec:
-    """What writes the events of a run, and reads a log, with whatever events are in it."""
-    return EventCodec(EXTRA, unknown_events="keep")
+    """Return what writes the events of a run, and reads a log, whatever events are in it."""
+    # The events of a user's own adapter are written by their fields all the same.
+    return EventCodec(connector_events(), unknown_events="keep")
 
 
 def event_file(path: str) -> EventLines:

@@ -9,7 +9,7 @@ import trio
 
 from trio_ingest import Checkpoint, CheckpointError, EventStream, PipelineEvent
 from trio_ingest.cli.signals import Signals
-from trio_ingest.cli.terminal.error_messages import is_refusal, sentence_of
+from trio_ingest.cli.terminal.error_messages import is_refusal
 from trio_ingest.cli.terminal.report import Report
 from trio_ingest.delivery import deliver, resume_point
 from trio_ingest.eventlog import EventLogError
@@ -38,13 +38,10 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
         report.silent()
         return ExitStatus.OUTPUT_CLOSED
     except Exception as error:
-        why = sentence_of(error)
+        why = job.sentence_of(error)
         if why is None:
             report.silent()
             raise
-        for place in job.destinations:
-            # A sink's own name tells its job as well, which nobody on this side has named.
-            why = why.replace(place.sink.name, place.path)
         if is_refusal(error) or (isinstance(error, EventLogError) and not outputs.have_begun):
             report.failed_to_start(why)
             return ExitStatus.USAGE
@@ -103,10 +100,11 @@ async def _move(
     async with AsyncExitStack() as stack:
         stack.enter_context(outputs)
         outputs.open()
-        for place in job.destinations:
-            await stack.enter_async_context(place.sink)
+        for destination in job.destinations:
+            await stack.enter_async_context(destination.sink)
         try:
             stream = job.pipeline().stream_events(
+                params=[dict(job.params)],
                 buffer_size=job.buffer_size,
                 progress_interval=_PROGRESS_DOCUMENTS,
                 resume_from=await _resume_point(job, report),
@@ -135,7 +133,7 @@ async def _resume_point(job: Job, report: Report) -> Checkpoint | None:
     totals = await look(job)
     if job.beginning == "resume":
         report.resumed(totals)
-    return await resume_point(*[place.sink for place in job.destinations])
+    return await resume_point(*[destination.sink for destination in job.destinations])
 
 
 async def _deliver(
@@ -144,7 +142,7 @@ async def _deliver(
     if not job.is_dry:
         await deliver(
             stream,
-            *[place.sink for place in job.destinations],
+            *[destination.sink for destination in job.destinations],
             restart=job.beginning == "restart",
             on_event=watch.event,
             before_commit=outputs.flush,

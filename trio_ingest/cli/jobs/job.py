@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from typing import Literal, Self, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self, TypeAlias
 
 import attrs
 
 from trio_ingest import IngestionPipeline, RetryPolicy
 from trio_ingest.cli.endpoints.sinks import Destination
-from trio_ingest.cli.endpoints.sources import AnyAdapter
+from trio_ingest.cli.endpoints.sources import Source
+from trio_ingest.cli.terminal.error_messages import sentence_of
 
 Beginning: TypeAlias = Literal["resume", "restart"]
 
@@ -42,8 +43,9 @@ class Job:
     """What is to be moved, where to, and how.
 
     Args:
-        adapters: the sources.
+        sources: what is read.
         destinations: the sinks; none for a dry run.
+        params: what each source is asked for.
         beginning: whether to go on with a job that is there, or to begin it again.
         workers: of the pipeline, like the next four.
         ordered: whether documents keep the order of their source.
@@ -56,8 +58,9 @@ class Job:
         errors: where dead letters are written beside the sinks, if anywhere.
     """
 
-    adapters: Sequence[AnyAdapter]
+    sources: Sequence[Source]
     destinations: Sequence[Destination]
+    params: Mapping[str, Any] = {}
     beginning: Beginning | None = None
     workers: int = 1
     ordered: bool = True
@@ -74,15 +77,26 @@ class Job:
         return not self.destinations
 
     @property
-    def sources(self) -> list[str]:
-        """What events call the sources, in an order of their own."""
-        return sorted(adapter.source for adapter in self.adapters)
+    def source_names(self) -> list[str]:
+        """The names of the sources in events, in an order of their own."""
+        return sorted(source.adapter.source for source in self.sources)
 
     def pipeline(self) -> IngestionPipeline:
         """What reads the sources."""
         return IngestionPipeline(
-            *self.adapters,
+            *(source.adapter for source in self.sources),
             workers=self.workers,
             ordered=self.ordered,
             retry=RetryPolicy(attempts=self.retries + 1),
         )
+
+    def sentence_of(self, error: Exception) -> str | None:
+        """Return what ended it, in a sentence; None for what is a fault of this program."""
+        ends = [one.endpoint for one in (*self.sources, *self.destinations)]
+        others = any(not type(e.connector).__module__.startswith("trio_ingest.") for e in ends)
+        is_users = any(not end.connector.name for end in ends)
+        sentence = sentence_of(error, runs_user_code=others or is_users)
+        for one in self.destinations if sentence is not None else ():
+            # The name of a sink tells its job as well, which no user has named.
+            sentence = sentence.replace(one.sink.name, one.place)
+        return sentence

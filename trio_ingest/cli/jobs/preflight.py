@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.cli.endpoints.sinks import Destination
-from trio_ingest.delivery import SinkState, Totals
+from trio_ingest.delivery import ResumableSink, SinkState, Totals
 
 from .job import Job
 
@@ -22,12 +22,12 @@ async def look(job: Job) -> dict[str, Totals]:  # noqa: ASYNC910 -- there is a s
         CheckpointError: it is damaged, or a newer release wrote it.
     """
     stored: dict[str, SinkState] = {}
-    for place in job.destinations:
-        delivered = await place.sink.load()
+    for destination in job.destinations:
+        delivered = await _loaded(destination)
         if delivered is None:
             continue
-        stored[place.path] = delivered
-        _check_sources(place, delivered, job.sources)
+        stored[destination.place] = delivered
+        _check_sources(destination, delivered, job.source_names)
     if stored and job.beginning is None:
         path = next(iter(stored))
         raise SetupError(_refusal(path, stored[path], _emptied(job)))
@@ -40,40 +40,41 @@ async def keep_others(job: Job) -> None:  # noqa: ASYNC910 -- there is a sink
     Raises:
         SetupError: one has.
     """
-    for place in job.destinations:
-        if place.is_database:
+    for destination in job.destinations:
+        if not destination.restart_empties:
             continue
         try:
-            delivered = await place.sink.load()
+            delivered = await _loaded(destination)
         except CheckpointError:
             # Whether it may be dropped all the same, the sink will say.
             continue
         if delivered is not None and delivered.checkpoint.positions:
-            _check_sources(place, delivered, job.sources)
+            _check_sources(destination, delivered, job.source_names)
 
 
-def _check_sources(place: Destination, delivered: SinkState, ours: Sequence[str]) -> None:
+async def _loaded(destination: Destination) -> SinkState | None:
+    if not isinstance(destination.sink, ResumableSink):
+        return None
+    return await destination.sink.load()
+
+
+def _check_sources(
+    destination: Destination, delivered: SinkState, ours: Sequence[str]
+) -> None:
     found = sorted(position.source for position in delivered.checkpoint.positions)
     if found == ours:
         return
-    path, spelled = place.path, " and ".join(ours)
-    what = (
-        f"{path} has the checkpoint of another job, whose source is {' and '.join(found)}, "
-        f"and not {spelled}."
-    )
-    if place.is_database:
-        raise SetupError(
-            f"{what} Spell the source as it was, or give this job a --job of its own."
-        )
+    path, spelled = destination.place, " and ".join(ours)
+    remedy = destination.endpoint.connector.other_job_remedy(path, spelled)
     raise SetupError(
-        f"{what} Spell the source as it was; or give another path; or, to have {spelled} in "
-        f"its place, delete {path} and {path}.checkpoint."
+        f"{path} has the checkpoint of another job, whose source is {' and '.join(found)}, "
+        f"and not {spelled}. Spell the source as it was; {remedy}."
     )
 
 
 def _emptied(job: Job) -> str:
     """What a restart does to documents that are there, for the sentence about it."""
-    emptied = [place.path for place in job.destinations if not place.is_database]
+    emptied = [one.place for one in job.destinations if one.restart_empties]
     return f", which empties {' and '.join(emptied)}" if emptied else ""
 
 

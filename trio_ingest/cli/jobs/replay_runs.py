@@ -20,7 +20,7 @@ from trio_ingest import (
 )
 from trio_ingest.cli.endpoints.endpoint import shortened
 from trio_ingest.cli.signals import Signals
-from trio_ingest.cli.terminal.error_messages import is_refusal, sentence_of
+from trio_ingest.cli.terminal.error_messages import is_refusal
 from trio_ingest.cli.terminal.report import Report
 from trio_ingest.delivery import deliver, resume_point
 from trio_ingest.eventlog import ReplayStream, replay
@@ -116,12 +116,10 @@ def replay_job(
     except KeyboardInterrupt:
         end = "aborted"
     except Exception as error:
-        why = sentence_of(error)
+        why = job.sentence_of(error)
         if why is None:
             report.silent()
             raise
-        for place in job.destinations:
-            why = why.replace(place.sink.name, place.path)
         if is_refusal(error) and not course.has_delivered:
             report.failed_to_start(why)
             return ExitStatus.USAGE
@@ -169,8 +167,8 @@ async def _replay(
         signals.listen(stop.ask)
         try:
             async with AsyncExitStack() as stack:
-                for place in job.destinations:
-                    await stack.enter_async_context(place.sink)
+                for destination in job.destinations:
+                    await stack.enter_async_context(destination.sink)
                 for stream in replays.streams:
                     await _prepare(replays, stream, job)
                     async with stream:
@@ -214,7 +212,7 @@ async def _prepare(replays: Replays, stream: ReplayStream, job: Job) -> None:
     name = shortened(replays.path)
     if first:
         _check_one_job(replays)
-    stored = await resume_point(*[place.sink for place in job.destinations])
+    stored = await resume_point(*[destination.sink for destination in job.destinations])
     if stored is None:
         if stream.resumed_from is not None:
             raise SetupError(
@@ -224,7 +222,7 @@ async def _prepare(replays: Replays, stream: ReplayStream, job: Job) -> None:
             )
         return
     if first and job.beginning is None:
-        paths = " and ".join(place.path for place in job.destinations)
+        paths = " and ".join(destination.place for destination in job.destinations)
         raise SetupError(
             f"There is a checkpoint of this job in {paths} already. To add what is lacking "
             f"there of {name}, give --resume; to begin again, give --restart."
@@ -255,7 +253,7 @@ async def _deliver(
         return
     await deliver(
         stream,
-        *[place.sink for place in job.destinations],
+        *[destination.sink for destination in job.destinations],
         restart=job.beginning == "restart" and stream.resumed_from is None,
         on_event=heard,
         on_rejection=watch.rejection,

@@ -15,10 +15,9 @@ from trio_ingest import (
     DocumentStarted,
     PipelineEvent,
 )
-from trio_ingest.adapters import BadDocumentError, BadLineError, FilesAdapter, FileSkipped
+from trio_ingest.cli.endpoints.sources import failure_text, skipped_text
 from trio_ingest.cli.terminal.report import Report
 from trio_ingest.delivery import DeliveryReport, Rejection, Totals
-from trio_ingest.serialization import RecordedError
 
 from .job import Job
 from .outputs import Outputs
@@ -34,20 +33,18 @@ class RunObserver:
         job: what was asked for.
         report: who says it to people.
         outputs: who writes it to files.
-        stop: who is asked to end the run at its limit.
+        shutdown: asked to end the run at its limit.
     """
 
-    def __init__(self, job: Job, report: Report, outputs: Outputs, stop: Shutdown) -> None:
+    def __init__(self, job: Job, report: Report, outputs: Outputs, shutdown: Shutdown) -> None:
         self._destinations = job.destinations
-        self._files = {
-            adapter.source: adapter
-            for adapter in job.adapters
-            if isinstance(adapter, FilesAdapter)
+        self._sources = {source.adapter.source: source for source in job.sources}
+        self._path_of = {
+            destination.sink.name: destination.place for destination in job.destinations
         }
-        self._path_of = {place.sink.name: place.path for place in job.destinations}
         self._report = report
         self._outputs = outputs
-        self._stop = stop
+        self._shutdown = shutdown
         self._left = job.limit
         self._counts = job.is_dry
         self._ended: Counter[type[PipelineEvent]] = Counter()
@@ -70,7 +67,7 @@ class RunObserver:
                 self._left -= 1
                 if self._left == 0:
                     # Makes an event, so that the next one need not be waited for.
-                    self._stop.drain_quietly()
+                    self._shutdown.drain_quietly()
         if self._counts and kind in _ENDS:
             self._ended[kind] += 1
         if self._writes:
@@ -98,13 +95,15 @@ class RunObserver:
             case BatchProgress():
                 report.progress()
             case DocumentFailed():
-                report.document_failed(self._place(event))
+                report.document_failed(failure_text(event, self._sources))
             case DocumentRetrying(doc_id=doc_id, adapter=adapter, error=error):
                 report.detail(f"Retrying {adapter}, document {doc_id!r:.80}: {error!r:.200}")
-            case FileSkipped(adapter=adapter, path=path, reason=reason):
-                report.file_skipped(f"{self._path(adapter, path)}: {reason}.")
             case AdapterStateChange(adapter=adapter, old_state=old, new_state=new):
                 report.detail(f"{adapter} was {old} and is {new}.")
+            case _:
+                skipped = skipped_text(event, self._sources)
+                if skipped is not None:
+                    report.skipped(skipped)
 
     def rejection(self, name: str, rejection: Rejection) -> None:
         """Hear of a document that a sink did not take."""
@@ -117,25 +116,8 @@ class RunObserver:
 
     def commit(self, committed: DeliveryReport) -> None:
         """Hear that a batch is in every sink."""
-        sinks = [place.sink for place in self._destinations]
+        sinks = [destination.sink for destination in self._destinations]
         self._report.replaced = max((getattr(s, "replaced", 0) for s in sinks), default=0)
         self._report.kept = max((getattr(s, "kept", 0) for s in sinks), default=0)
         self._report.committed(committed)
         self._outputs.committed()
-
-    def _place(self, failure: DocumentFailed) -> str:
-        error = failure.error
-        if isinstance(error, BadLineError):
-            return str(error)
-        if isinstance(error, BadDocumentError):
-            return self._path(failure.adapter, str(error))
-        if isinstance(error, RecordedError):
-            if error.type_name.endswith((".BadLineError", ".BadDocumentError")):
-                return error.message
-            return f"{failure.adapter}, record {failure.record_number}: {error}"
-        return f"{failure.adapter}, record {failure.record_number}: {error!r}"
-
-    def _path(self, adapter: str, path: str) -> str:
-        """A file by the path to open it; in a replay, by what the event has of that."""
-        files = self._files.get(adapter)
-        return path if files is None else files.place_of(path)

@@ -1,33 +1,37 @@
-"""What ended a run, in a sentence for people."""
+"""The end of a run that failed, in a sentence for people."""
 
 from __future__ import annotations
 
-from typing import Final
+import os
 
-from trio_ingest import CheckpointError, SetupError
-from trio_ingest.adapters import BadFileError
-from trio_ingest.delivery import SinkError
-from trio_ingest.eventlog import EventLogError
-
-# Their own texts are sentences.
-_OURS: Final = (SetupError, CheckpointError, BadFileError, SinkError, EventLogError)
+from trio_ingest import CheckpointError, EngineBug, IngestError, SetupError
 
 
-def sentence_of(error: Exception) -> str | None:
-    """What went wrong and what to do; None for what nobody has thought of."""
+def sentence_of(error: Exception, *, runs_user_code: bool = False) -> str | None:
+    """Return what went wrong and what to do; None for what is a fault of this program.
+
+    Args:
+        error: what ended the run.
+        runs_user_code: whether an adapter or a sink of another author took part, whose
+            exceptions may be anything. With TRIO_INGEST_DEBUG set they are None as well,
+            so that they are raised with their traceback.
+    """
     if isinstance(error, ExceptionGroup):
-        each = [sentence_of(one) for one in error.exceptions]
+        each = [sentence_of(one, runs_user_code=runs_user_code) for one in error.exceptions]
         return None if None in each else " ".join(text for text in each if text is not None)
+    notes: list[str] = getattr(error, "__notes__", [])
     text = _text_of(error)
-    if text is None:
+    if text is not None:
+        # The engine's own notes tell where in the adapter; the message does already.
+        return " ".join([text, *(note for note in notes if not note.startswith("In the"))])
+    if not runs_user_code or "TRIO_INGEST_DEBUG" in os.environ:
         return None
-    # The engine's own notes tell where in the adapter; the message does already.
-    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith("In the")]
-    return " ".join([text, *notes])
+    text = f"{type(error).__name__}: {str(error)[:500].rstrip('.')}."
+    return " ".join([text, *notes, "TRIO_INGEST_DEBUG=1 shows the line."])
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether the run could not begin as it was asked for."""
+    """Return whether the run could not begin as it was asked for."""
     return isinstance(error, SetupError | CheckpointError)
 
 
@@ -41,4 +45,6 @@ def _text_of(error: Exception) -> str | None:
             return "the memory is used up; give fewer workers or a smaller buffer."
         case RuntimeError() if "start new thread" in str(error):
             return "no thread can be started: the system has too many already."
-    return str(error) if isinstance(error, _OURS) else None
+        case IngestError() if not isinstance(error, EngineBug):
+            return str(error)  # our own texts are sentences
+    return None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
-from trio_ingest import DocumentCompleted
+from trio_ingest import Document, DocumentCompleted
 from trio_ingest.cli.jobs.run_stats import RunMeter
 from trio_ingest.delivery import DeliveryReport, Totals
 
@@ -27,8 +27,8 @@ class Report:
         volume: ``quiet`` says nothing of a run that went well, ``verbose`` says each failed
             document, skipped file and retry when it comes.
         max_failed: so many documents may fail in a run that went well.
-        content_field: what documents take their text from, for the sentence about documents
-            that have none; None where it is not taken from a field.
+        empty_content_hint: gives the sentence to say when no document has content, of the
+            first one; None when nothing is to be said.
         display: who shows the lines.
         clock: seconds, from anywhere.
         verb: what has been done when all of it is, unless it is the usual.
@@ -43,7 +43,7 @@ class Report:
         letters_in: Sequence[str] = (),
         volume: Volume = "normal",
         max_failed: int = 0,
-        content_field: str | None = None,
+        empty_content_hint: Callable[[Document], str | None] | None = None,
         display: Display | None = None,
         clock: Callable[[], float] = time.monotonic,
         verb: str | None = None,
@@ -53,7 +53,7 @@ class Report:
         self._letters_in = letters_in
         self._volume = volume
         self._max_failed = max_failed
-        self._content_field = content_field
+        self._empty_content_hint = empty_content_hint
         self._display = display_for(clock=clock) if display is None else display
         self._clock = clock
         self._started_at = clock()
@@ -62,9 +62,9 @@ class Report:
         self._skipped = _FirstOnes("Skipped files:")
         self._before = Totals()
         self._totals = Totals()
-        # Only asked until one document has some: most runs, once.
-        self._has_text = content_field is None
-        self._first: DocumentCompleted | None = None
+        # Only looked for until one document has content: most runs, once.
+        self._looks_for_content = empty_content_hint is not None
+        self._hint: str | None = None
         self.replaced = 0
         self.kept = 0
 
@@ -100,22 +100,21 @@ class Report:
 
     def completed(self, event: DocumentCompleted) -> None:
         """One more document."""
-        if self._has_text:
+        if not self._looks_for_content:
             return
         if event.document.content:
-            self._has_text, self._first = True, None
-        elif self._first is None:
-            self._first = event
-            # It is there, and empty: the name is right.
-            self._has_text = f'"{self._content_field}"' in str(event.document.raw)
+            self._looks_for_content, self._hint = False, None
+        elif self._hint is None and self._empty_content_hint is not None:
+            self._hint = self._empty_content_hint(event.document)
+            self._looks_for_content = self._hint is not None
 
     def document_failed(self, where_and_why: str) -> None:
         """One more document failed, or was rejected by a sink."""
         self._failures.add(where_and_why)
         self.detail(f"Failed: {where_and_why}")
 
-    def file_skipped(self, where_and_why: str) -> None:
-        """One more file is no document."""
+    def skipped(self, where_and_why: str) -> None:
+        """Count something that was passed over, and is no document."""
         self._skipped.add(where_and_why)
         self.detail(f"Skipped: {where_and_why}")
 
@@ -191,7 +190,8 @@ class Report:
         if self._volume == "quiet" and is_well:
             return
         self._say_lists()
-        self._say_textless()
+        if self._hint is not None:
+            self._display.say(self._hint)
         self._display.say(sentence)
 
     def _where(self) -> str:
@@ -236,16 +236,6 @@ class Report:
         if self.failed and self._letters_in:
             where = " and in ".join(self._letters_in)
             self._display.say(f"Each is kept with its error in {where}.")
-
-    def _say_textless(self) -> None:
-        if self._has_text or self._first is None:
-            return
-        names = [repr(name) for name in self._first.document.metadata][:5]
-        there = f" The first has {', '.join(names)}." if names else ""
-        self._display.say(
-            f"Note: no document has a text, in a field {self._content_field!r}.{there} Name "
-            f"the right one with --content-field."
-        )
 
 
 class _FirstOnes:
