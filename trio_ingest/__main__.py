@@ -15,7 +15,7 @@ def main() -> int:
     """Run the command line of this process, and return its exit status."""
     SIGNALS.install()
     _fill_closed_streams()
-    from .cli import main as command_line  # noqa: PLC0415 - after the signals
+    from .cli.main import main as command_line  # noqa: PLC0415 - after the signals
 
     try:
         return command_line()

@@ -18,7 +18,7 @@ import socket
 import sys
 from typing import Any
 
-import trio_ingest.cli.main  # noqa: F401 -- so that no command has to
+import trio_ingest.cli.commands.group  # noqa: F401 -- so that no command has to
 from trio_ingest.__main__ import main
 
 MOST_SECONDS = 60

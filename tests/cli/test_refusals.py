@@ -14,9 +14,9 @@ from typing import TypeAlias
 import pytest
 
 from trio_ingest.adapters import JsonLinesAdapter
-from trio_ingest.cli import main
 from trio_ingest.cli.jobs.ingest import run_job
 from trio_ingest.cli.jobs.job import Job
+from trio_ingest.cli.main import main
 from trio_ingest.cli.signals import Signals
 from trio_ingest.cli.terminal.display import display_for
 from trio_ingest.cli.terminal.report import Report
@@ -208,7 +208,7 @@ def test_no_error_is_a_traceback(
         raise error
 
     monkeypatch.delenv("TRIO_INGEST_DEBUG", raising=False)
-    monkeypatch.setattr("trio_ingest.cli._command_line", fail)
+    monkeypatch.setattr("trio_ingest.cli.main._command_line", fail)
     assert main([]) == status
     assert capsys.readouterr().err.startswith(said)
 
@@ -232,7 +232,7 @@ def test_a_machine_at_its_limit_fails_the_run(
 WITHOUT_CLICK = """
 import sys
 sys.modules["click"] = None
-from trio_ingest.cli import main
+from trio_ingest.cli.main import main
 sys.exit(main(["--version"]))
 """
 

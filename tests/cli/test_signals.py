@@ -375,7 +375,7 @@ def test_signals_that_were_ignored_stay_ignored(tmp_path: Path, child: Child) ->
 
 
 def test_a_call_from_python_takes_no_signal_over(tmp_path: Path) -> None:
-    from trio_ingest.cli import main
+    from trio_ingest.cli.main import main
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     source = tmp_path / "articles.jsonl"

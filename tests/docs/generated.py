@@ -14,8 +14,16 @@ from collections.abc import Iterable
 import click
 
 from tests.docs.blocks import ROOT
+from trio_ingest.cli.commands.connectors import facts_of, option_text
+from trio_ingest.cli.commands.group import command
+from trio_ingest.cli.endpoints.user_code import USER_ADAPTER, USER_SINK
 from trio_ingest.cli.jobs.job import ExitStatus
-from trio_ingest.cli.main import command
+from trio_ingest.connectors import (
+    Connector,
+    adapter_connectors,
+    options_of,
+    sink_connectors,
+)
 from trio_ingest.serialization import event_schema
 from trio_ingest.testing import Check, check_adapter, check_sink
 
@@ -31,7 +39,7 @@ _MARKED = re.compile(
 def generated(page: str) -> str:
     """The page with everything in it that the program says."""
     return _MARKED.sub(
-        lambda found: f"{found['begin']}\n{_part(found['name'])}\n{found['end']}", page
+        lambda found: f"{found['begin']}\n{part(found['name'])}\n{found['end']}", page
     )
 
 
@@ -45,7 +53,8 @@ def parts() -> list[str]:
     return [*command.commands, "exit status", "adapter checks", "sink checks"]
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """One part, by its name."""
     match name:
         case "exit status":
             return _statuses()
@@ -53,12 +62,27 @@ def _part(name: str) -> str:
             return _checks(check_adapter(object), "an adapter")
         case "sink checks":
             return _checks(check_sink(lambda _: None), "a sink")
+        case "adapters":
+            return _kinds([*adapter_connectors().values(), USER_ADAPTER], "SOURCE")
+        case "sinks":
+            return _kinds([*sink_connectors().values(), USER_SINK], "SINK")
     return _described(command.commands[name])
 
 
 def _checks(checks: Iterable[Check], kind: str) -> str:
     rows = [f"| `{check.name}` | {_cell(check.sentence)} |" for check in checks]
     return "\n".join([f"| check of {kind} | what must hold |", "|---|---|", *rows]) + "\n"
+
+
+def _kinds(kinds: Iterable[Connector], word: str) -> str:
+    rows = []
+    for kind in kinds:
+        facts = ". ".join(f"{name}: {text}" for name, text in facts_of(kind))
+        told = (option_text(one) for one in options_of(kind.options))
+        options = "<br>".join(f"`{spelling}` {_cell(text)}" for spelling, text in told)
+        summary = f"{_cell(kind.summary)}<br>{_cell(facts)}."
+        rows.append(f"| `{kind.spelling}` | {summary} | {options} |")
+    return "\n".join([f"| {word} | what it is | options |", "|---|---|---|", *rows]) + "\n"
 
 
 def _described(one: click.Command) -> str:
@@ -70,7 +94,7 @@ def _described(one: click.Command) -> str:
     ]
     rows = [
         f"| {_cell(' '.join(_names(option)))} | {_cell(option.help or '')}{_default(option)} |"
-        for option in one.params
+        for option in one.get_params(context)[:-1]
         if isinstance(option, click.Option)
     ]
     table = [

@@ -1,76 +1,10 @@
 """The command line: a door to the engine that does nothing a program could not.
 
-``_signals`` comes first. ``_command`` says which words there are, ``_sources`` and
-``_sinks`` what SOURCE and SINK mean, ``_look`` whether a job may be run as it stands.
-``_ingest`` moves the documents, with a ``_watch`` on every event and a ``_stop`` for its
-early end. ``_report`` says what happened, through ``_display``; ``_outputs`` writes it.
-``_replay`` is a run whose source is a log. ``_demo``, ``_check`` and ``_verify`` are
-programs of their own.
+``signals`` come first, then ``main``. ``commands`` has a file for each word, ``endpoints`` the
+meaning of SOURCE and SINK, ``jobs`` one run or replay between them, ``terminal`` what is said
+of it, ``demo`` a run that is killed, resumed and proved.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
-
-__all__ = ["main"]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: the words after the program's name; those of the process when
-            None.
-
-    Returns:
-        the exit status: 0 all done; 1 the run failed; 2 usage, configuration or
-        a missing file; 3 finished, but documents failed; 130 or 143 stopped by a signal;
-        141 nobody reads the standard output any more.
-
-    Nothing but ``SystemExit`` is raised, unless the environment has
-    ``TRIO_INGEST_DEBUG``: then an internal error is, with its traceback.
-
-    The program ``trio-ingest`` takes the signals over before it calls this; whoever
-    calls it from Python keeps them.
-    """
-    try:
-        return _command_line(arguments)
-    except KeyboardInterrupt:
-        _tell("Interrupted.")
-        return 130
-    except MemoryError:
-        _tell("Error: the memory is used up.")
-        return 1
-    except Exception as error:
-        if os.environ.get("TRIO_INGEST_DEBUG"):
-            raise
-        _tell(
-            f"Internal error: {type(error).__name__}: {str(error)[:200]}. Please report it, "
-            f"with what TRIO_INGEST_DEBUG=1 shows."
-        )
-        return 1
-
-
-def _tell(sentence: str) -> None:
-    # Not by click, which may be what is missing.
-    try:  # noqa: SIM105 -- contextlib would have to be imported before the signals
-        print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - see above
-    except (OSError, ValueError):
-        pass  # nobody reads it
-
-
-def _command_line(arguments: Sequence[str] | None) -> int:
-    # Not before the signals are taken over: it takes most of the time until the run begins.
-    try:
-        from .main import invoke  # noqa: PLC0415 - see above
-    except ModuleNotFoundError as error:
-        if error.name != "click":
-            raise
-        _tell(
-            "Error: The command line needs click, which is not installed. "
-            "Install it: pip install 'trio_ingest[cli]'"
-        )
-        return 2
-    return invoke(arguments)
+__all__: list[str] = []

@@ -1,96 +1,66 @@
-"""The command line: its commands, and the exit status of what they could not do."""
+"""The command line as a function: it loads everything else, after the signals."""
 
 from __future__ import annotations
 
-import errno
-import io
+import os
 import sys
 from collections.abc import Sequence
-from typing import IO, Any
-
-import click
-
-from trio_ingest import __version__
-
-from .commands.check import check
-from .commands.connectors import adapters_command, sinks_command
-from .commands.demo import demo
-from .commands.replay import replay_command
-from .commands.run import run_command
-from .commands.schema import schema
-from .commands.verify import verify_command
-from .jobs.job import ExitStatus
 
 
-def invoke(arguments: Sequence[str] | None) -> int:
-    """Run the command line and return its exit status; nothing is raised for bad input."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: the words after the program's name; those of the process when
+            None.
+
+    Returns:
+        the exit status: 0 all done; 1 the run failed; 2 usage, configuration or
+        a missing file; 3 finished, but documents failed; 130 or 143 stopped by a signal;
+        141 nobody reads the standard output any more.
+
+    Nothing but ``SystemExit`` is raised, unless the environment has
+    ``TRIO_INGEST_DEBUG``: then an internal error is, with its traceback.
+
+    The program ``trio-ingest`` takes the signals over before it calls this; whoever
+    calls it from Python keeps them.
+    """
     try:
-        status = command.main(arguments, prog_name="trio-ingest", standalone_mode=False)
-    except click.ClickException as error:
-        _show(error)
-        return error.exit_code
-    except OSError as error:
-        # Help or the version, where nothing more can be written.
-        _leave_alone("stdout")
-        if error.errno == errno.EPIPE:
-            return ExitStatus.OUTPUT_CLOSED
-        _show(click.ClickException(f"the answer cannot be written: {error.strerror}."))
-        return ExitStatus.RUN_FAILED
-    except (click.Abort, KeyboardInterrupt):
-        _show(_Interrupted("Interrupted."))
-        return ExitStatus.INTERRUPTED
-    return int(status or ExitStatus.DONE)
+        return _command_line(arguments)
+    except KeyboardInterrupt:
+        _tell("Interrupted.")
+        return 130
+    except MemoryError:
+        _tell("Error: the memory is used up.")
+        return 1
+    except Exception as error:
+        if os.environ.get("TRIO_INGEST_DEBUG"):
+            raise
+        _tell(
+            f"Internal error: {type(error).__name__}: {str(error)[:200]}. Please report it, "
+            f"with what TRIO_INGEST_DEBUG=1 shows."
+        )
+        return 1
 
 
-class _Interrupted(click.ClickException):
-    """An end that is no mistake: shown without the word Error."""
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Write it to standard error."""
-        click.echo(self.message, file=file, err=True)
-
-
-def _leave_alone(name: str) -> None:
-    # What could not be written waits in the stream, and would fail once more when
-    # the interpreter ends: with a message of its own, and another exit status.
-    setattr(sys, name, io.StringIO())
+def _tell(sentence: str) -> None:
+    # Not by click, which may be what is missing.
+    try:  # noqa: SIM105 -- contextlib would have to be imported before the signals
+        print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - see above
+    except (OSError, ValueError):
+        pass  # nobody reads it
 
 
-def _show(error: click.ClickException) -> None:
+def _command_line(arguments: Sequence[str] | None) -> int:
+    # Not before the signals are taken over: it takes most of the time until the run begins.
     try:
-        error.show()
-    except OSError:
-        _leave_alone("stderr")
-
-
-def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click calls it so
-    if wanted:
-        click.echo(f"trio-ingest {__version__}")
-        context.exit()
-
-
-# Without a word, click 8.1 shows the help as a success and 8.2 as a mistake.
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
-def command() -> None:
-    """Read documents from sources and put them where you want them."""
-
-
-for _one in (
-    run_command,
-    replay_command,
-    verify_command,
-    adapters_command,
-    sinks_command,
-    check,
-    schema,
-    demo,
-):
-    command.add_command(_one)
+        from .commands.group import invoke  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        _tell(
+            "Error: The command line needs click, which is not installed. "
+            "Install it: pip install 'trio_ingest[cli]'"
+        )
+        return 2
+    return invoke(arguments)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeAlias
 import attrs
 
 from trio_ingest import IngestionPipeline, RetryPolicy
+from trio_ingest.cli.endpoints.endpoint import Endpoint
 from trio_ingest.cli.endpoints.sinks import Destination
 from trio_ingest.cli.endpoints.sources import Source
 from trio_ingest.cli.terminal.error_messages import sentence_of
@@ -92,11 +93,18 @@ class Job:
 
     def sentence_of(self, error: Exception) -> str | None:
         """Return what ended it, in a sentence; None for what is a fault of this program."""
-        ends = [one.endpoint for one in (*self.sources, *self.destinations)]
-        others = any(not type(e.connector).__module__.startswith("trio_ingest.") for e in ends)
-        is_users = any(not end.connector.name for end in ends)
-        sentence = sentence_of(error, runs_user_code=others or is_users)
-        for one in self.destinations if sentence is not None else ():
-            # The name of a sink tells its job as well, which no user has named.
-            sentence = sentence.replace(one.sink.name, one.place)
+        ends: list[Endpoint[Any]] = [
+            *(s.endpoint for s in self.sources),
+            *(d.endpoint for d in self.destinations),
+        ]
+        ours = all(
+            end.connector.name and type(end.connector).__module__.startswith("trio_ingest.")
+            for end in ends
+        )
+        sentence = sentence_of(error, runs_user_code=not ours)
+        if sentence is not None:
+            for one in self.destinations:
+                # The name of our own sinks tells the job as well, which no user has named.
+                if one.endpoint.connector.name:
+                    sentence = sentence.replace(one.sink.name, one.place)
         return sentence
