@@ -178,9 +178,9 @@ def test_signals_while_the_directory_is_removed_leave_nothing(
     program = """
 import os, shutil, signal, sys
 from trio_ingest.__main__ import main
-from trio_ingest.cli import _signals
+from trio_ingest.cli import signals
 
-_signals._SAME_SIGNAL_SECONDS = 0
+signals._SAME_SIGNAL_SECONDS = 0
 remove = shutil.rmtree
 
 def interrupted(*arguments, **options):

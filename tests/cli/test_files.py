@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from trio_ingest.cli.endpoints.sources import directory_and_pattern
+from trio_ingest.adapters.files.connector import directory_and_pattern
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
 

@@ -210,7 +210,7 @@ def test_what_cannot_be_written_is_not_kept() -> None:
 
 SCRIPT = """
 from tests.cli.test_live import FIGURES
-from trio_ingest.cli._display import display_for
+from trio_ingest.cli.terminal.display import display_for
 
 display = display_for()
 display.say("Before.")

@@ -14,12 +14,15 @@ from typing import TypeAlias
 import pytest
 
 from trio_ingest.adapters import JsonLinesAdapter
+from trio_ingest.cli.endpoints.endpoint import Endpoint
+from trio_ingest.cli.endpoints.sources import Source
 from trio_ingest.cli.jobs.ingest import run_job
 from trio_ingest.cli.jobs.job import Job
 from trio_ingest.cli.main import main
 from trio_ingest.cli.signals import Signals
 from trio_ingest.cli.terminal.display import display_for
 from trio_ingest.cli.terminal.report import Report
+from trio_ingest.connectors import adapter_connectors
 
 RunCli: TypeAlias = Callable[..., CompletedProcess[bytes]]
 
@@ -42,11 +45,20 @@ def _articles(tmp_path: Path) -> None:
         (("run", "jsonl:.", *RUN[2:]), "'.' is a directory"),
         (
             ("run", "articles.jsonl", *RUN[2:]),
-            "'articles.jsonl' is not of the form jsonl:PATH",
+            "'articles.jsonl' is not of the form files:DIRECTORY or jsonl:PATH",
         ),
-        (("run", "csv:articles.csv", *RUN[2:]), "not of the form jsonl:PATH"),
-        (("run", "jsonl:", *RUN[2:]), "'jsonl:' is not of the form jsonl:PATH"),
-        ((*RUN[:2], "--to", "documents.db"), "'documents.db' is not of the form sqlite:PATH"),
+        (
+            ("run", "csv:articles.csv", *RUN[2:]),
+            "not of the form files:DIRECTORY or jsonl:PATH",
+        ),
+        (
+            ("run", "jsonl:", *RUN[2:]),
+            "'jsonl:' is not of the form files:DIRECTORY or jsonl:PATH",
+        ),
+        (
+            (*RUN[:2], "--to", "documents.db"),
+            "'documents.db' is not of the form jsonl:PATH or sqlite:PATH",
+        ),
         (RUN[:2], "--to"),
         (("run",), "SOURCE"),
         ((*RUN, "--workers", "0"), "--workers"),
@@ -221,7 +233,10 @@ def test_a_machine_at_its_limit_fails_the_run(
         raise error
 
     monkeypatch.setattr("trio.run", fail)
-    job = Job(adapters=[JsonLinesAdapter("articles.jsonl")], destinations=[])
+    connector = adapter_connectors()["jsonl"]
+    endpoint = Endpoint(connector, "articles.jsonl")
+    source = Source(endpoint, JsonLinesAdapter("articles.jsonl"), connector.options())
+    job = Job(sources=[source], destinations=[])
     screen = io.StringIO()
     report = Report(["documents.db"], display=display_for(screen))
     assert run_job(job, report, Signals()) == 1

@@ -212,7 +212,7 @@ def test_a_log_with_gaps_goes_into_no_sink(cli: RunCli, tmp_path: Path, log: Pat
         (("empty.ndjson",), "has no events"),
         (("notes.txt",), "has no events"),
         (("folder",), "cannot be read: Is a directory"),
-        (("run.ndjson", "--to", "csv:x"), "is not of the form sqlite:PATH or jsonl:PATH"),
+        (("run.ndjson", "--to", "csv:x"), "is not of the form jsonl:PATH or sqlite:PATH"),
         (("run.ndjson", "--to", "jsonl:run.ndjson"), "are the same file"),
         (("run.ndjson", "--restart"), "and there is none"),
         (("run.ndjson", "--to", "sqlite:x", "--restart", "--resume"), "give one of them"),

@@ -214,8 +214,11 @@ def test_a_checkpoint_that_cannot_be_read_is_refused(
         (("--to", "jsonl:articles.jsonl"), "are the same file"),
         (("--to", "jsonl:-"), "standard output cannot be cut back"),
         (("--to", "jsonl:/dev/full"), "/dev/full"),
-        ((*SINKS["jsonl"], "--duplicates=keep"), "are for sqlite sinks"),
-        ((*SINKS["jsonl"], "--full-text"), "are for sqlite sinks"),
+        (
+            (*SINKS["jsonl"], "--duplicates=keep"),
+            "--duplicates is for sqlite:, and there is none",
+        ),
+        ((*SINKS["jsonl"], "--full-text"), "--full-text is for sqlite:, and there is none"),
         ((*SINKS["sqlite"], "--max-record-bytes=0"), "--max-record-bytes"),
         ((*SINKS["sqlite"], "--job", ""), "job"),
         ((*SINKS["sqlite"], "--resume", "--restart"), "give one of them"),

@@ -90,7 +90,10 @@ def test_an_adapter_mixes_with_our_sinks(cli: RunCli, tmp_path: Path) -> None:
         (("mine:None",), "has no attribute 'None'"),
         (("mine:VALUE",), "'mine:VALUE' is 3"),
         (("mine:fails",), "mine:fails failed when it was called"),
-        (("jsnl:a.jsonl",), "Or give files:DIRECTORY or jsonl:PATH."),
+        (
+            ("jsnl:a.jsonl",),
+            "or jsonl:PATH. As MODULE:NAME: 'jsnl:a.jsonl' cannot be imported",
+        ),
         (("a b:c",), "is not of the form files:DIRECTORY or jsonl:PATH or MODULE:NAME"),
         (("mine:Many", "--encoding", "utf-8"), "--encoding is for files:, and there is none"),
         (("mine:Many", "--to", "mine:Many"), "which is no sink: it has no name"),

@@ -59,8 +59,11 @@ def endpoint_of(text: str, kinds: Connectors[Kind], user_kind: Kind) -> Endpoint
     try:
         connector.check(place)
     except SetupError as error:
-        others = f" Or give {known}." if connector is user_kind else ""
-        raise click.BadParameter(f"{error}{others}") from error
+        if connector is not user_kind:
+            raise click.BadParameter(str(error)) from error
+        raise click.BadParameter(
+            f"{shortened(text)} is not of the form {known}. As {user_kind.spelling}: {error}"
+        ) from error
     return Endpoint(connector, place)
 
 
