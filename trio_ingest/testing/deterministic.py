@@ -17,8 +17,8 @@ import trio.testing
 from trio_ingest import SetupError
 from trio_ingest._core import options as _options
 
-from ._private import seeded_schedule
-from ._virtual import jumping_clock, run_virtually
+from ._trio_internals import seeded_schedule
+from ._virtual_time import jumping_clock, run_virtually
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from trio_ingest import (
 )
 
 from ._hypothesis import RuleBasedStateMachine, initialize, invariant, precondition, rule, st
-from ._live import LiveRun
+from ._stepped_run import LiveRun
 from .deterministic import run_deterministic
 from .scripted import ScriptedAdapter
 from .strategies import scripts

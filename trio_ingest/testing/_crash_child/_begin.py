@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from ._points import ORDERS, Orders, Points
+from ._steps import ORDERS, Orders, Points
 
 
 def begin() -> None:

@@ -8,10 +8,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from ._stand import Stand
+from ._replacement import Stand
 
 if TYPE_CHECKING:
-    from ._points import Points
+    from ._steps import Points
 
 _SYNCS: Final = ("fsync", "fdatasync")
 _WRITES: Final = ("write", "writev", "pwrite", "pwritev", "ftruncate")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from ._stand import Stand
+from ._replacement import Stand
 
 if TYPE_CHECKING:
-    from ._points import Points
+    from ._steps import Points
 
 # Inside one statement for many rows; each of them would be the same point again.
 _ROWS_BETWEEN: Final = 10

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,10 +12,9 @@ import trio
 from trio_ingest import SetupError
 from trio_ingest._engine import channel as _channel
 from trio_ingest.testing._deadline import deadline_in, discarding, real_deadline
-from trio_ingest.testing._finalizers import finalizers_heard
-from trio_ingest.testing._places import places, raised_at, task_place
-from trio_ingest.testing._private import seeded_schedule
-from trio_ingest.testing._virtual import jumping_clock, run_virtually
+from trio_ingest.testing._locations import places, raised_at, task_place
+from trio_ingest.testing._trio_internals import seeded_schedule
+from trio_ingest.testing._virtual_time import jumping_clock, run_virtually
 
 from ._faults import Faults
 
@@ -119,8 +117,7 @@ def _collect_what_is_left() -> None:
         AssertionError: they have.
     """
     faults = Faults()
-    with warnings.catch_warnings(), finalizers_heard(faults.say):
-        warnings.simplefilter("error")
+    with faults.collecting_warnings():
         gc.collect()
     if faults.found:
         raise AssertionError(f"One of the runs has left something behind: {faults.found[0]}")
@@ -161,8 +158,7 @@ class _Runner:
         """
         conductor, faults = _Conductor(point), Faults()
         failure: BaseException | None = None
-        with warnings.catch_warnings(), finalizers_heard(faults.say), faults.watching():
-            warnings.simplefilter("error")
+        with faults.collecting_warnings(), faults.watching():
             try:
                 with real_deadline(self.deadline_seconds), seeded_schedule(self.seed):
                     self._run(conductor)

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import trio
 
-from trio_ingest.testing._places import is_users
-from trio_ingest.testing._private import CancelStatus, nursery_exits
+from trio_ingest.testing._locations import is_users
+from trio_ingest.testing._trio_internals import CancelStatus, nursery_exits
 
 # With what ends a folder's name: beside it, where both are installed, stands trio_ingest.
 _TRIO: Final = str(Path(trio.__file__).parent) + os.sep

@@ -11,13 +11,18 @@ from __future__ import annotations
 import dis
 import inspect
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-from trio_ingest.testing._places import frame_place, is_users
-from trio_ingest.testing._private import CancelStatus, cancel_status, check_cancel_status
+from trio_ingest.testing._locations import frame_place, is_users
+from trio_ingest.testing._trio_internals import (
+    CancelStatus,
+    cancel_status,
+    check_cancel_status,
+)
 
 from ._cancelled import (
     Met,
@@ -73,6 +78,26 @@ class Faults:
             self._met.clear()
             self._resumed.clear()
             self._exits.clear()
+
+    @contextmanager
+    def collecting_warnings(self) -> Iterator[None]:
+        """Make warnings errors, and those in finalizers, which no caller can catch, faults."""
+        hook = sys.unraisablehook
+
+        def on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+            warning = unraisable.exc_value
+            if isinstance(warning, Warning):
+                self.say(f"{type(warning).__name__}: {str(warning).rstrip('.')}.")
+            else:
+                hook(unraisable)
+
+        sys.unraisablehook = on_unraisable
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                yield
+        finally:
+            sys.unraisablehook = hook
 
     def say(self, sentence: str) -> None:
         """Accuse the code under test, once for each sentence."""

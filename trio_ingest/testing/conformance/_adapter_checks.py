@@ -13,7 +13,7 @@ from typing import Any, Final
 import trio
 
 from trio_ingest import Checkpoint, Cursor, IngestionPipeline
-from trio_ingest.testing.cancellation._cancel_everywhere import cancel_everywhere
+from trio_ingest.testing.cancellation import cancel_everywhere
 
 from ._adapter_runs import Subject, compare, named, parsed, spread
 from ._check import Check, check_of, no_thread_left, played, skip

@@ -12,7 +12,7 @@ from unittest import SkipTest
 import attrs
 
 from trio_ingest.testing._deadline import deadline_in, discarding, real_deadline
-from trio_ingest.testing._places import raised_at
+from trio_ingest.testing._locations import raised_at
 from trio_ingest.testing.deterministic import run_deterministic
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ import trio
 
 from trio_ingest import Document
 from trio_ingest.delivery import Batch, Guarantee, SinkState
-from trio_ingest.testing.cancellation._cancel_everywhere import cancel_everywhere
+from trio_ingest.testing.cancellation import cancel_everywhere
 
 from ._check import Check, check_of, no_thread_left, played
 from ._sink_runs import (

@@ -151,7 +151,7 @@ async def loaded(sink: Any) -> SinkState | None:
         found = await sink.load()
         if found is not None and not isinstance(found, SinkState):
             raise AssertionError(
-                f"`load` gave {found!r:.80}. Give a Delivered, as `batch.delivered()` made "
+                f"`load` gave {found!r:.80}. Give a SinkState, as `batch.delivered()` made "
                 f"it, or None before the first batch."
             )
     else:

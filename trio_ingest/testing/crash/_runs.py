@@ -18,10 +18,10 @@ import attrs
 
 from trio_ingest import SetupError
 from trio_ingest.delivery import Guarantee
-from trio_ingest.testing._crash_child import _points
+from trio_ingest.testing._crash_child import _steps
 
 # The interpreter of the child looks here before it runs its program.
-_CHILD: Final = str(Path(_points.__file__).parent)
+_CHILD: Final = str(Path(_steps.__file__).parent)
 
 # Steps of the run after a crash at which it is killed too: spread, and any but all alike.
 _STRIDE: Final = 37
@@ -175,14 +175,14 @@ class Runner:
         self.runs += 1
         report = self.folder / f"{place.name}.report"
         report.unlink(missing_ok=True)
-        orders = _points.Orders(str(report), fatal).to_text()
+        orders = _steps.Orders(str(report), fatal).to_text()
         # The last one, for a command that is run as ``-m`` in the current directory.
         paths = [*os.environ.get("PYTHONPATH", "").split(os.pathsep), os.curdir]
         paths = [_CHILD, *(str(Path(path).absolute()) for path in paths if path)]
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
-            _points.ORDERS: orders,
+            _steps.ORDERS: orders,
         }
         with tempfile.TemporaryFile() as output:
             ended = self._ended(command, place, environment, output)

@@ -18,7 +18,7 @@ from trio_ingest import (
     StreamStatistics,
 )
 
-from ._private import seed_again, seeded_schedule
+from ._trio_internals import seed_again, seeded_schedule
 from .deterministic import given_defaults
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from trio_ingest.testing._places import frame_place, is_users
+from trio_ingest.testing._locations import frame_place, is_users
 
 ORDERS: Final = "TRIO_INGEST_CRASH"
 
