@@ -1,10 +1,8 @@
-"""The one place that touches what Trio keeps private.
+"""Access to Trio's private parts: its scheduler, nursery class and cancel status.
 
-Its scheduler, the class behind its nurseries, and what a task can be cancelled by.
-
-Trio steps the tasks that can run in an order that it changes at random. With a flag that it
-has for Hypothesis it takes them in the order in which they were made and shuffles that with
-a generator of its own, which can be seeded.
+No other file touches them. Trio steps its runnable tasks in a random order. With a flag that
+exists for Hypothesis it takes them in the order of their creation and shuffles that with a
+generator of its own, which can be seeded.
 """
 
 from __future__ import annotations
@@ -15,20 +13,19 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any, Final
 
+import attrs
 import trio
 
 from trio_ingest import SetupError
 
 _FLAG: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
 _GENERATOR: Final = "_r"
+_STATUS_FIELDS: Final = ("_scope", "_parent", "effectively_cancelled")
 
 
 @contextmanager
 def seeded_schedule(seed: int) -> Iterator[None]:
-    """Runs of Trio inside the block are scheduled by ``seed`` alone.
-
-    Args:
-        seed: any whole number.
+    """Schedule the runs of Trio inside the block by ``seed`` alone.
 
     Raises:
         SetupError: this release of Trio keeps its scheduler somewhere else.
@@ -45,17 +42,13 @@ def seeded_schedule(seed: int) -> Iterator[None]:
         generator.setstate(state)
 
 
-def seed_again(seed: int) -> None:
-    """Let the schedule go on from here as ``seed`` says, inside ``seeded_schedule``.
-
-    Args:
-        seed: any whole number.
-    """
+def reseed_schedule(seed: int) -> None:
+    """Seed the schedule anew, inside ``seeded_schedule``."""
     getattr(_scheduler(), _GENERATOR).seed(seed)
 
 
-def nursery_exits() -> CodeType:
-    """The code by which a nursery's block is left.
+def nursery_exit_code() -> CodeType:
+    """Return the code object that leaves a nursery's block.
 
     Raises:
         SetupError: this release of Trio keeps it somewhere else.
@@ -63,10 +56,9 @@ def nursery_exits() -> CodeType:
     manager = getattr(_run_module(), "NurseryManager", None)
     code = getattr(getattr(manager, "__aexit__", None), "__code__", None)
     if not isinstance(code, CodeType):
-        raise SetupError(
-            f"Trio {trio.__version__} has no NurseryManager in trio._core._run, and without "
-            f"it nurseries cannot be told from other code. Use the release of Trio that this "
-            f"trio_ingest was tested with, or a newer trio_ingest."
+        raise _moved(
+            "NurseryManager in trio._core._run, and without it nurseries cannot be told from "
+            "other code"
         )
     return code
 
@@ -79,31 +71,22 @@ def _scheduler() -> Any:
     module = _run_module()
     flag, generator = getattr(module, _FLAG, None), getattr(module, _GENERATOR, None)
     if not isinstance(flag, bool) or not isinstance(generator, random.Random):
-        raise SetupError(
-            f"Trio {trio.__version__} has no {_FLAG} or no {_GENERATOR} in trio._core._run, "
-            f"and without them its schedule cannot be seeded. Use the release of Trio that "
-            f"this trio_ingest was tested with, or a newer trio_ingest."
+        raise _moved(
+            f"{_FLAG} or no {_GENERATOR} in trio._core._run, and without them its schedule "
+            f"cannot be seeded"
         )
     return module
 
 
+@attrs.frozen
 class CancelStatus:
-    """What a task can be cancelled by at one moment: a chain of scopes, innermost first.
+    """The cancel scopes that surround a task at one moment, innermost first.
 
-    Two are equal when they are the same moment's chain, so that code which opened nothing
-    and closed nothing has the same one before and after.
+    Equal only to the same moment's chain: code that opened and closed no scope has an equal
+    one before and after.
     """
 
-    __slots__ = ("_inner",)
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CancelStatus) and self._inner is other._inner
-
-    def __hash__(self) -> int:
-        return id(self._inner)
+    _inner: Any = attrs.field(eq=id)
 
     @property
     def scope(self) -> trio.CancelScope:
@@ -112,26 +95,20 @@ class CancelStatus:
         return scope
 
     @property
-    def parent(self) -> CancelStatus | None:
-        """The chain without it."""
-        parent = self._inner._parent  # noqa: SLF001 - see the top
-        return None if parent is None else CancelStatus(parent)
-
-    @property
     def is_cancelled(self) -> bool:
-        """Whether the next cancellation point would raise."""
+        """True if the next cancellation point would raise."""
         return bool(self._inner.effectively_cancelled)
 
     def chain(self) -> Iterator[CancelStatus]:
-        """This one, and all around it."""
-        status: CancelStatus | None = self
-        while status is not None:
-            yield status
-            status = status.parent
+        """Iterate over this status and all those around it."""
+        inner = self._inner
+        while inner is not None:
+            yield CancelStatus(inner)
+            inner = inner._parent  # noqa: SLF001 - see the top
 
 
-def cancel_status() -> CancelStatus | None:
-    """What the task that runs now can be cancelled by; None outside of a task."""
+def current_cancel_status() -> CancelStatus | None:
+    """Return the cancel status of the running task; None outside of a task."""
     try:
         task: Any = trio.lowlevel.current_task()
     except RuntimeError:
@@ -140,19 +117,23 @@ def cancel_status() -> CancelStatus | None:
 
 
 def check_cancel_status() -> None:
-    """Hold that it can be asked for.
+    """Check that Trio has what ``CancelStatus`` reads.
 
     Raises:
         SetupError: this release of Trio keeps it somewhere else.
     """
     kind = getattr(_run_module(), "CancelStatus", None)
-    names = ("_scope", "_parent", "effectively_cancelled")
-    if not all(hasattr(kind, name) for name in names) or not hasattr(
-        trio.lowlevel.Task, "_cancel_status"
-    ):
-        raise SetupError(
-            f"Trio {trio.__version__} has no CancelStatus with {', '.join(names)} in "
-            f"trio._core._run, or no _cancel_status of a task, and without them nobody can "
-            f"tell where a cancellation comes from. Use the release of Trio that this "
-            f"trio_ingest was tested with, or a newer trio_ingest."
+    has_fields = all(hasattr(kind, name) for name in _STATUS_FIELDS)
+    if not has_fields or not hasattr(trio.lowlevel.Task, "_cancel_status"):
+        raise _moved(
+            f"CancelStatus with {', '.join(_STATUS_FIELDS)} in trio._core._run, or no "
+            f"_cancel_status of a task, and without them the origin of a cancellation cannot "
+            f"be told"
         )
+
+
+def _moved(missing: str) -> SetupError:
+    return SetupError(
+        f"Trio {trio.__version__} has no {missing}. Use the release of Trio that this "
+        f"trio_ingest was tested with, or a newer trio_ingest."
+    )

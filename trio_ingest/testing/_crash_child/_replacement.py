@@ -1,4 +1,4 @@
-"""What stands where a function of the standard library stood."""
+"""A stand-in for a function of the standard library."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Stand:
-    """Is called instead of a function, and otherwise like it.
+class Replacement:
+    """A callable that stands in for a function, and is otherwise like it.
 
-    It is never bound to an object, is pickled by its name, and can do whatever
-    ``os.supports_…`` said of the function.
-
-    Args:
-        function: what stood there.
-        module: where it is found by its name.
-        call: what is called instead.
+    It is never bound to an object, is pickled by its name, and is in those of the sets
+    ``os.supports_…`` that the function is in. ``module`` is the one that has the function
+    under its name; ``call`` is called instead.
     """
 
     def __init__(
@@ -27,10 +23,10 @@ class Stand:
         self.__module__ = module
         self._name = function.__name__
         self._call = call
-        known: Any
-        for known in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
-            if function in known:
-                known.add(self)
+        supporting: Any
+        for supporting in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+            if function in supporting:
+                supporting.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(*args, **kwargs)
