@@ -39,11 +39,8 @@ class LineReader:
         """Return the lines that the next chunk completes, possibly none.
 
         Raises:
-            OSError: the file cannot be opened or read; ``filename`` is set.
-            CheckpointError: it is not the file that ``start`` is a position in.
-            BadFileError: its gzip data is damaged, or ends early.
-
-        If cancelled, nothing that was read is lost but the chunk under way.
+            OSError, CheckpointError: as for ``ChunkReader.read``.
+            BadFileError: the gzip data is damaged, or ends early.
         """
         try:
             chunk = await self._chunks.read()
