@@ -33,15 +33,9 @@ class LineRecord(NamedTuple):
 
 @attrs.frozen
 class LineParser:
-    """Makes documents of lines, however unusual.
+    """Makes documents of lines, however unusual; with the options of the adapter."""
 
-    Args:
-        name: the file's name in errors.
-        id_field: the field that becomes ``doc_id``.
-        content_field: the field that becomes ``content``.
-        max_record_bytes: the limit that a line with a ``full_length`` was beyond.
-    """
-
+    # The file's, in errors.
     name: str
     id_field: str
     content_field: str
