@@ -12,13 +12,13 @@ PAGES = [["tea", "rice", ""], ["salt", "bread"], ["oil"]]
 
 
 class Feed:
-    """Yields the notes of each page, and says behind each page how to go on from there."""
+    """An adapter that yields the notes of each page, and a cursor behind each page."""
 
     source = "feed"
     stable_order = True
 
     async def fetch(self, *, cursor: int = 0) -> AsyncIterator[tuple[str, str] | Cursor]:
-        """Fetch page by page, from the one that the cursor says."""
+        """Fetch page by page, from the one that the cursor names."""
         for page, notes in enumerate(PAGES[cursor:], cursor):
             await trio.sleep(0.01)  # here a request would be made
             for place, note in enumerate(notes):
@@ -26,7 +26,7 @@ class Feed:
             yield Cursor(page + 1)
 
     def identify(self, record: tuple[str, str]) -> str:
-        """Say the id before the record is parsed, so that what is known is passed over."""
+        """Return the id before the record is parsed, so that a known document is skipped."""
         return record[0]
 
     def parse(self, record: tuple[str, str]) -> Document:

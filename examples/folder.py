@@ -15,7 +15,7 @@ from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
 
 
 class FolderSink:
-    """Keeps documents and checkpoint in ``documents.json``, replaced with each batch."""
+    """A sink of documents and checkpoint in one file, which each batch replaces."""
 
     guarantee: Guarantee = "exactly-once"
 
@@ -33,10 +33,10 @@ class FolderSink:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Nothing is open between two batches."""
+        """Do nothing: no file is open between two batches."""
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
-        """Commit the documents and what they bring the job to, in one rename."""
+        """Commit the documents and the new state of the job, in one rename."""
         await trio.lowlevel.checkpoint()
         rejections = [
             Rejection(document, "It is half of a surrogate pair, which no file can hold.")
@@ -54,7 +54,7 @@ class FolderSink:
         return rejections
 
     async def load(self) -> SinkState | None:
-        """Say where the last batch has brought the job."""
+        """Return the state after the last batch."""
         await trio.lowlevel.checkpoint()
         delivered = _read(self._path)["delivered"]
         return None if delivered is None else SinkState.from_dict(delivered)
@@ -74,7 +74,7 @@ class FolderSink:
 
 
 def ids_in(folder: Path) -> list[str]:
-    """The ids of the documents that are there."""
+    """List the ids of the documents that are there."""
     return [doc_id for doc_id, _ in _read(folder / "documents.json")["documents"]]
 
 

@@ -1,10 +1,10 @@
-"""The plug-in that pytest loads where trio_ingest is installed: fixtures of the test kit.
+"""The pytest plug-in: fixtures of the test kit, with pytest-trio and without.
 
 ``deterministic`` runs an async function under a seed, ``scripted_adapter`` makes adapters and
-holds that they were closed, ``event_log`` keeps the last events of a run. A test that fails
-shows them, and the one line that runs it again. It works with pytest-trio and without.
+checks that they were closed, ``event_log`` keeps the last events of a run. A test that fails
+shows them, and the command that runs it again.
 
-Everything is imported when a test asks for it: pytest loads this file in every session.
+Imports are inside of the fixtures: pytest loads this file in every session.
 """
 
 from __future__ import annotations
@@ -24,15 +24,13 @@ __all__ = ["EventLog", "deterministic", "event_log", "scripted_adapter"]
 
 _OPTION = "--trio-ingest-seed"
 
-# Enough to see what led to the end of a run, and little enough to read.
 _EVENTS_SHOWN = 30
 
 
 class EventLog:
-    """Keeps the last events that it is called with, and gives each back.
+    """A callable that keeps the last events, and gives each back.
 
-    So it fits wherever a function of an event is asked for: as the ``event_transformer`` of a
-    stream, as the ``on_event`` of a delivery, or called by hand.
+    It can be the ``event_transformer`` of a stream, or the ``on_event`` of a delivery.
 
     Memory: the last thirty events.
     """
@@ -42,7 +40,7 @@ class EventLog:
         self.count = 0
 
     def __call__(self, event: PipelineEvent) -> PipelineEvent:
-        """Keep an event, and give it back."""
+        """Keep an event, and return it."""
         self.events.append(event)
         self.count += 1
         return event
@@ -50,10 +48,10 @@ class EventLog:
     def __str__(self) -> str:
         left_out = self.count - len(self.events)
         lines = [f"… {left_out:,} earlier ones"] if left_out else []
-        return "\n".join([*lines, *map(_described, self.events)])
+        return "\n".join([*lines, *map(_describe, self.events)])
 
 
-def _described(event: PipelineEvent) -> str:
+def _describe(event: PipelineEvent) -> str:
     text = repr(event)
     return text if len(text) <= 300 else text[:297] + "..."
 
@@ -71,7 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def deterministic(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Run an async function as ``run_deterministic`` does, under the seed of the option."""
+    """Run async functions with ``run_deterministic``, under the seed of the option."""
     from .testing import run_deterministic  # noqa: PLC0415 - see the top
 
     seed: int = request.config.getoption(_OPTION)
@@ -85,7 +83,7 @@ def deterministic(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 @pytest.fixture
 def scripted_adapter() -> Iterator[Callable[..., ScriptedAdapter]]:
-    """Make a ``ScriptedAdapter``; at the end of the test, each must have been closed."""
+    """Make ``ScriptedAdapter`` objects, and fail if one was not closed at the end."""
     from .testing import ScriptedAdapter  # noqa: PLC0415 - see the top
 
     made: list[ScriptedAdapter] = []
@@ -106,7 +104,7 @@ def scripted_adapter() -> Iterator[Callable[..., ScriptedAdapter]]:
 
 @pytest.fixture
 def event_log(request: pytest.FixtureRequest) -> EventLog:
-    """Keep the last events of a run, to be shown when the test fails."""
+    """Make an ``EventLog`` that is shown when the test fails."""
     log = EventLog()
     request.node.stash[_LOG] = log
     return log
@@ -117,7 +115,7 @@ _LOG: pytest.StashKey[EventLog] = pytest.StashKey()
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Show what the fixtures know of a test that has failed."""
+    """Show the seed and the last events of a test that has failed."""
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
     if not report.failed:

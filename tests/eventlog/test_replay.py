@@ -25,7 +25,7 @@ from trio_ingest import (
     StreamClosedError,
 )
 from trio_ingest.eventlog import EventLogError, Recorder, ReplayStream, recorded_runs, replay
-from trio_ingest.eventlog._log import batch_of
+from trio_ingest.eventlog._log import take_lines
 from trio_ingest.serialization import UnknownEvent
 
 BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
@@ -326,9 +326,9 @@ def test_a_task_that_is_cancelled_while_lines_are_read_loses_none(
     def batch(*arguments: Any) -> Any:
         is_reading.set()
         may_read.wait(10)
-        return batch_of(*arguments)
+        return take_lines(*arguments)
 
-    monkeypatch.setattr("trio_ingest.eventlog._replay.batch_of", batch)
+    monkeypatch.setattr("trio_ingest.eventlog._replay.take_lines", batch)
 
     async def main() -> list[int]:
         async with replay(log) as events:

@@ -118,7 +118,7 @@ def locked() -> None:
 
 
 def far_away() -> None:
-    """Documents and checkpoint, each in its transaction, where nobody sees a statement."""
+    """Documents and checkpoint, each in its transaction, where no statement is seen."""
     database = _sqlite3.connect("out.db", isolation_level=None)
     database.execute("CREATE TABLE IF NOT EXISTS numbers (number)")
     database.execute("CREATE TABLE IF NOT EXISTS done (number)")

@@ -522,7 +522,7 @@ async def generator_left_open() -> None:
     await trio.sleep(0.1)
 
 
-@broken("has called sys.settrace, so nobody watched")
+@broken("has called sys.settrace, so it could not")
 async def tracer_taken_away() -> None:
     sys.settrace(None)
     await trio.sleep(1)

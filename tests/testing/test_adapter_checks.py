@@ -71,7 +71,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
     yield
-    gc.collect()  # here, and not in somebody else's test
+    gc.collect()  # here, and not in another test
 
 
 def check_of(name: str, factory: Callable[[], Any]) -> Check:

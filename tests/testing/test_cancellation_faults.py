@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
     yield
-    gc.collect()  # here, and not in somebody else's test
+    gc.collect()  # here, and not in another test
 
 
 class Honest:
@@ -301,7 +301,7 @@ def test_a_generator_that_is_closed_in_a_nursery_is_named() -> None:
         cancel_everywhere(consume)
 
 
-def test_whoever_traced_before_traces_again() -> None:
+def test_an_earlier_tracer_traces_again() -> None:
     before = sys.gettrace()
     cancel_everywhere(consuming(Honest))
     assert sys.gettrace() is before

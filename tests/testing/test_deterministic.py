@@ -13,7 +13,7 @@ import trio
 from trio_ingest import IngestionPipeline, SetupError
 from trio_ingest.testing import (
     ScriptedAdapter,
-    _private,
+    _trio_internals,
     cancel_everywhere,
     explore,
     run_deterministic,
@@ -125,7 +125,7 @@ def test_a_pipelines_own_clock_and_ids_stay() -> None:
 
 
 def test_nothing_stays_behind() -> None:
-    scheduler = _private._scheduler()
+    scheduler = _trio_internals._scheduler()
     before = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()
     run_deterministic(stamped)
     assert (scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()) == before
@@ -168,7 +168,7 @@ async def test_it_is_called_from_outside() -> None:
 def test_a_trio_that_has_moved_its_scheduler_is_named(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(_private._scheduler(), name)
+    monkeypatch.delattr(_trio_internals._scheduler(), name)
     with pytest.raises(SetupError, match=f"Trio {trio.__version__} has no "):
         run_deterministic(race)
 
@@ -205,7 +205,7 @@ def test_no_seeds_are_refused() -> None:
 def test_a_trio_that_has_moved_what_cancels_a_task_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(_private._run_module(), "CancelStatus")
+    monkeypatch.delattr(_trio_internals._run_module(), "CancelStatus")
     with pytest.raises(SetupError, match=r"has no CancelStatus with _scope, _parent, .*newer"):
         cancel_everywhere(trio.lowlevel.checkpoint)
 

@@ -1,4 +1,4 @@
-"""The pytest plug-in, as it is in a project of somebody else's."""
+"""The pytest plug-in, as it is in a user's project."""
 
 from __future__ import annotations
 

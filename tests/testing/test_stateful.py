@@ -12,8 +12,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.testing import bad_adapters
 from trio_ingest import IngestionPipeline
-from trio_ingest.testing import ScriptedAdapter, _live
-from trio_ingest.testing._live import LiveRun
+from trio_ingest.testing import ScriptedAdapter, _stepped_run
+from trio_ingest.testing._stepped_run import SteppedRun
 from trio_ingest.testing.stateful import PipelineMachine
 
 FEW = settings(max_examples=40, stateful_step_count=30, deadline=None)
@@ -96,7 +96,7 @@ def test_a_run_that_cannot_begin_says_why() -> None:
         return IngestionPipeline(bad_adapters.HasNoParse())
 
     with pytest.raises(ValueError, match="needs a method `parse`"):
-        LiveRun(pipeline, 0)
+        SteppedRun(pipeline, 0)
 
 
 def test_a_run_that_cannot_be_stopped_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +108,8 @@ def test_a_run_that_cannot_be_stopped_says_so(monkeypatch: pytest.MonkeyPatch) -
             with trio.CancelScope(shield=True):
                 await done.wait()
 
-    run = LiveRun(lambda: IngestionPipeline(Shields()), 0)
-    monkeypatch.setattr(_live, "_REAL_SECONDS", 0.1)
+    run = SteppedRun(lambda: IngestionPipeline(Shields()), 0)
+    monkeypatch.setattr(_stepped_run, "_REAL_SECONDS", 0.1)
     with pytest.raises(AssertionError, match="does not end when it is stopped"):
         run.stop()
     run._token.run_sync_soon(done.set)

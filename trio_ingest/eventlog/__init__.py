@@ -1,7 +1,8 @@
-"""Consumers of a stream that keep it, give it again, and hold it against what it promises.
+"""The events of runs in a file: recorded, replayed, and verified.
 
-``_recorder`` writes a log through ``_event_lines``, ``_replay`` is a stream of what ``_log``
-reads, ``_verify`` drives the engine's own book with it.
+``_recorder`` writes a log through ``_event_lines``, ``_log`` reads it. ``_replay`` is a stream
+of what is read, its checkpoints come from ``_replay_progress``. ``_verify`` gives each run to
+a ``_run_checker``, which holds it against the engine's own state machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events as lines of a file: what a recorder writes, and ``trio-ingest run --events``."""
+"""Events as lines of a file, for a recorder and for ``trio-ingest run --events``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class EventLines(JsonLinesFile):
         codec: makes the lines; one that knows the engine's events when None.
 
     Lines are in the file at each progress event, so at least once a second.
+
+    Memory: 64 KiB, and the longest line.
     """
 
     def __init__(
@@ -45,6 +47,9 @@ class EventLines(JsonLinesFile):
 
     def take(self, event: PipelineEvent) -> None:
         """Write an event.
+
+        Args:
+            event: the next one of the run.
 
         Raises:
             OutputClosedError: the reader of standard output has gone.

@@ -1,4 +1,4 @@
-"""What is found when a log is held against the rules of the engine."""
+"""The results of a verification: findings, and a report of each run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Kind: TypeAlias = Literal[
     "shape", "order", "sequence", "counts", "telemetry", "checkpoint", "state", "line"
 ]
 
-# Of a broken log the first ones tell; a million of them would fill the memory.
-MOST_FINDINGS = 100
+# The first ones show what is wrong with a log; a million of them would fill the memory.
+MAX_FINDINGS = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -20,8 +20,8 @@ class Finding:
     """Something in a log that the engine would not have written.
 
     Args:
-        line: where, from 1.
-        kind: which rule it breaks: ``shape`` and ``order`` are the promises 1 and 2,
+        line: its number, from 1.
+        kind: the rule that it breaks: ``shape`` and ``order`` are the promises 1 and 2,
             ``counts``, ``telemetry`` and ``state`` promise 8, ``checkpoint`` promise 6,
             ``sequence`` says that events are missing or twice there, ``line`` that a line
             is no event.
@@ -42,14 +42,14 @@ class RunReport:
 
     Args:
         pipeline_id: of its events.
-        first_line: where it begins.
-        events: how many of it there are.
-        completed: of these, how many documents became documents.
-        failed: how many failed.
-        is_finished: whether it came to its end. A run that was cancelled, killed, or whose
+        first_line: the number of its first line.
+        events: the number of its events in the log.
+        completed: the number of records that became documents.
+        failed: the number of records that failed.
+        is_finished: True if it came to its end. A run that was cancelled, killed, or whose
             recording was cut, did not; that breaks no rule.
-        in_flight: records that were begun and had no end when it was cut.
-        missing: events that are missing among those that are there.
+        in_flight: the records that had begun and not ended when it was cut.
+        missing: the events that are missing among those that are there.
     """
 
     pipeline_id: str
@@ -64,13 +64,13 @@ class RunReport:
 
 @attrs.frozen(kw_only=True)
 class VerifyReport:
-    """What ``verify`` says of a log.
+    """The result of ``verify``.
 
     Args:
         runs: in the order of the log.
         findings: the first hundred, in the order of their lines.
-        found: how many there are in all.
-        is_torn: whether the log ends in the middle of a line, as a killed recorder leaves
+        found: the number of findings in all.
+        is_torn: True if the log ends in the middle of a line, as a killed recorder leaves
             it; that breaks no rule.
     """
 
@@ -81,26 +81,23 @@ class VerifyReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether every line is one that the engine could have written there."""
+        """True if every line is one that the engine could have written there."""
         return self.found == 0
 
 
 class Findings:
-    """Collects them.
-
-    Memory: the first hundred, however many there are.
-    """
+    """Collects findings, and keeps the first hundred."""
 
     def __init__(self) -> None:
         self._first: list[Finding] = []
         self.count = 0
 
     def add(self, line: int, kind: Kind, message: str) -> None:
-        """There is one more."""
+        """Add a finding."""
         self.count += 1
-        if len(self._first) < MOST_FINDINGS:
+        if len(self._first) < MAX_FINDINGS:
             self._first.append(Finding(line=line, kind=kind, message=message))
 
     def sorted(self) -> list[Finding]:
-        """By line; some are known later than their line."""
+        """Return those that were kept, by line: some are known later than their line."""
         return sorted(self._first, key=lambda finding: finding.line)

@@ -28,9 +28,12 @@ _RUN_ID: Final = re.compile(
 
 
 class Line(NamedTuple):
-    """One line of a log, without its end; the first one has the number 1.
+    """One line of a log.
 
-    ``damage`` says why it cannot be read, nor anything behind it.
+    Args:
+        number: counted from 1.
+        text: its bytes, without the line feed.
+        damage: the reason why neither it nor anything behind it can be read.
     """
 
     number: int
@@ -42,19 +45,19 @@ class Log:
     """The lines of a log.
 
     Args:
-        path: the file; compressed ones are known by what they begin with.
+        path: the file; a compressed one is recognised by its first bytes.
 
     Memory: 1 MiB, and the longest line.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        # Known at the end only. What is damaged is not torn: it goes on behind that.
+        # Known at the end only. A damaged file is not torn: it goes on behind the damage.
         self.is_torn = False
         self.damage: str | None = None
 
     def lines(self) -> Generator[Line, None, None]:
-        """The lines that are whole, blank ones left out.
+        """Yield the lines that are whole, blank ones left out.
 
         Raises:
             EventLogError: the file cannot be read.
@@ -105,22 +108,22 @@ class Log:
             os.close(descriptor)
 
     def _unreadable(self, error: Exception) -> EventLogError:
-        why = error.strerror if isinstance(error, OSError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         return EventLogError(
-            f"{path_text(self.path)!r} cannot be read: {why}. Give the file that a recorder, "
-            f"or --events, has written."
+            f"{path_text(self.path)!r} cannot be read: {reason}. Give the file that a "
+            f"recorder, or --events, has written."
         )
 
 
 def default_codec() -> EventCodec:
-    """What reads a log when nobody says how: unknown events are kept as they came."""
+    """Return the codec for a log when none is given: it keeps unknown events as they came."""
     from trio_ingest.serialization import EventCodec  # noqa: PLC0415 -- it takes time
 
     return EventCodec(unknown_events="keep")
 
 
 def event_of(codec: EventCodec, line: Line) -> PipelineEvent:
-    """The event that a line is.
+    """Return the event that a line is.
 
     Raises:
         EventLogError: it is none.
@@ -138,8 +141,8 @@ def event_of(codec: EventCodec, line: Line) -> PipelineEvent:
     return event
 
 
-def batch_of(lines: Iterator[Line], count: int, most_bytes: int) -> list[Line]:
-    """The next lines: so many, or so many bytes and one line more."""
+def take_lines(lines: Iterator[Line], count: int, most_bytes: int) -> list[Line]:
+    """Return the next ``count`` lines, or fewer that have at least ``most_bytes``."""
     batch: list[Line] = []
     size = 0
     for line in islice(lines, count):
@@ -151,7 +154,7 @@ def batch_of(lines: Iterator[Line], count: int, most_bytes: int) -> list[Line]:
 
 
 def run_of(line: bytes) -> str | None:
-    """The ``pipeline_id`` of a line; None when it has none."""
+    """Return the ``pipeline_id`` of a line; None when it has none."""
     found = _RUN_ID.match(line)
     try:
         if found is not None:
@@ -167,7 +170,7 @@ class RecordedRun(NamedTuple):
 
     Args:
         pipeline_id: of all its events.
-        line: its first one.
+        line: the number of its first line.
     """
 
     pipeline_id: str
@@ -175,14 +178,16 @@ class RecordedRun(NamedTuple):
 
 
 def recorded_runs(path: str | os.PathLike[str]) -> list[RecordedRun]:
-    """The runs that a log holds, one behind another.
+    """Return the runs that a log holds, in its order.
 
-    The file is read through, which takes about a second for a million events.
+    Args:
+        path: the file, compressed or not. It is read through, which takes about a second for
+            a million events.
 
     Raises:
         EventLogError: it cannot be read.
 
-    Memory: O(runs).
+    Memory: O(runs), and the longest line.
     """
     found: list[RecordedRun] = []
     newest: bytes | None = None

@@ -1,4 +1,4 @@
-"""What can be known of a run in a log before its first event is given."""
+"""A look into a log, for what must be known of a run before its first event is given."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Ahead(NamedTuple):
-    """What lies ahead.
+    """The beginning of a run.
 
     Args:
-        resumed_from: what an earlier run had; None when nothing, as far as the log tells.
+        resumed_from: the checkpoint that the run was resumed from, as far as the log shows.
         first: the first checkpoint of the run.
         known: that, or one of another run of the log: it has the same positions.
         sources: the adapters that are named up to there, in the order of the pipeline when
@@ -40,15 +40,15 @@ def look_ahead(path: str, wanted: str | None, codec: EventCodec) -> Ahead:
     Args:
         path: of the log.
         wanted: the pipeline_id of the run; the first one when None.
-        codec: reads the lines. At one that cannot be read this stops: whoever comes to it
-            will hear of it.
+        codec: reads the lines. This stops at one that cannot be read, and leaves the error
+            to the replay.
 
     Raises:
         EventLogError: the log cannot be read.
     """
-    book = ReplayProgress()
+    progress = ReplayProgress()
     sources: dict[str, None] = {}
-    # Which adapters there are, and have a stable order, any run of the job can tell.
+    # Any run of the job has the same adapters and says which of them have a stable order.
     other: Line | None = None
     for line in Log(path).lines():
         found = run_of(line.text)
@@ -56,7 +56,7 @@ def look_ahead(path: str, wanted: str | None, codec: EventCodec) -> Ahead:
         if found != wanted:
             if b'"positions"' in line.text:
                 other = line
-                if book.has_begun:
+                if progress.has_begun:
                     break
             continue
         try:
@@ -66,16 +66,16 @@ def look_ahead(path: str, wanted: str | None, codec: EventCodec) -> Ahead:
         if isinstance(event, BatchProgress) and event.checkpoint is not None:
             first = event.checkpoint
             named = dict.fromkeys(position.source for position in first.positions)
-            return Ahead(book.resumed_from(first), first, first, tuple(named))
+            return Ahead(progress.resumed_from(first), first, first, tuple(named))
         if isinstance(event, AdapterStateChange | DocumentStarted):
             sources[event.adapter] = None
-        book.take(event)
-        if book.has_gap:
+        progress.take(event)
+        if progress.has_gap:
             break
-    return Ahead(None, None, _checkpoint_in(other, codec), tuple(sources))
+    return Ahead(None, None, _checkpoint_of(other, codec), tuple(sources))
 
 
-def _checkpoint_in(line: Line | None, codec: EventCodec) -> Checkpoint | None:
+def _checkpoint_of(line: Line | None, codec: EventCodec) -> Checkpoint | None:
     try:
         event = None if line is None else event_of(codec, line)
     except EventLogError:

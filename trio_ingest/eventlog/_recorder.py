@@ -1,4 +1,4 @@
-"""Keeps every event of a stream in a file."""
+"""A recorder: every event of a stream in a file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Recorder:
     Args:
         path: the file; it is made when missing, and added to when it is there. One that
             ends in ``.gz`` is compressed.
-        codec: makes the lines; give one that was told of your adapters' own events.
+        codec: makes the lines; give one that knows your adapters' own events.
 
     Opening it mends what a crash has left: the part of a line at its end is cut off, and no
     whole line is lost. A compressed file is read through for that, and copied if it is torn.
@@ -44,9 +44,9 @@ class Recorder:
     A log may hold several runs, one behind another; each has its own ``pipeline_id``.
 
     Lines are handed to the system at each ``BatchProgress``, so at least once a second, and
-    whenever there are 64 KiB of them: before whoever iterates gets that event. A killed
-    process loses what came after; a loss of power may take more. After a kill the log may
-    lack events that the consumer has acknowledged, never the other way round than in order.
+    whenever there are 64 KiB of them: before the consumer gets that event. A killed process
+    loses what came after; a loss of power may take more. So after a kill the log may lack the
+    newest events that the consumer has acknowledged, and no others.
 
     Memory: 64 KiB, and the longest line.
     """
@@ -89,16 +89,19 @@ class Recorder:
         if error is None:
             self._lines.close()
             return
-        # What ended the block is what people must hear of.
+        # The error that ended the block is the one to raise.
         with suppress(EventLogError):
             self._lines.close()
 
     def take(self, event: PipelineEvent) -> None:
         """Record an event.
 
+        Args:
+            event: the next one of the stream.
+
         Raises:
-            EventLogError: the disk is full, or whatever else; or the recorder is not open.
-                What was written before is a valid log.
+            EventLogError: the file cannot be written, as on a full disk, or the recorder is
+                not open. What was written before is a valid log.
         """
         if not self._lines.is_open:
             raise EventLogError(
@@ -110,17 +113,19 @@ class Recorder:
     def flush(self) -> None:
         """Hand over to the system what has been taken.
 
-        Raises: as ``take``.
+        Raises:
+            EventLogError: as for ``take``.
         """
         self._lines.flush()
 
     def recording(self, events: AsyncIterable[Event]) -> AsyncIterator[Event]:
-        """The same events; each is taken before it is given.
+        """Return an iterator of the same events that records each before it gives it.
 
         Args:
-            events: a stream, or anything else that gives events.
+            events: a stream, or any other iterable of events.
 
-        Raises: as ``take``, and whatever ``events`` raises.
+        Raises:
+            EventLogError: as for ``take``, while it is iterated; so is what ``events`` raises.
         """
         return _Recording(self, events)
 

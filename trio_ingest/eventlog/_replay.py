@@ -21,7 +21,8 @@ from trio_ingest import (
 from trio_ingest.storage import path_text
 from trio_ingest.threads import run_in_thread
 
-from ._log import Line, Log, batch_of, default_codec, event_of, recorded_runs, run_of
+from ._figures_checker import SECONDS
+from ._log import Line, Log, default_codec, event_of, recorded_runs, run_of, take_lines
 from ._look_ahead import NOTHING_AHEAD, look_ahead
 from ._replay_progress import ReplayProgress
 from .errors import EventLogError
@@ -35,7 +36,7 @@ Torn: TypeAlias = Literal["warn", "refuse", "ignore"]
 _BATCH_LINES: Final = 2000
 _BATCH_BYTES: Final = 1024 * 1024
 
-# Without a pause for others, as in a stream of the engine's.
+# The events without a cancellation point, as in a stream of the engine's.
 _BURST: Final = 100
 
 
@@ -59,13 +60,13 @@ class ReplayStream:
         self._log = Log(self.path)
         self._lines: Generator[Line, None, None] | None = None
         self._batch: list[Line] = []
-        self._left = _BURST
+        self._burst_left = _BURST
         self._wanted: str | None = None
         self._resumed_from: Checkpoint | None = None
         self._ahead = NOTHING_AHEAD
         self._is_prepared = False
-        self._book = ReplayProgress()
-        self._in_hand: PipelineEvent | None = None
+        self._progress = ReplayProgress()
+        self._last_event: PipelineEvent | None = None
         self._is_acknowledged = False
         self._is_draining = False
         self._is_busy = False
@@ -75,22 +76,22 @@ class ReplayStream:
 
     @property
     def pipeline_id(self) -> str | None:
-        """Of the run whose event was given last; None before the first."""
-        return None if self._in_hand is None else self._in_hand.pipeline_id
+        """The run whose event was given last; None before the first."""
+        return None if self._last_event is None else self._last_event.pipeline_id
 
     @property
     def is_torn(self) -> bool:
-        """Whether the log ends in the middle of a line; known when it has come to its end."""
+        """True if the log ends in the middle of a line; known at its end only."""
         return self._log.is_torn
 
     @property
     def resumed_from(self) -> Checkpoint | None:
-        """What an earlier run had when the replayed one began; None when nothing.
+        """The checkpoint that the replayed run was resumed from; None if it was not.
 
-        The log does not say; it is what its first checkpoint claims and nothing before it
-        in this run has brought. Records that were known to be done count as well.
+        The log does not say. It is the first checkpoint of the run, without the records that
+        ended before it in this run. Records that were skipped as done count as well.
 
-        Before the stream is entered, asking reads the file up to there.
+        Before the stream is entered, this reads the file up to there.
 
         Raises:
             EventLogError: the log cannot be read, or has no such run.
@@ -100,16 +101,17 @@ class ReplayStream:
 
     @resumed_from.setter
     def resumed_from(self, checkpoint: Checkpoint | None) -> None:
-        """Say it, when the log does not show it; before the first event."""
+        """Set it, before the first event, if the log does not show it."""
         self._prepare()
         self._resumed_from = checkpoint
-        self._book.begin(checkpoint, self._ahead.known)
+        self._progress.begin(checkpoint, self._ahead.known)
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether the run came to its first checkpoint; before that nobody knows of resuming.
+        """True if the run came to its first checkpoint, which ``resumed_from`` needs.
 
-        Raises: as ``resumed_from``.
+        Raises:
+            EventLogError: as for ``resumed_from``.
         """
         self._prepare()
         return self._ahead.first is not None
@@ -118,62 +120,55 @@ class ReplayStream:
     def sources(self) -> tuple[str, ...]:
         """The adapters that are named up to the first checkpoint, in their order.
 
-        Raises: as ``resumed_from``.
+        Raises:
+            EventLogError: as for ``resumed_from``.
         """
         self._prepare()
         return self._ahead.sources
 
     @property
     def was_begun(self) -> bool:
-        """Whether it has been entered, iterated or closed."""
+        """True once it has been entered, iterated or closed."""
         return self._was_begun
 
     @property
     def was_iterated(self) -> bool:
-        """Whether an event has been taken from it."""
-        return self._in_hand is not None
+        """True once an event has been taken from it."""
+        return self._last_event is not None
 
     @property
     def shows_everything(self) -> bool:
-        """Always False: whether the log has everything is known at its end only."""
+        """Always False: a log is known to be complete at its end only."""
         return False
 
     def checkpoint(self) -> Checkpoint:
-        """Covers exactly what the consumer has acknowledged, of the original job.
+        """Return a checkpoint of the original job that covers what has been acknowledged.
 
         The pipeline that was recorded can be resumed from it.
 
         Raises:
-            CheckpointError: events are missing in the log, so nobody knows.
+            CheckpointError: events are missing in the log.
             SetupError: several runs have been given, and each has checkpoints of its own.
         """
-        return self._book.checkpoint()
+        return self._progress.checkpoint()
 
     def statistics(self) -> StreamStatistics:
-        """What has been given, and the times of the newest progress event."""
-        book, newest = self._book, self._book.progress
-        seconds = {
-            name: 0.0 if newest is None else getattr(newest, name)
-            for name in (
-                "fetch_seconds",
-                "parse_seconds",
-                "consumer_seconds",
-                "throttle_seconds",
-            )
-        }
+        """Return the counts of acknowledged events, and the newest progress event's times."""
+        counts, newest = self._progress, self._progress.progress
+        seconds = {name: 0.0 if newest is None else getattr(newest, name) for name in SECONDS}
         return StreamStatistics(
             queue_depth=0,
             buffer_size=0 if newest is None else newest.buffer_size,
             in_flight=0 if newest is None else newest.in_flight,
-            completed=book.completed,
-            failed=book.failed,
-            skipped=book.skipped if newest is None else max(book.skipped, newest.skipped),
-            retried=book.retried,
+            completed=counts.completed,
+            failed=counts.failed,
+            skipped=counts.skipped if newest is None else max(counts.skipped, newest.skipped),
+            retried=counts.retried,
             **seconds,
         )
 
     def drain(self) -> None:
-        """Give no more events: the next one that is asked for is the end.
+        """End the stream: no more events are given.
 
         Raises:
             StreamClosedError: the block has been left.
@@ -202,7 +197,7 @@ class ReplayStream:
         self._close()
 
     async def aclose(self) -> None:  # noqa: ASYNC910 -- there is nothing to wait for
-        """Close it; for ``contextlib.aclosing`` around the bare form."""
+        """Close the stream; for ``contextlib.aclosing`` around the bare form."""
         self._close()
 
     def __aiter__(self) -> AsyncIterator[PipelineEvent]:
@@ -213,7 +208,7 @@ class ReplayStream:
         return self
 
     async def __anext__(self) -> PipelineEvent:
-        """The next event. If cancelled, nothing is lost.
+        """Return the next event. If cancelled, no event is lost.
 
         Raises:
             StopAsyncIteration: at the end of the log.
@@ -232,9 +227,9 @@ class ReplayStream:
                 "block, or call replay again."
             )
         self._was_begun = True
-        if self._in_hand is not None and not self._is_acknowledged:
+        if self._last_event is not None and not self._is_acknowledged:
             self._is_acknowledged = True
-            self._book.take(self._in_hand)
+            self._progress.take(self._last_event)
         self._is_busy = True
         try:
             line = await self._next_line()
@@ -243,23 +238,23 @@ class ReplayStream:
         if line is None:
             raise StopAsyncIteration
         event = self._decoded(line)
-        self._in_hand, self._is_acknowledged = event, False
+        self._last_event, self._is_acknowledged = event, False
         return event
 
     # -- reading -----------------------------------------------------------------------------
 
     async def _next_line(self) -> Line | None:
-        """The next line of the runs that are wanted; None at the end."""
-        self._left -= 1
+        """Return the next line of the runs that are wanted; None at the end."""
+        self._burst_left -= 1
         while True:
             if self._is_draining:
                 await anyio.lowlevel.checkpoint()
                 self._has_ended = True
                 return None
             if self._batch:
-                if self._left <= 0:
+                if self._burst_left <= 0:
                     await anyio.lowlevel.checkpoint()
-                    self._left = _BURST
+                    self._burst_left = _BURST
                 line = self._batch.pop()
                 if self._wanted is None or run_of(line.text) in (self._wanted, None):
                     return line  # noqa: ASYNC910 -- one in a hundred waits
@@ -268,18 +263,18 @@ class ReplayStream:
                 await anyio.lowlevel.checkpoint()
                 return None
             await run_in_thread(self._read)
-            self._left = _BURST
+            self._burst_left = _BURST
             if not self._batch:
                 self._has_ended = True
-                self._tell_torn()
+                self._report_torn()
 
     def _read(self) -> None:
-        """Take the next lines in hand: here, so that whoever is cancelled loses none."""
+        """Read the next lines into the batch: here, so that a cancellation loses none."""
         self._prepare()
         if self._lines is None:
             self._lines = self._log.lines()
         # Newest last, so that each can be popped in one step.
-        self._batch = batch_of(self._lines, _BATCH_LINES, _BATCH_BYTES)[::-1]
+        self._batch = take_lines(self._lines, _BATCH_LINES, _BATCH_BYTES)[::-1]
 
     def _decoded(self, line: Line) -> PipelineEvent:
         self._codec = self._codec or default_codec()
@@ -288,12 +283,12 @@ class ReplayStream:
         except EventLogError as error:
             raise EventLogError(f"{path_text(self.path)!r}: {error}") from error
 
-    def _tell_torn(self) -> None:
+    def _report_torn(self) -> None:
         if not self._log.is_torn or self._torn == "ignore":
             return
         sentence = (
-            f"{path_text(self.path)!r} ends in the middle of a line: whoever wrote it was "
-            f"killed. All lines before are whole. Opening it with a Recorder mends it."
+            f"{path_text(self.path)!r} ends in the middle of a line: its writer was killed. "
+            f"All lines before are whole. Opening it with a Recorder mends it."
         )
         if self._torn == "refuse":
             raise EventLogError(sentence)
@@ -306,10 +301,10 @@ class ReplayStream:
         if lines is not None:
             lines.close()
 
-    # -- what is known before the first event ------------------------------------------------
+    # -- before the first event --------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Find the run, and what it was resumed from."""
+        """Find the run, and the checkpoint that it was resumed from."""
         if self._is_prepared:
             return
         if self.run != "all":
@@ -327,7 +322,7 @@ class ReplayStream:
         self._codec = self._codec or default_codec()
         self._ahead = look_ahead(self.path, self._wanted, self._codec)
         self._resumed_from = self._ahead.resumed_from
-        self._book.begin(self._resumed_from, self._ahead.known)
+        self._progress.begin(self._resumed_from, self._ahead.known)
         self._is_prepared = True
 
 
@@ -338,21 +333,26 @@ def replay(
     run: str = "all",
     torn: Torn = "warn",
 ) -> ReplayStream:
-    """The events of a log, as a stream of the same events.
+    """Return the events of a log as a stream.
 
     Args:
         path: of a file that a ``Recorder``, or ``trio-ingest run --events``, has written;
             compressed or not.
         codec: reads the lines. When None, events that it does not know are kept as
-            ``UnknownEvent``; give one that was told of your adapters' own.
-        run: a log may hold several runs: ``"all"`` of them, the ``"last"`` one, or one by
-            its ``pipeline_id``. ``recorded_runs`` says which there are.
-        torn: what becomes of half a line at the end, as a killed recorder leaves it:
+            ``UnknownEvent``; give one that knows your adapters' own.
+        run: ``"all"`` runs of the log, the ``"last"`` one, or one by its ``pipeline_id``, as
+            ``recorded_runs`` lists them.
+        torn: the treatment of half a line at the end, as a killed recorder leaves it:
             ``"warn"``; ``"refuse"``, which raises when all before has been given; or
-            ``"ignore"``, which leaves ``is_torn`` to be looked at.
+            ``"ignore"``, where only ``is_torn`` shows it.
 
     Nothing is read before the stream is entered or iterated. A dead adapter's failure is an
     ``AdapterStateChange`` here, and raises nothing.
+
+    Raises:
+        SetupError: ``torn`` is none of the three.
+
+    Memory: 1 MiB of lines, and the longest one.
     """
     if torn not in {"warn", "refuse", "ignore"}:
         raise SetupError(f"torn must be 'warn', 'refuse' or 'ignore'; got {torn!r:.80}.")

@@ -1,13 +1,12 @@
-"""What a consumer of a replayed log has acknowledged, as a checkpoint of the original run.
+"""The progress of a replay: acknowledged events, as a checkpoint of the original run.
 
-A checkpoint in the log covers exactly the ends before it. What has ended since is added,
+A checkpoint in the log covers exactly the ends before it. The ends since then are added,
 so that a sink may commit between two of them, as it does with a real stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import attrs
 
@@ -24,15 +23,13 @@ from trio_ingest import (
     Position,
     SetupError,
 )
-from trio_ingest._core.checkpoints import canonical_parameters
 
+from ._adapter_runs import Key, KeyCache
 from ._ranges import Ranges, claimed_by, difference, union
-
-Key = tuple[str, str]
 
 
 class ReplayProgress:
-    """Hears of events in order.
+    """Follows the events that a consumer acknowledges, in order.
 
     Memory: O(in flight), and a number for each adapter run.
     """
@@ -42,7 +39,7 @@ class ReplayProgress:
         # Ended since the newest checkpoint.
         self._ended: dict[Key, Ranges] = {}
         self._newest: dict[str, Key] = {}
-        self._parameters: tuple[Any, str] = (None, "")
+        self._keys = KeyCache()
         self._pipeline_id: str | None = None
         self._sequence = 0
         self.has_checkpoint = False
@@ -53,11 +50,11 @@ class ReplayProgress:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there was an event."""
+        """True after the first event."""
         return self._pipeline_id is not None
 
     def take(self, event: PipelineEvent) -> None:
-        """The consumer has acknowledged an event."""
+        """Take note that the consumer has acknowledged an event."""
         if event.pipeline_id != self._pipeline_id:
             self.is_several = self.has_begun
             self._pipeline_id, self._sequence = event.pipeline_id, 0
@@ -65,13 +62,14 @@ class ReplayProgress:
             self.has_gap = True
         self._sequence = event.sequence + 1
         if isinstance(event, DocumentStarted):
-            self._newest[event.adapter] = key = self._key(event.adapter, event.parameters)
+            key = self._keys.key_of(event.adapter, event.parameters)
+            self._newest[event.adapter] = key
             self._ended.setdefault(key, [])
         elif isinstance(event, DocumentCompleted):
             self.completed += 1
             metadata = event.adapter_metadata
-            key = self._key(metadata.get("adapter", ""), metadata.get("parameters", {}))
-            self._end(key, event.record_number)
+            adapter, parameters = metadata.get("adapter", ""), metadata.get("parameters", {})
+            self._end(self._keys.key_of(adapter, parameters), event.record_number)
         elif isinstance(event, DocumentFailed | DocumentSkipped):
             self.failed += isinstance(event, DocumentFailed)
             self.skipped += isinstance(event, DocumentSkipped)
@@ -87,9 +85,10 @@ class ReplayProgress:
                 self.has_checkpoint = True
 
     def resumed_from(self, first: Checkpoint | None) -> Checkpoint | None:
-        """What the run had from an earlier one, when ``first`` is its first checkpoint.
+        """Return what the run had from an earlier one; None when it began at the beginning.
 
-        Called before ``first`` is acknowledged. None when the run began at the beginning.
+        Args:
+            first: the first checkpoint of the run, before it is acknowledged.
         """
         if first is None:
             return None
@@ -99,7 +98,12 @@ class ReplayProgress:
         return attrs.evolve(first, positions=tuple(rests))
 
     def begin(self, resumed_from: Checkpoint | None, first: Checkpoint | None) -> None:
-        """Claim, until there is a checkpoint, what an earlier run had and what ends now."""
+        """Set what checkpoints cover, besides new ends, until the log has one.
+
+        Args:
+            resumed_from: the checkpoint of an earlier run, if there was one.
+            first: a checkpoint whose positions, without their progress, serve otherwise.
+        """
         if resumed_from is not None:
             self._begin(resumed_from)
         elif first is not None:
@@ -114,11 +118,11 @@ class ReplayProgress:
             )
 
     def checkpoint(self) -> Checkpoint:
-        """Covers what has been acknowledged.
+        """Return a checkpoint that covers what has been acknowledged.
 
         Raises:
-            CheckpointError: there are events missing, so nobody knows.
-            SetupError: they are of several runs.
+            CheckpointError: events are missing in the log.
+            SetupError: the events are of several runs.
         """
         if self.is_several:
             raise SetupError(
@@ -171,9 +175,3 @@ class ReplayProgress:
             ended[-1] = (ended[-1][0], number + 1)
         else:
             self._ended[key] = union(ended, [(number, number + 1)])
-
-    def _key(self, adapter: str, parameters: Any) -> Key:
-        # Equal as a rule, and then it need not be spelled again.
-        if parameters != self._parameters[0]:
-            self._parameters = parameters, canonical_parameters(parameters)
-        return adapter, self._parameters[1]

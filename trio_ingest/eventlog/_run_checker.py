@@ -1,9 +1,9 @@
-"""One run of a log, told to the engine's own book: what that would not have said is found.
+"""One run of a log, held against the engine's own state machine.
 
-``Run`` decides what a stream says. It is told the facts that a line states, and gives the
-event that the engine would have emitted for them; where that differs from the line, or the
-book refuses the fact, the log is wrong. Then the book is brought to where the line says it
-is, so that one mistake is found once.
+A line states facts. ``Run`` is given them, as the engine does it, and makes the event that
+the engine would have emitted. If that differs from the line, or ``Run`` refuses the fact, the
+log is wrong. Then ``Run`` is brought to where the line says it is, so that one mistake is
+found once.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from trio_ingest import (
     PipelineEvent,
 )
 from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
-from trio_ingest._core.checkpoints import canonical_parameters
 from trio_ingest._core.run import Run
 
-from ._checkpoint_checker import CheckpointChecker, EarlierRuns, Key, adapter_run_of, ended_in
+from ._adapter_runs import Key, KeyCache
+from ._checkpoint_checker import CheckpointChecker, EarlierRuns, adapter_run_of, ended_in
 from ._figures_checker import FiguresChecker
 from ._findings import Findings, Kind, RunReport
 
 _OVER: Final = frozenset({"finished", "failed", "cancelled"})
 
-# A checkpoint comes when the line has one, never because the book thinks that it is due.
+# ``Run`` makes a checkpoint when the line has one, never because one is due.
 _NEVER: Final = 1 << 62
 
 _GAP: Final = (
@@ -42,14 +42,14 @@ _GAP: Final = (
 
 
 class RunChecker:
-    """The book of one run in a log.
+    """Checks the events of one run in a log.
 
     Args:
         pipeline_id: of the run.
-        line: its first one.
-        findings: where what is wrong is told.
-        earlier: what had ended in earlier runs of the log; this one is added to it.
-        ordered: whether records must end in the order of their source.
+        line: the number of its first line.
+        findings: get what is wrong.
+        earlier: the records that ended in earlier runs of the log; this run adds its own.
+        ordered: True if records must end in the order of their source.
 
     Memory: O(in flight).
     """
@@ -67,8 +67,8 @@ class RunChecker:
         self._first_line = self._line = line
         self._findings = findings
         self._earlier = earlier
-        self._claims = CheckpointChecker(earlier, findings)
-        self._telemetry = FiguresChecker(findings)
+        self._checkpoints = CheckpointChecker(earlier, findings)
+        self._figures = FiguresChecker(findings)
         self._ordered = ordered
         self._adapter_runs: list[AdapterRun] = []
         self._by_key: dict[Key, AdapterRun] = {}
@@ -82,61 +82,62 @@ class RunChecker:
             checkpoint_interval=_NEVER,
             estimated_total=None,
         )
-        # Of what is open: the line of its start, and how many retries were announced.
+        # Of each open record: the line of its start, and the retries so far.
         self._open: dict[tuple[Key, int], tuple[int, int]] = {}
         self._last_end: dict[Key, int] = {}
-        self._parameters: tuple[Any, str] = (None, "")
+        self._keys = KeyCache()
         self._events = self._completed = self._failed = self._skipped = 0
         self._missing = 0
         self._newest_event: PipelineEvent | None = None
-        # After a mistake the counts cannot add up; that was said.
-        self._is_disturbed = False
+        # After some mistakes the next counts cannot add up.
+        self._counts_are_off = False
 
     @property
     def next_sequence(self) -> int:
-        """What the next event of the run must have."""
+        """The ``sequence`` that the next event of the run must have."""
         return self._run.sequence
 
     @property
     def is_finished(self) -> bool:
-        """Whether it came to its end: no adapter goes on, and the last event says so."""
+        """True if it came to its end: no adapter goes on, and the last event says so."""
         event = self._newest_event
         if not isinstance(event, BatchProgress) or event.checkpoint is None:
             return False
         sources = {position.source for position in event.checkpoint.positions}
         return all(self._run.state_of(source) in _OVER for source in sources)
 
-    # -- one line after another --------------------------------------------------------------
+    # -- events in general -------------------------------------------------------------------
 
     def take(self, line: int, event: PipelineEvent) -> None:
-        """Hear of the next event."""
+        """Check the next event."""
         self._line = line
         self._events += 1
         try:
             if self._is_next(event.sequence):
                 self._newest_event = event
                 if not math.isfinite(event.timestamp):
-                    self._tell("telemetry", f"The timestamp is {event.timestamp}, no time.")
-                self._state(event)
+                    self._report("telemetry", f"The timestamp is {event.timestamp}, no time.")
+                self._apply(event)
                 self._run.sequence = event.sequence + 1
         except (TypeError, ValueError, AttributeError, KeyError) as error:
-            self._disturb("line", f"A field of it is none that the engine writes: {error}.")
+            message = f"A field of it is none that the engine writes: {error}."
+            self._spoil_counts("line", message)
             self._run.sequence += 1
-        # What is in a log was acknowledged; so the book need not keep any end.
+        # A recorded event was acknowledged; so ``Run`` need not keep any end.
         self._run.settle(self._run.sequence)
 
-    def lose(self) -> None:
-        """A line cannot be read, and was said to; it may have held anything."""
+    def skip_line(self) -> None:
+        """Take note that a line cannot be read; it may have held any event."""
         self._missing += 1
         self._run.sequence += 1
 
-    def close(self) -> RunReport:
-        """There are no more events of this run."""
+    def finish(self) -> RunReport:
+        """Check the end of the log, or of this run in it, and return the report."""
         is_finished, skipped = self.is_finished, self._run.skipped_count
         if is_finished and not self._missing:
             for key, number in list(self._open):
                 self._never_ended(key, number)
-            self._claims.finish(skipped - self._skipped)
+            self._checkpoints.finish(skipped - self._skipped)
         self._earlier.is_certain = is_finished and not self._missing
         for key, run in self._by_key.items():
             self._earlier.add(key, ended_in(run))
@@ -154,7 +155,7 @@ class RunChecker:
     def _is_next(self, sequence: int) -> bool:
         expected = self._run.sequence
         if sequence < expected:
-            self._tell(
+            self._report(
                 "sequence",
                 f"The sequence is {sequence}, and {expected} should come next: the event is "
                 f"there twice, or out of its place.",
@@ -168,21 +169,23 @@ class RunChecker:
                     if one
                     else f"Events {expected} to {sequence - 1} are"
                 )
-                self._tell("sequence", f"{what} missing before it. {_GAP}")
+                self._report("sequence", f"{what} missing before it. {_GAP}")
             self._missing += sequence - expected
             self._run.sequence = sequence
         return True
 
-    def _state(self, event: PipelineEvent) -> None:
-        """Tell the book the facts that an event states."""
+    def _apply(self, event: PipelineEvent) -> None:
+        """Give ``Run`` the facts that an event states."""
         try:
             match event:
                 case DocumentStarted():
                     self._started(event)
                 case DocumentCompleted():
-                    self._ended(event, *self._key_of(event.adapter_metadata))
+                    metadata = event.adapter_metadata
+                    key = self._keys.key_of(metadata["adapter"], metadata["parameters"])
+                    self._ended(event, self._by_key.get(key))
                 case DocumentFailed() | DocumentSkipped():
-                    self._ended(event, event.adapter, None)
+                    self._ended(event, self._newest.get(event.adapter))
                 case DocumentRetrying():
                     self._retrying(event)
                 case BatchProgress():
@@ -190,34 +193,32 @@ class RunChecker:
                 case AdapterStateChange():
                     self._changed(event)
         except EngineBug:
-            self._refused(event)
+            self._report_refusal(event)
 
-    def _refused(self, event: Any) -> None:
+    def _report_refusal(self, event: Any) -> None:
         what = {
             DocumentStarted: "begins a second time before it has ended",
             DocumentRetrying: "is retried, and is not in flight",
         }.get(type(event), "ends, and is not in flight: it never began, or has ended before")
         if not self._missing or type(event) is DocumentStarted:
-            self._disturb("shape", f"Record {event.record_number} {what}.")
+            self._spoil_counts("shape", f"Record {event.record_number} {what}.")
 
     # -- records -----------------------------------------------------------------------------
 
     def _started(self, event: DocumentStarted) -> None:
-        adapter, text = self._key_of(
-            {"adapter": event.adapter, "parameters": event.parameters}
-        )
-        key, number = (adapter, text), event.record_number
+        adapter, number = event.adapter, event.record_number
+        key = self._keys.key_of(adapter, event.parameters)
         run = self._adapter_run(key, event.parameters)
         self._newest[adapter] = run
         state = self._run.state_of(adapter)
         if state in _OVER or (state == "pending" and not self._missing):
-            self._tell("state", f"Record {number} begins, and {adapter!r:.80} is {state}.")
-        if self._claims.started(self._line, key, number):
-            self._is_disturbed = True
+            self._report("state", f"Record {number} begins, and {adapter!r:.80} is {state}.")
+        if self._checkpoints.started(self._line, key, number):
+            self._counts_are_off = True
         elif run.acknowledged.has_ended(number):
-            self._disturb("shape", f"Record {number} begins again, and has ended before.")
+            self._spoil_counts("shape", f"Record {number} begins again, and has ended before.")
         elif number not in run.open and number < run.next_record:
-            self._tell(
+            self._report(
                 "order",
                 f"Record {number} begins after {run.next_record - 1}, which comes later.",
             )
@@ -228,11 +229,9 @@ class RunChecker:
     def _ended(
         self,
         event: DocumentCompleted | DocumentFailed | DocumentSkipped,
-        adapter: str,
-        text: str | None,
+        run: AdapterRun | None,
     ) -> None:
         number = event.record_number
-        run = self._newest.get(adapter) if text is None else self._by_key.get((adapter, text))
         if run is None:
             self._count(event)
             raise EngineBug("It has an end and no start. Please report this.")
@@ -240,14 +239,14 @@ class RunChecker:
         was_ended = run.acknowledged.has_ended(number)
         _, retried = self._open.pop((key, number), (0, None))
         self._count(event)
-        # Also when the book refuses it, or each checkpoint that follows would be accused.
+        # Also if ``Run`` refuses it, or each checkpoint that follows would be reported.
         run.acknowledged.end(number)
         if self._missing and retried is None:
             if was_ended:
-                self._tell("shape", f"Record {number} ends, and has ended before.")
+                self._report("shape", f"Record {number} ends, and has ended before.")
             return
         if isinstance(event, DocumentCompleted):
-            self._telemetry.seconds(self._line, "duration", event.duration)
+            self._figures.seconds(self._line, "duration", event.duration)
             self._run.completed(
                 run, number, event.document, event.duration, event.retry_count, event.timestamp
             )
@@ -264,11 +263,11 @@ class RunChecker:
         number = event.record_number
         said = getattr(event, "retry_count", retried)
         if retried is not None and said != retried and not self._missing:
-            self._tell(
+            self._report(
                 "counts", f"Its retry_count is {said}, and {retried} retries were announced."
             )
         if self._ordered and number < self._last_end.get(key, -1):
-            self._tell(
+            self._report(
                 "order",
                 f"Record {number} ends after {self._last_end[key]}, which comes later.",
             )
@@ -284,7 +283,7 @@ class RunChecker:
         if run is None:
             raise EngineBug("It is retried and has no start. Please report this.")
         number = event.record_number
-        self._telemetry.seconds(self._line, "delay_seconds", event.delay_seconds)
+        self._figures.seconds(self._line, "delay_seconds", event.delay_seconds)
         self._run.retrying(
             run,
             number,
@@ -297,7 +296,7 @@ class RunChecker:
         key = run.source, run.parameters_key
         line, retried = self._open[key, number]
         if event.retry_count != retried + 1 and not self._missing:
-            self._tell(
+            self._report(
                 "counts", f"Its retry_count is {event.retry_count}, and {retried + 1} is next."
             )
         self._open[key, number] = line, retried + 1
@@ -305,7 +304,7 @@ class RunChecker:
     def _never_ended(self, key: Key, number: int) -> None:
         line, _ = self._open.pop((key, number))
         self._by_key[key].open.discard(number)
-        self._is_disturbed = True
+        self._counts_are_off = True
         self._findings.add(
             line,
             "shape",
@@ -317,19 +316,19 @@ class RunChecker:
 
     def _changed(self, event: AdapterStateChange) -> None:
         before = self._run.state_of(event.adapter)
-        told = self._run.state_changed(
+        expected = self._run.state_changed(
             event.adapter, event.new_state, event.timestamp, event.reason
         )
         if self._missing:
             return
-        if told.old_state != event.old_state:
-            self._tell(
+        if expected.old_state != event.old_state:
+            self._report(
                 "state",
                 f"{event.adapter!r:.80} is said to have been {event.old_state}, and was "
-                f"{told.old_state}.",
+                f"{expected.old_state}.",
             )
         elif before in _OVER or event.new_state == "pending":
-            self._tell(
+            self._report(
                 "state", f"{event.adapter!r:.80} was {before} and cannot be {event.new_state}."
             )
         if event.new_state == "finished":
@@ -339,9 +338,9 @@ class RunChecker:
 
     def _progressed(self, event: BatchProgress) -> None:
         run, checkpoint = self._run, event.checkpoint
-        self._telemetry.times(self._line, event)
+        self._figures.times(self._line, event)
         run.estimated_total, run.buffer_size = event.estimated_total, event.buffer_size
-        # Some are passed over without an event: the line alone tells of them.
+        # Some are skipped without an event: only this line shows them.
         run.skipped_count = max(run.skipped_count, event.skipped)
         if checkpoint is not None:
             for position in checkpoint.positions:
@@ -349,28 +348,21 @@ class RunChecker:
                 if key not in self._by_key:
                     self._add(key, adapter_run_of(position))
             if not self._missing:
-                silent = event.skipped - self._skipped
-                self._claims.check(self._line, checkpoint, self._by_key, silent)
-        told = run.progress(
+                skips = event.skipped - self._skipped
+                self._checkpoints.check(self._line, checkpoint, self._by_key, skips)
+        expected = run.progress(
             0.0, event.timestamp, event.queue_depth, checkpoint=checkpoint is not None
         )
-        self._telemetry.counts(
+        self._figures.counts(
             self._line,
-            told,
+            expected,
             event,
             is_whole=not self._missing,
-            is_disturbed=self._is_disturbed,
+            is_explained=self._counts_are_off,
         )
-        self._is_disturbed = False
+        self._counts_are_off = False
 
-    # -- what the book needs to know ---------------------------------------------------------
-
-    def _key_of(self, metadata: Any) -> Key:
-        adapter, parameters = metadata["adapter"], metadata["parameters"]
-        # Equal as a rule, and then they need not be spelled again.
-        if parameters != self._parameters[0]:
-            self._parameters = parameters, canonical_parameters(parameters)
-        return adapter, self._parameters[1]
+    # -- adapter runs and findings -----------------------------------------------------------
 
     def _adapter_run(self, key: Key, parameters: Any) -> AdapterRun:
         if key not in self._by_key:
@@ -381,12 +373,13 @@ class RunChecker:
         self._by_key[key] = run
         self._adapter_runs.append(run)
 
-    def _tell(self, kind: Kind, message: str) -> None:
+    def _report(self, kind: Kind, message: str) -> None:
         self._findings.add(self._line, kind, message)
 
-    def _disturb(self, kind: Kind, message: str) -> None:
-        self._is_disturbed = True
-        self._tell(kind, message)
+    def _spoil_counts(self, kind: Kind, message: str) -> None:
+        """Report a mistake after which the counts cannot add up."""
+        self._counts_are_off = True
+        self._report(kind, message)
 
 
 def _failure(event: DocumentFailed | DocumentRetrying) -> Failure:

@@ -1,4 +1,4 @@
-"""Holds a log against what the engine promises."""
+"""Verification: a log is held against the promises of the engine."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def verify(
     resumed_from: Checkpoint | None = None,
     ordered: bool = False,
 ) -> VerifyReport:
-    """Hold a log against promises 1, 2, 6 and 8, with the book that the engine itself keeps.
+    """Hold a log against promises 1, 2, 6 and 8, by the engine's own state machine.
 
     Args:
         path: of a file that a ``Recorder``, or ``trio-ingest run --events``, has written;
             compressed or not.
         codec: reads the lines; when None, events that it does not know are only numbered.
         resumed_from: the checkpoint that the first run in the log was resumed from, if it
-            was. Without it, what that run's first checkpoint claims of earlier runs is
-            believed, as far as it can be.
-        ordered: whether records must also end in the order of their source, as they do with
+            was. Without it, the claims of that run's first checkpoint on earlier runs are
+            believed, as far as they can be.
+        ordered: True if records must also end in the order of their source, as they do with
             one worker or ``ordered=True``; the log does not say which it was.
 
     Returns:
-        what was found. A log that was cut short, at whatever event or in the middle of a
-        line, breaks no rule.
+        the findings, and a report of each run. A log that was cut short, at any event or in
+        the middle of a line, breaks no rule.
 
     Raises:
         EventLogError: the file cannot be read.
@@ -59,45 +59,45 @@ def verify(
 
 
 class _Verification:
-    """Gives each event to the book of its run."""
+    """Gives each event to the checker of its run."""
 
     def __init__(self, resumed_from: Checkpoint | None, *, ordered: bool) -> None:
         self._findings = Findings()
         self._earlier = EarlierRuns(resumed_from)
         self._ordered = ordered
-        self._book: RunChecker | None = None
+        self._checker: RunChecker | None = None
         self._runs: list[RunReport] = []
         self._foreign: str | None = None
 
-    def bad_line(self, line: int, why: str) -> None:
-        """A line is no event."""
+    def bad_line(self, line: int, reason: str) -> None:
+        """Report a line that is no event."""
         # Its number stands before every finding.
-        self._findings.add(line, "line", why.removeprefix(f"line {line}: "))
-        if self._book is not None:
-            self._book.lose()
+        self._findings.add(line, "line", reason.removeprefix(f"line {line}: "))
+        if self._checker is not None:
+            self._checker.skip_line()
 
     def take(self, line: int, event: PipelineEvent) -> None:
-        """Hear of an event."""
-        book = self._book
-        if book is None or self._begins(event, book):
-            self._close()
-            book = self._book = RunChecker(
+        """Check an event."""
+        checker = self._checker
+        if checker is None or self._begins(event, checker):
+            self._finish_run()
+            checker = self._checker = RunChecker(
                 event.pipeline_id, line, self._findings, self._earlier, ordered=self._ordered
             )
             self._foreign = None
-        elif event.pipeline_id not in {book.pipeline_id, self._foreign}:
+        elif event.pipeline_id not in {checker.pipeline_id, self._foreign}:
             self._foreign = event.pipeline_id
             self._findings.add(
                 line,
                 "sequence",
                 f"The pipeline_id is {event.pipeline_id!r:.80} in the middle of the run "
-                f"{book.pipeline_id!r:.80}.",
+                f"{checker.pipeline_id!r:.80}.",
             )
-        book.take(line, event)
+        checker.take(line, event)
 
     def report(self, *, is_torn: bool) -> VerifyReport:
-        """There are no more lines."""
-        self._close()
+        """Return the report, when there are no more lines."""
+        self._finish_run()
         if not (self._runs or self._findings.count or is_torn):
             self._findings.add(
                 1, "line", "There is no event in this file: nothing was recorded."
@@ -109,15 +109,15 @@ class _Verification:
             is_torn=is_torn,
         )
 
-    def _begins(self, event: PipelineEvent, book: RunChecker) -> bool:
-        """Whether the event is the first of another run."""
-        if event.pipeline_id == book.pipeline_id:
-            return event.sequence == 0 and book.is_finished
+    def _begins(self, event: PipelineEvent, checker: RunChecker) -> bool:
+        """Return True if the event is the first of another run."""
+        if event.pipeline_id == checker.pipeline_id:
+            return event.sequence == 0 and checker.is_finished
         if event.pipeline_id == self._foreign:
             return False
-        return event.sequence != book.next_sequence
+        return event.sequence != checker.next_sequence
 
-    def _close(self) -> None:
-        if self._book is not None:
-            self._runs.append(self._book.close())
-            self._book = None
+    def _finish_run(self) -> None:
+        if self._checker is not None:
+            self._runs.append(self._checker.finish())
+            self._checker = None

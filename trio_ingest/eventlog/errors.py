@@ -1,4 +1,4 @@
-"""What a recorder, a replay and a verification say when they cannot go on."""
+"""The error of recorders, replays and verifications."""
 
 from __future__ import annotations
 

@@ -1,17 +1,16 @@
-"""Tools for testing pipelines, adapters and consumers.
+"""Tools for testing pipelines, adapters, sinks and consumers.
 
-``ScriptedAdapter`` is an adapter that does what a list says, and counts what was done to
-it. ``cancel_everywhere`` runs a function again and again and cancels it at each of its
-cancellation points in turn. ``run_deterministic`` runs it the same way each time, and
-``explore`` looks for a schedule that breaks it. ``crash_everywhere`` kills a program at each
-step that its sink takes. ``check_adapter`` and ``check_sink`` hold what each must do.
+``ScriptedAdapter`` yields what a list says. ``run_deterministic`` runs an async function the
+same way each time, ``explore`` searches for a schedule that breaks it, ``cancel_everywhere``
+cancels it at each of its cancellation points. ``crash_everywhere`` kills a program at each
+step of its sink. ``check_adapter`` and ``check_sink`` make conformance tests.
 
-``strategies`` and ``stateful`` are for Hypothesis, and loaded when they are imported.
+``strategies`` and ``stateful`` need Hypothesis, and are loaded when they are imported.
 """
 
 from typing import TYPE_CHECKING
 
-# On demand, for what a process that is going to be killed has to import.
+# On demand: a process that is going to be killed imports this package.
 if TYPE_CHECKING:
     from .cancellation import CancellationReport, cancel_everywhere
     from .conformance import Check, check_adapter, check_sink
@@ -51,32 +50,31 @@ __all__ = [
     "run_deterministic",
 ]
 
-# Where each name lives; a test holds it together with the imports above.
-_HOMES = {
-    name: home
-    for home, names in {
-        "conformance": ("Check", "check_adapter", "check_sink"),
-        "cancellation": ("CancellationReport", "cancel_everywhere"),
-        "crash": ("CrashReport", "crash_everywhere"),
-        "deterministic": ("ExplorationReport", "explore", "run_deterministic"),
-        "scripted": (
-            *("BadParse", "Crash", "End", "Fail", "FailTimes", "Hang", "Pause"),
-            *("ScriptedAdapter", "SlowParse"),
-        ),
-    }.items()
-    for name in names
+# The module of each name; those without an entry are in ``scripted``. A test holds it
+# together with the imports above.
+_MODULES = {
+    "CancellationReport": "cancellation",
+    "Check": "conformance",
+    "CrashReport": "crash",
+    "ExplorationReport": "deterministic",
+    "cancel_everywhere": "cancellation",
+    "check_adapter": "conformance",
+    "check_sink": "conformance",
+    "crash_everywhere": "crash",
+    "explore": "deterministic",
+    "run_deterministic": "deterministic",
 }
 
 # Hidden from type checkers, for whom every name would exist otherwise.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        if name not in _HOMES:
+        if name not in __all__:
             raise AttributeError(f"module 'trio_ingest.testing' has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415 - as above
 
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value  # so that the next one need not ask
+        module = import_module(f"{__name__}.{_MODULES.get(name, 'scripted')}")
+        value = globals()[name] = getattr(module, name)
         return value
 
     def __dir__() -> list[str]:

@@ -13,26 +13,23 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-_AGAIN_SECONDS: Final = 0.2
+_REPEAT_SECONDS: Final = 0.2
 _LEAST_SECONDS: Final = 0.001
 
 
 class DeadlineReached(BaseException):
-    """The code inside the block has taken too long; no ``except Exception`` catches it."""
+    """The code inside the block took too long; no ``except Exception`` catches it."""
 
 
 @contextmanager
 def real_deadline(seconds: float) -> Iterator[None]:
-    """Interrupt the block after so many real seconds, whatever it is doing.
+    """Interrupt the block after so many seconds of the wall clock, whatever it is doing.
 
-    Args:
-        seconds: of the wall, not of a virtual clock.
-
-    It works by SIGALRM, so only in the main thread, and not on Windows; elsewhere the block
-    has no limit. A loop of Trio that is interrupted in the middle is left as it is.
+    It works by SIGALRM: in other threads than the main one, and on Windows, the block has no
+    limit. An interrupted run of Trio is left torn apart.
 
     Raises:
-        DeadlineReached: inside the block, wherever it is.
+        DeadlineReached: inside the block, at any line.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or not hasattr(signal, "setitimer"):
@@ -46,23 +43,22 @@ def real_deadline(seconds: float) -> Iterator[None]:
             raise DeadlineReached
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    # Again and again: whoever calls back (Trio its instruments, the interpreter a finalizer)
-    # may have swallowed the first.
+    # Repeated: callbacks (Trio's instruments, finalizers) may swallow the first one.
     began = time.monotonic()
-    remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+    remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
     try:
         yield
     finally:
         is_inside = False
-        if remaining:  # somebody else's, such as a limit for the whole test
+        if remaining:  # of a timer that was set before, such as a limit for the whole test
             remaining = max(remaining - (time.monotonic() - began), _LEAST_SECONDS)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         signal.setitimer(signal.ITIMER_REAL, remaining, interval)
 
 
-def deadline_in(error: BaseException | None) -> DeadlineReached | None:
-    """The deadline that an exception comes from, however Trio has wrapped it on its way."""
+def find_deadline(error: BaseException | None) -> DeadlineReached | None:
+    """Return the deadline that an exception comes from, however Trio has wrapped it."""
     while error is not None and not isinstance(error, DeadlineReached):
         if isinstance(error, BaseExceptionGroup):
             inner = error.subgroup(DeadlineReached)
@@ -73,11 +69,10 @@ def deadline_in(error: BaseException | None) -> DeadlineReached | None:
 
 
 @contextmanager
-def discarding() -> Iterator[None]:
-    """Let go of what an interrupted loop has left, inside the block.
+def discarding_interrupted_run() -> Iterator[None]:
+    """Collect what an interrupted run has left, and silence the complaints of its coroutines.
 
-    It was torn apart in the middle: its coroutines cannot end well, and say so as they are
-    collected.
+    References to it must be dropped inside the block.
     """
     hook = sys.unraisablehook
     sys.unraisablehook = lambda _unraisable: None

@@ -1,4 +1,4 @@
-"""What is used of hypothesis, which is an extra."""
+"""The parts of Hypothesis, an extra, that the test kit uses."""
 
 from __future__ import annotations
 

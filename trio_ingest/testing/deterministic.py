@@ -17,21 +17,21 @@ import trio.testing
 from trio_ingest import SetupError
 from trio_ingest._core import options as _options
 
-from ._private import seeded_schedule
-from ._virtual import jumping_clock, run_virtually
+from ._trio_internals import seeded_schedule
+from ._virtual_time import run_in_virtual_time
 
 T = TypeVar("T")
 
-# The first second of the century's second quarter: a time that nobody takes for now.
+# 2025-01-01 in UTC: a time that no reader takes for now.
 BEGINNING_SECONDS: Final = 1_735_689_600.0
 
 
 @attrs.frozen
 class ExplorationReport:
-    """What ``explore`` tried.
+    """The extent of a search by ``explore``.
 
     Args:
-        seeds: how many seeds.
+        seeds: how many seeds were tried.
         schedules: how many different orders of steps they gave.
     """
 
@@ -42,24 +42,26 @@ class ExplorationReport:
 def run_deterministic(fn: Callable[..., Awaitable[T]], *args: Any, seed: int = 0) -> T:
     """Run an async function so that it does the same each time it is given the same seed.
 
-    Time is virtual and jumps over whatever is waited for. The order in which tasks take
-    turns is drawn from the seed. Pipelines that ``fn`` makes without a ``clock`` or
-    ``new_pipeline_id`` of their own get timestamps from the virtual clock, which begins with
-    the year 2025, and the ids ``run-0``, ``run-1``…; ``random`` is seeded. What comes from
-    outside stays as it is: threads, files, sockets, other processes.
+    Time is virtual and jumps to the next deadline when all tasks wait. The order in which
+    tasks take turns is drawn from the seed, ``random`` is seeded. Pipelines that ``fn`` makes
+    without a ``clock`` or ``new_pipeline_id`` of their own get timestamps from the virtual
+    clock, which begins with the year 2025, and the ids ``run-0``, ``run-1``… Threads, files,
+    sockets and other processes stay as they are.
+
+    Interrupted by Ctrl-C, it leaves nothing of this behind. Memory: as ``fn``.
 
     Args:
         fn: an async function, which makes what it needs itself.
-        args: what it is called with.
+        args: its positional arguments.
         seed: any whole number; another one gives another order of steps.
 
     Returns:
-        what ``fn`` returns.
+        the return value of ``fn``.
 
     Raises:
         SetupError: inside a running loop, or Trio's scheduler cannot be seeded.
         TimeoutError: ``fn`` waits for something that never comes.
-        Exception: what ``fn`` raises, with a note that names the seed.
+        Exception: anything that ``fn`` raises, with a note that names the seed.
     """
     return _run(fn, args, seed)[0]
 
@@ -69,15 +71,20 @@ def explore(
 ) -> ExplorationReport:
     """Run an async function under many schedules, to find one that breaks it.
 
+    Interrupted by Ctrl-C, it leaves nothing behind. Memory: one number for each schedule.
+
     Args:
         fn: an async function that asserts what must hold; run once for each seed.
-        args: what it is called with.
+        args: its positional arguments.
         seeds: which ones, or how many, from 0 on.
+
+    Returns:
+        the number of seeds and of different schedules.
 
     Raises:
         SetupError: as ``run_deterministic``; or there are no seeds.
-        AssertionError: ``fn`` raised anything; the message names the seed and says how to
-            run it again, and the cause is what was raised.
+        AssertionError: ``fn`` raised anything; the message names the seed and the call that
+            repeats the run, and the cause is the exception.
     """
     tried, schedules = 0, set()
     for seed in range(seeds) if isinstance(seeds, int) else seeds:
@@ -99,8 +106,8 @@ def explore(
     return ExplorationReport(tried, len(schedules))
 
 
-class _Steps(trio.abc.Instrument):
-    """Tells one order of steps from another, in a number of its own."""
+class _ScheduleDigest(trio.abc.Instrument):
+    """A number that differs for different orders of steps."""
 
     def __init__(self) -> None:
         self._tasks: dict[trio.lowlevel.Task, int] = {}
@@ -119,10 +126,10 @@ def _run(fn: Callable[..., Awaitable[T]], args: Any, seed: int) -> tuple[T, int]
         )
     if type(seed) is not int:
         raise SetupError(f"seed must be a whole number; got {seed!r:.80}.")
-    clock, steps = jumping_clock(), _Steps()
-    with seeded_schedule(seed), given_defaults(clock), _seeded_random(seed):
+    clock, steps = trio.testing.MockClock(autojump_threshold=0), _ScheduleDigest()
+    with seeded_schedule(seed), virtual_defaults(clock), _seeded_random(seed):
         try:
-            return run_virtually(partial(fn, *args), clock, steps), steps.digest
+            return run_in_virtual_time(partial(fn, *args), clock, steps), steps.digest
         except Exception as error:
             with suppress(Exception):  # an exception that cannot be changed
                 error.add_note(f"With seed={seed}.")
@@ -130,8 +137,8 @@ def _run(fn: Callable[..., Awaitable[T]], args: Any, seed: int) -> tuple[T, int]
 
 
 @contextmanager
-def given_defaults(clock: trio.testing.MockClock) -> Iterator[None]:
-    """Pipelines made in the block have a virtual wall clock, and ids that count."""
+def virtual_defaults(clock: trio.testing.MockClock) -> Iterator[None]:
+    """Give pipelines made in the block a virtual wall clock, and ids that count."""
     defaults, numbers = _options.DEFAULTS, itertools.count()
     before = attrs.astuple(defaults)
     defaults.clock = lambda: BEGINNING_SECONDS + clock.current_time()

@@ -1,4 +1,4 @@
-"""An adapter that does what a list says."""
+"""An adapter that yields what a list says."""
 
 from __future__ import annotations
 
@@ -74,21 +74,21 @@ class _Record:
 
 
 class ScriptedAdapter:
-    """Yields the steps of a script, and counts what was done to it.
+    """An adapter that yields the steps of a script, and counts what was done to it.
 
     ``Pause``, ``Hang``, ``Crash``, ``End``, ``Cursor`` and own events act where they stand;
-    every other step is a record, and its document's id is its place in the script as text. A
+    every other step is a record, and its document's id is its index in the script as text. A
     run that is resumed with the value of a ``Cursor`` goes on behind that step.
+
+    ``opened``, ``closed``, ``fetched`` and ``parsed`` count runs begun and ended, records
+    yielded and calls of ``parse``.
 
     Args:
         script: the steps.
-        source: names the adapter in events.
-        stable_order: whether it may be resumed by counting records.
+        source: the adapter's name in events; ``"script"`` by default.
+        stable_order: whether it may be resumed by counting records; True by default.
 
-    ``opened``, ``closed``, ``fetched`` and ``parsed`` count what was done to it: runs begun
-    and ended, records yielded, calls of ``parse``.
-
-    Memory: the script, and one small object for each record it has yielded.
+    Memory: the script.
     """
 
     def __init__(
@@ -104,10 +104,14 @@ class ScriptedAdapter:
         self._ends_seen: set[int] = set()
 
     async def fetch(self, *, cursor: Any = None) -> AsyncIterator[Any]:
-        """Yield what the script says, from behind the cursor on.
+        """Yield what the script says; cancelled, it counts as closed.
+
+        Args:
+            cursor: the value of the ``Cursor`` to go on behind; the beginning when None.
 
         Raises:
-            CheckpointError: no ``Cursor`` of the script has the value that it is resumed with.
+            CheckpointError: no ``Cursor`` of the script has this value.
+            Exception: the error of a ``Crash``.
         """
         start = 0 if cursor is None else self._behind(cursor)
         self.opened += 1
@@ -132,7 +136,18 @@ class ScriptedAdapter:
             self.closed += 1
 
     def parse(self, record: _Record) -> Any:
-        """Make the document, or do what the step says instead."""
+        """Make the document, or do what the step says instead.
+
+        Args:
+            record: one that ``fetch`` has yielded.
+
+        Returns:
+            a document, an awaitable of one for ``SlowParse``, or the value of ``BadParse``.
+
+        Raises:
+            Exception: the error of a ``Fail``.
+            OSError: for ``FailTimes``, so many times.
+        """
         self.parsed += 1
         record.attempts += 1
         step = record.step

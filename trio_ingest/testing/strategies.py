@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
-from trio_ingest import (
-    AdapterStateChange,
-    BatchProgress,
-    Checkpoint,
-    Cursor,
-    Document,
-    DocumentCompleted,
-    DocumentFailed,
-    DocumentRetrying,
-    DocumentSkipped,
-    DocumentStarted,
-    Position,
-)
+import attrs
+
+from trio_ingest import Checkpoint, Cursor, Document, EngineEvent, Position
 
 from ._hypothesis import st
 from .scripted import BadParse, Crash, Fail, FailTimes, Pause, SlowParse
@@ -38,10 +28,11 @@ _ERRORS = st.builds(
 
 
 def json_values(*, finite: bool = True) -> st.SearchStrategy[Any]:
-    """Any JSON value: numbers, texts, lists and mappings, nested a little.
+    """Generate JSON values: numbers, texts, lists and mappings, nested a little.
 
     Args:
-        finite: whether to leave out NaN and the infinities, which JSON has no form for.
+        finite: whether to leave out NaN and the infinities, which JSON has no form for; True
+            by default.
     """
     return st.recursive(
         st.none()
@@ -58,7 +49,7 @@ def json_values(*, finite: bool = True) -> st.SearchStrategy[Any]:
 
 
 def documents(*, source: str | None = None) -> st.SearchStrategy[Document]:
-    """Documents with any text, and JSON values for what else they carry.
+    """Generate documents with any text, and JSON values as ``raw`` and metadata.
 
     Args:
         source: of all of them; any when None.
@@ -74,10 +65,10 @@ def documents(*, source: str | None = None) -> st.SearchStrategy[Document]:
 
 
 def checkpoints(*, max_positions: int = 3) -> st.SearchStrategy[Checkpoint]:
-    """Checkpoints as the engine mints them: gaps between ranges, cursors behind them.
+    """Generate checkpoints as the engine mints them: gaps between ranges, cursors behind.
 
     Args:
-        max_positions: the most adapter runs that one has.
+        max_positions: the most adapter runs in one; 3 by default.
     """
     positions = st.lists(
         _positions(),
@@ -111,63 +102,35 @@ def _positions(draw: st.DrawFn) -> Position:
 
 
 def events() -> st.SearchStrategy[Any]:
-    """Any event that the engine can emit, each for itself: no run gives them in this order."""
-    base: dict[str, Any] = {
-        "timestamp": _SECONDS,
-        "pipeline_id": _NAMES,
-        "sequence": _NUMBERS,
-    }
-    record: dict[str, Any] = {**base, "adapter": _NAMES, "record_number": _NUMBERS}
-    failure: dict[str, Any] = {"error": _ERRORS, "error_type": _NAMES, "retry_count": _NUMBERS}
+    """Generate single events of the engine: no run emits them in this order."""
     params = st.dictionaries(st.text(max_size=8), json_values(), max_size=2)
-    doc_id = st.text(max_size=20)
+    metadata = st.fixed_dictionaries({"adapter": _NAMES, "parameters": params})
+    # For a field of this name, or else of this type.
+    fields: dict[str, st.SearchStrategy[Any]] = {
+        **dict.fromkeys(("pipeline_id", "adapter", "error_type"), _NAMES),
+        "adapter_metadata": metadata,
+        "parameters": params,
+        "int": _NUMBERS,
+        "float": _SECONDS,
+        "str": st.text(max_size=30),
+        "bool": st.booleans(),
+        "Any": json_values(),
+        "AdapterState": st.sampled_from(_STATES),
+        "Checkpoint": checkpoints(),
+        "Document": documents(),
+        "Exception": _ERRORS,
+    }
+
+    def values(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:
+        kind, _, none = str(field.type).partition(" | ")
+        found = fields[field.name if field.name in fields else kind]
+        return st.none() | found if none else found
+
     return st.one_of(
-        st.builds(DocumentStarted, **record, doc_id=doc_id, parameters=params),
-        st.builds(
-            DocumentCompleted,
-            **base,
-            record_number=_NUMBERS,
-            document=documents(),
-            duration=_SECONDS,
-            adapter_metadata=st.fixed_dictionaries({"adapter": _NAMES, "parameters": params}),
-            retry_count=_NUMBERS,
-        ),
-        st.builds(
-            DocumentFailed,
-            **record,
-            **failure,
-            doc_id=st.none() | doc_id,
-            is_retryable=st.booleans(),
-            traceback=st.none() | st.text(max_size=30),
-            raw=json_values(),
-        ),
-        st.builds(DocumentSkipped, **record, doc_id=doc_id, reason=st.text(max_size=20)),
-        st.builds(
-            DocumentRetrying, **record, **failure, doc_id=doc_id, delay_seconds=_SECONDS
-        ),
-        _progress(base),
-        st.builds(
-            AdapterStateChange,
-            **base,
-            adapter=_NAMES,
-            old_state=st.sampled_from(_STATES),
-            new_state=st.sampled_from(_STATES),
-            reason=st.none() | st.text(max_size=20),
-        ),
-    )
-
-
-def _progress(base: dict[str, Any]) -> st.SearchStrategy[BatchProgress]:
-    counts = ("completed", "failed", "in_flight", "skipped", "queue_depth", "buffer_size")
-    times = ("fetch_seconds", "parse_seconds", "consumer_seconds", "throttle_seconds")
-    return st.builds(
-        BatchProgress,
-        **base,
-        **dict.fromkeys(counts, _NUMBERS),
-        **dict.fromkeys(times, _SECONDS),
-        estimated_total=st.none() | _NUMBERS,
-        eta_seconds=st.none() | _SECONDS,
-        checkpoint=st.none() | checkpoints(),
+        *(
+            st.builds(event, **{field.name: values(field) for field in attrs.fields(event)})
+            for event in get_args(EngineEvent)
+        )
     )
 
 
@@ -177,14 +140,14 @@ def scripts(
     max_size: int = 12,
     crash: bool = True,
 ) -> st.SearchStrategy[list[Any]]:
-    """Scripts for ``ScriptedAdapter``: records and faults.
+    """Generate scripts for ``ScriptedAdapter``: records and faults.
+
+    The value of each ``Cursor`` is its index in the script, so that no two are alike.
 
     Args:
-        steps: what they are made of; ``script_steps()`` when None.
-        max_size: the most steps.
-        crash: whether the adapter may die at the end of one.
-
-    The value of each ``Cursor`` is its place in the script, so that no two are alike.
+        steps: generates a step; ``script_steps()`` when None.
+        max_size: the most steps; 12 by default.
+        crash: whether the adapter may die at the end of one; True by default.
     """
     chosen = script_steps() if steps is None else steps
     script = st.lists(chosen, max_size=max_size).map(_numbered)
@@ -194,7 +157,7 @@ def scripts(
 
 
 def script_steps() -> st.SearchStrategy[Any]:
-    """Single steps: records, bad ones, slow ones, ones to try again, pauses and cursors."""
+    """Generate single steps: records, good, bad, slow or retried; pauses and cursors."""
     seconds = st.sampled_from([0, 0, 0.5, 3])
     return st.one_of(
         st.just("record"),

@@ -23,7 +23,7 @@ from trio_ingest import (
     SetupError,
 )
 from trio_ingest.adapters import BadDocumentError, FileRecord, FilesAdapter
-from trio_ingest.adapters.files import _reading as _files_read
+from trio_ingest.adapters.files import _reading
 
 MARK = "\ufeff"
 
@@ -212,13 +212,13 @@ async def test_a_large_file_fails_and_is_not_read(
 ) -> None:
     fill(tmp_path, {"just": b"x" * 2000, "more": b"x" * 2001})
     opened = []
-    read_up_to = _files_read._read_up_to
+    read_up_to = _reading._read_up_to
 
     def noted(most: int, descriptor: int, expected: int) -> bytes:
         opened.append(expected)
         return read_up_to(most, descriptor, expected)
 
-    monkeypatch.setattr(_files_read, "_read_up_to", noted)
+    monkeypatch.setattr(_reading, "_read_up_to", noted)
     adapter = FilesAdapter(tmp_path, max_record_bytes=2000)
     just, more = await records_of(adapter)
     assert len(adapter.parse(just).content) == 2000
@@ -252,7 +252,7 @@ async def test_a_file_that_says_it_is_smaller_than_it_is_never_passes_the_limit(
 async def test_a_file_that_is_none_when_its_turn_comes_is_a_failed_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: str
 ) -> None:
-    monkeypatch.setattr(_files_read, "BATCH_FILES", 1)
+    monkeypatch.setattr(_reading, "BATCH_FILES", 1)
     path = fill(tmp_path, ["a", "b", "c"]) / "b"
     adapter = FilesAdapter(tmp_path)
     ends = []
@@ -309,7 +309,7 @@ async def test_no_file_stays_open_between_records(tmp_path: Path) -> None:
 async def test_a_batch_ends_with_the_file_that_fills_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_files_read, "BATCH_BYTES", 1000)
+    monkeypatch.setattr(_reading, "BATCH_BYTES", 1000)
     fill(tmp_path, {f"{n}": b"x" * 400 for n in range(7)})
     items = await items_of(FilesAdapter(tmp_path))
     kinds = "".join("c" if isinstance(item, Cursor) else "r" for item in items)
@@ -320,14 +320,14 @@ async def test_a_disk_that_does_not_answer_does_not_hold_whoever_cancels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, asked = threading.Event(), threading.Event()
-    read = _files_read.BatchReader.read
+    read = _reading.BatchReader.read
 
-    def late(reader: _files_read.BatchReader) -> _files_read.Batch:
+    def late(reader: _reading.BatchReader) -> _reading.FileBatch:
         asked.set()
         answer.wait()
         return read(reader)
 
-    monkeypatch.setattr(_files_read.BatchReader, "read", late)
+    monkeypatch.setattr(_reading.BatchReader, "read", late)
     pipeline = IngestionPipeline(FilesAdapter(fill(tmp_path, ["a"])))
     try:
         async with pipeline.stream_events() as stream:

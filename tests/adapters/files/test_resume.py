@@ -21,7 +21,7 @@ from trio_ingest import (
     PipelineEvent,
 )
 from trio_ingest.adapters import FileRecord, FilesAdapter, FileSkipped
-from trio_ingest.adapters.files import _reading as _files_read
+from trio_ingest.adapters.files import _reading
 from trio_ingest.delivery import deliver, resume_point
 from trio_ingest.sinks import SqliteSink
 
@@ -34,8 +34,8 @@ class PowerCut(Exception):
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_files_read, "BATCH_FILES", 4)
-    monkeypatch.setattr(_files_read, "PROMISED_FILES", 8)
+    monkeypatch.setattr(_reading, "BATCH_FILES", 4)
+    monkeypatch.setattr(_reading, "CURSOR_FILES", 8)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from trio_ingest import IngestionPipeline, PipelineEvent
 from trio_ingest.adapters import FileRecord, FilesAdapter, FileSkipped
-from trio_ingest.adapters.files import _reading as _files_read
+from trio_ingest.adapters.files import _reading
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pipes and symbolic links")
 
@@ -165,7 +165,7 @@ def test_what_this_user_may_not_read_is_skipped_and_said(tmp_path: Path) -> None
 async def test_a_directory_that_vanishes_before_its_turn_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_files_read, "PROMISED_FILES", 1)
+    monkeypatch.setattr(_reading, "CURSOR_FILES", 1)
     for name in ("a", "b/x", "c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("text")
@@ -186,7 +186,7 @@ async def test_a_directory_that_vanishes_before_its_turn_is_said(
 async def test_many_odd_things_in_a_row_come_a_batch_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_files_read, "LISTED_AT_ONCE", 10)
+    monkeypatch.setattr(_reading, "LISTED_AT_ONCE", 10)
     for number in range(95):
         (tmp_path / f"{number:02}").symlink_to("nowhere")
     (tmp_path / "zz").write_text("text")

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from tests.adapters.jsonl.jsonl_files import items_of, lines_of, numbered
 from trio_ingest import CheckpointError, Cursor
 from trio_ingest.adapters import JsonLinesAdapter, LineRecord
-from trio_ingest.adapters._bytes import positions as _positions
-from trio_ingest.adapters._bytes import reader as _chunks
+from trio_ingest.adapters._bytes import positions, reader
 
 MARK = b"\xef\xbb\xbf"
 LINES = st.sampled_from([b"", b" ", b"\r", b"x", b"yy\r", b" zzz", b"\t" * 6, b"long " * 3])
@@ -80,8 +79,8 @@ def test_lines_and_cursors_agree_wherever_chunks_end(
                 assert resumed == items[number + 1 :]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_chunks, "CHUNK_BYTES", chunk_bytes)
-        patch.setattr(_positions, "CHECKED_BYTES", checked_bytes)
+        patch.setattr(reader, "CHUNK_BYTES", chunk_bytes)
+        patch.setattr(positions, "CHECKED_BYTES", checked_bytes)
         trio.run(check)
 
 
@@ -90,12 +89,12 @@ async def test_a_cursor_comes_about_once_a_chunk(tmp_path: Path) -> None:
     path.write_bytes(numbered(30_000))
     items = await items_of(JsonLinesAdapter(path))
     offsets = [item.value["offset"] for item in items if isinstance(item, Cursor)]
-    chunks, rest = divmod(path.stat().st_size, _chunks.CHUNK_BYTES)
+    chunks, rest = divmod(path.stat().st_size, reader.CHUNK_BYTES)
     assert chunks > 3
     assert rest
     assert len(offsets) == chunks + 1
     for number, offset in enumerate(offsets[:-1], 1):
-        assert 0 <= number * _chunks.CHUNK_BYTES - offset < 100
+        assert 0 <= number * reader.CHUNK_BYTES - offset < 100
 
 
 def several_chunks(tmp_path: Path) -> Path:
@@ -115,14 +114,14 @@ async def test_what_lies_before_a_cursor_is_not_read_again(tmp_path: Path) -> No
     cursor = await first_cursor(path)
     rest = await lines_of(JsonLinesAdapter(path), cursor=cursor)
     with path.open("r+b") as file:
-        file.write(b"\n" * (cursor["offset"] - _positions.CHECKED_BYTES))
+        file.write(b"\n" * (cursor["offset"] - positions.CHECKED_BYTES))
     assert await lines_of(JsonLinesAdapter(path), cursor=cursor) == rest
     assert rest[0].line_number == cursor["line"] + 1
 
 
 async def test_a_mark_is_a_mark_only_at_the_start_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "marks.jsonl"
-    path.write_bytes(b"x\n" * (_chunks.CHUNK_BYTES // 2) + MARK + b"y")
+    path.write_bytes(b"x\n" * (reader.CHUNK_BYTES // 2) + MARK + b"y")
     *_, cursor, last = await items_of(JsonLinesAdapter(path))
     assert isinstance(cursor, Cursor)
     assert isinstance(last, LineRecord)
@@ -132,7 +131,7 @@ async def test_a_mark_is_a_mark_only_at_the_start_of_the_file(tmp_path: Path) ->
 
 async def test_what_follows_a_cursor_is_not_taken_for_gzip(tmp_path: Path) -> None:
     path = tmp_path / "magic.jsonl"
-    path.write_bytes(b"x\n" * (_chunks.CHUNK_BYTES // 2) + b"\x1f\x8b")
+    path.write_bytes(b"x\n" * (reader.CHUNK_BYTES // 2) + b"\x1f\x8b")
     *_, cursor, last = await items_of(JsonLinesAdapter(path))
     assert isinstance(cursor, Cursor)
     assert isinstance(last, LineRecord)
@@ -190,7 +189,7 @@ async def test_a_cursor_that_is_no_place_is_refused(tmp_path: Path, value: objec
     assert message.startswith(f"the checkpoint's cursor is {value!r}, which is no place")
 
 
-@pytest.mark.parametrize("back", [1, 17, _positions.CHECKED_BYTES])
+@pytest.mark.parametrize("back", [1, 17, positions.CHECKED_BYTES])
 async def test_a_file_changed_before_the_cursor_is_refused(tmp_path: Path, back: int) -> None:
     path = several_chunks(tmp_path)
     cursor = await first_cursor(path)

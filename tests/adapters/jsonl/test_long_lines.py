@@ -14,7 +14,7 @@ import trio
 from tests.adapters.jsonl.jsonl_files import lines_of
 from trio_ingest import DocumentCompleted, DocumentFailed, IngestionPipeline, SetupError
 from trio_ingest.adapters import BadLineError, JsonLinesAdapter, LineRecord
-from trio_ingest.adapters._bytes import reader as _chunks
+from trio_ingest.adapters._bytes import reader
 
 MIB = 1024 * 1024
 SMALL = 64 * 1024
@@ -105,7 +105,7 @@ async def test_a_long_line_in_a_pipe_is_passed_in_little_memory(
 async def test_the_limit_itself_is_allowed_and_one_byte_more_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(_chunks, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", chunk_bytes)
     path = tmp_path / "edges.jsonl"
     lines = [b"x" * 300, b"y" * 301, b"", b"z" * 301, b"z" * 300, b"w" * 301]
     path.write_bytes(b"\n".join(lines))
@@ -122,7 +122,7 @@ async def test_the_limit_itself_is_allowed_and_one_byte_more_is_not(
 async def test_a_long_line_is_blank_only_if_all_of_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(_chunks, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", chunk_bytes)
     path = tmp_path / "blanks.jsonl"
     blank = b" " * 500
     path.write_bytes(blank + b"x" + blank + b"\n" + blank + b"\n\n" + blank + b"x")

@@ -15,7 +15,7 @@ from trio_ingest import (
     IngestionPipeline,
 )
 from trio_ingest.adapters import JsonLinesAdapter, LineRecord
-from trio_ingest.adapters._bytes import reader as _chunks
+from trio_ingest.adapters._bytes import reader
 
 # Blank lines, both line ends, a byte order mark, a bad line, one that is too long, and no
 # line feed at the end.
@@ -68,7 +68,7 @@ async def test_a_run_stopped_after_any_record_goes_on_with_the_next(
 ) -> None:
     path = tmp_path / "mixed.jsonl"
     path.write_bytes(MIXED)
-    monkeypatch.setattr(_chunks, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", chunk_bytes)
     adapter = JsonLinesAdapter(path, max_record_bytes=80)
     pipeline = IngestionPipeline(adapter, workers=workers)
     for count in range(len(EVERY_ONE) + 1):
@@ -85,7 +85,7 @@ async def test_a_run_stopped_after_each_record_comes_to_the_end(
 ) -> None:
     path = tmp_path / "mixed.jsonl"
     path.write_bytes(MIXED)
-    monkeypatch.setattr(_chunks, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", chunk_bytes)
     adapter = JsonLinesAdapter(path, max_record_bytes=80)
     pipeline = IngestionPipeline(adapter, workers=workers)
     checkpoint, together = None, []
@@ -114,7 +114,7 @@ async def test_gzip_is_resumed_by_passing_over_what_has_ended(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(MIXED))
-    monkeypatch.setattr(_chunks, "CHUNK_BYTES", 13)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", 13)
     adapter = JsonLinesAdapter(path, max_record_bytes=80)
     pipeline = IngestionPipeline(adapter, workers=workers)
     for count in range(len(EVERY_ONE) + 1):

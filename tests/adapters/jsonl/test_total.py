@@ -14,7 +14,7 @@ import trio
 
 from trio_ingest import BatchProgress, IngestionPipeline
 from trio_ingest.adapters import JsonLinesAdapter
-from trio_ingest.adapters._bytes import line_count as _line_count
+from trio_ingest.adapters._bytes import line_count
 
 Estimate: TypeAlias = Callable[[Path | str], int | None]
 
@@ -53,8 +53,8 @@ def test_the_count_is_that_of_the_lines_with_something_in_them(
     path.write_bytes(b"\n".join(lines) + b"\n" * ended)
     with pytest.MonkeyPatch.context() as patch:
         # So that pieces end everywhere.
-        patch.setattr(_line_count, "_SAMPLE_BYTES", 7)
-        assert _line_count.count_lines(str(path)) == len([line for line in lines if line])
+        patch.setattr(line_count, "_SAMPLE_BYTES", 7)
+        assert line_count.count_lines(str(path)) == len([line for line in lines if line])
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_of_a_large_file_little_is_read_and_of_a_small_one_no_more_than_it_had(
     path = tmp_path / "a.jsonl"
     with path.open("wb") as file:
         file.truncate(5_000_000_000)
-    assert _line_count.count_lines(str(path)) is None
+    assert line_count.count_lines(str(path)) is None
     assert sum(reads) <= 2 * 1024 * 1024 + 2
     assert max(reads) <= 64 * 1024
     del reads[:]
     path.write_bytes(b"a\n" * 100_000)
-    assert _line_count.count_lines(str(path)) == 100_000
+    assert line_count.count_lines(str(path)) == 100_000
     assert sum(reads) == 200_000 + 2
 
 
@@ -132,15 +132,15 @@ def test_what_became_a_pipe_since_it_was_looked_at_holds_nobody(
     looked_at = plain.stat()
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", lambda _path: looked_at)
-        assert _line_count.count_lines(str(pipe)) is None
+        assert line_count.count_lines(str(pipe)) is None
 
 
 def test_a_pipe_is_not_opened_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     opened: list[str] = []
-    monkeypatch.setattr(_line_count, "_without_waiting", lambda path, _: opened.append(path))
-    assert _line_count.count_lines(str(pipe)) is None
+    monkeypatch.setattr(line_count, "open_unbuffered", opened.append)
+    assert line_count.count_lines(str(pipe)) is None
     assert not opened
 
 

@@ -1,4 +1,4 @@
-"""How many lines a file has: counted when it is small, judged by samples when it is not."""
+"""The number of lines in a file: counted if it is small, estimated by samples if not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import stat
 from typing import Final
 
-from .gunzip import MAGIC
+from .decompression import GZIP_MAGIC
+from .opening import open_unbuffered
 
 # Counting so much takes 10 to 140 ms, the more the shorter its lines are, and from a disk
 # some tenths of a second. A larger file would hold up the first document for longer than
@@ -19,13 +20,15 @@ _COUNTED_BYTES: Final = 16 * 1024 * 1024
 _SAMPLES: Final = 32
 _SAMPLE_BYTES: Final = 64 * 1024
 
+_BLANK_LINES: Final = (b"", b"\r")
+
 
 def count_lines(path: str) -> int | None:
-    """About how many lines that are not empty a plain file has; exact up to 16 MiB.
+    """Return the number of lines that are not blank in a plain file; exact up to 16 MiB.
 
     Args:
-        path: the file. It is not opened unless it is a regular one: a pipe would lose its
-            writer when it is closed again.
+        path: the file. Only a regular one is opened: a pipe would lose its writer when it
+            is closed again.
 
     Returns:
         None where nothing can be said: no regular file, gzip, no right to read it, or lines
@@ -37,57 +40,49 @@ def count_lines(path: str) -> int | None:
         # Looked at before it is opened, and once more after.
         if not stat.S_ISREG(os.stat(path).st_mode) or path.lower().endswith(".gz"):  # noqa: PTH116 -- as above
             return None
-        with io.FileIO(path, "rb", opener=_without_waiting) as file:
+        with open_unbuffered(path) as file:
             return _lines_in(file)
     except (OSError, ValueError):
-        return None  # whoever reads it will say why
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    # It may have become a pipe since it was looked at.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+        return None  # the error comes when the file is read
 
 
 def _lines_in(file: io.FileIO) -> int | None:
     status = os.fstat(file.fileno())
     size = status.st_size
-    if not stat.S_ISREG(status.st_mode) or file.read(len(MAGIC)) == MAGIC:
+    if not stat.S_ISREG(status.st_mode) or file.read(len(GZIP_MAGIC)) == GZIP_MAGIC:
         return None
     if size <= _COUNTED_BYTES:
-        return _counted(file, size)
+        return _exact_count(file, size)
     # In the middle of equal parts: at the ends of the file they would count double.
     part = size // _SAMPLES
-    found = seen = 0
+    ends = sampled = 0
     for number in range(_SAMPLES):
         file.seek(number * part + (part - _SAMPLE_BYTES) // 2)
         data = file.read(_SAMPLE_BYTES)
-        found += _ends_in(data)
-        seen += len(data)
-    return round(size * found / seen) if found else None
+        ends += _line_ends(data)
+        sampled += len(data)
+    return round(size * ends / sampled) if ends else None
 
 
-def _counted(file: io.FileIO, size: int) -> int:
-    count, place, begun = 0, 0, b""
+def _exact_count(file: io.FileIO, size: int) -> int:
+    count, place, unfinished = 0, 0, b""
     file.seek(0)
-    # No further than it was long: somebody may be writing it.
+    # No further than it was long: another process may be writing it.
     while place < size:
         data = file.read(min(_SAMPLE_BYTES, size - place))
         if not data:
             break
         place += len(data)
-        data = begun + data
-        count += _ends_in(data)
+        data = unfinished + data
+        count += _line_ends(data)
         # Enough of a line that goes on to tell whether it is blank.
-        begun = data[data.rfind(b"\n") + 1 :][:2]
+        unfinished = data[data.rfind(b"\n") + 1 :][:2]
     # The last line may have no end.
-    return count + (begun not in _BLANK)
+    return count + (unfinished not in _BLANK_LINES)
 
 
-def _ends_in(data: bytes) -> int:
-    """How many lines end in ``data`` that have something in them."""
+def _line_ends(data: bytes) -> int:
+    """Count the lines that end in ``data`` and are not blank."""
     lines = data.split(b"\n")
     del lines[-1]
-    return len(lines) - sum(lines.count(blank) for blank in _BLANK)
-
-
-_BLANK: Final = (b"", b"\r")
+    return len(lines) - sum(lines.count(blank) for blank in _BLANK_LINES)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-# Enough to see what a line is about; a report of ten thousand of them stays small.
+# Enough to recognise a line by; a report of ten thousand of them stays small.
 START_BYTES: Final = 200
 
 
 class LongLine(NamedTuple):
-    """What is kept of a line that is longer than allowed.
+    """The remains of a line that is longer than allowed.
 
     Args:
         start: its first bytes, at most 200.
-        length: how many bytes it has, without the line feed.
+        length: its size in bytes, without the line feed.
     """
 
     start: bytes
@@ -28,20 +28,20 @@ class LineSplitter:
     """Cuts a series of chunks at line feeds, without the line feeds.
 
     Args:
-        most_bytes: of a line with more, only the start and the length are kept.
+        max_line_bytes: of a line with more, only the start and the length are kept.
 
-    Memory: O(one chunk + ``most_bytes``).
+    Memory: O(one chunk + ``max_line_bytes``).
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_line_bytes: int) -> None:
+        self._max_bytes = max_line_bytes
         self._pieces: list[bytes] = []
         self._is_blank = True
-        # How many bytes the line has so far that is not complete yet.
+        # The bytes since the last line feed.
         self.unfinished_bytes = 0
 
     def feed(self, chunk: bytes) -> Sequence[Line]:
-        """The lines that ``chunk`` completes."""
+        """Return the lines that ``chunk`` completes."""
         pieces = chunk.split(b"\n")
         last = pieces.pop()
         if not pieces:
@@ -49,13 +49,14 @@ class LineSplitter:
             return pieces
         self._keep(pieces[0])
         lines: list[Line] = [self._take(), *pieces[1:]]
-        if len(chunk) > self._most_bytes:
+        # Lines inside a chunk that is no longer than the limit need not be measured.
+        if len(chunk) > self._max_bytes:
             lines[1:] = map(self._within_limit, pieces[1:])
         self._keep(last)
         return lines
 
     def finish(self) -> Sequence[Line]:
-        """The last line, when the file does not end with a line feed."""
+        """Return the last line, if the file does not end with a line feed."""
         return [self._take()] if self.unfinished_bytes else []
 
     def _within_limit(self, line: bytes) -> Line:
@@ -65,11 +66,11 @@ class LineSplitter:
     def _keep(self, piece: bytes) -> None:
         if not piece:
             return
-        # In pieces: joining at each chunk would make a line of a hundred chunks
-        # cost a hundred copies of itself.
+        # In pieces: joined at each chunk, a line of a hundred chunks would be copied a
+        # hundred times.
         self._pieces.append(piece)
         self.unfinished_bytes += len(piece)
-        if self.unfinished_bytes > self._most_bytes:
+        if self.unfinished_bytes > self._max_bytes:
             self._is_blank = self._is_blank and all(map(bytes.isspace, self._pieces))
             self._pieces = [
                 b"".join(piece[:START_BYTES] for piece in self._pieces)[:START_BYTES]
@@ -80,7 +81,7 @@ class LineSplitter:
         is_blank, self._is_blank = self._is_blank, True
         self._pieces = []
         self.unfinished_bytes = 0
-        if length <= self._most_bytes:
+        if length <= self._max_bytes:
             return line
         # A blank line is none, however long: which lines are records, and so how they
         # are counted, must not depend on a limit that the next run may change.

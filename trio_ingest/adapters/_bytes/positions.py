@@ -1,4 +1,4 @@
-"""A place in a plain file, and how to tell that it is still in the same file."""
+"""Places in a plain file, and the check that they are still in the same file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class FilePosition(NamedTuple):
     """The place just behind a line feed.
 
     Args:
-        offset: where it is, in bytes from the start of the file.
-        line: how many lines end before it.
+        offset: the bytes before it in the file.
+        line: the lines that end before it.
         check: the CRC-32 of the 4,096 bytes before it, or of as many as there are.
     """
 
@@ -29,14 +29,14 @@ class FilePosition(NamedTuple):
     check: int
 
 
-class Trail:
-    """Follows a file chunk by chunk, and knows the places that it has passed.
+class PositionTracker:
+    """Follows a file chunk by chunk, and gives the positions that it passes.
 
     Args:
-        offset: where the first chunk begins, in bytes from the start of the file.
-        before: the bytes before it that a check would take in.
+        offset: the start of the first chunk, in bytes from the start of the file.
+        before: the bytes before it that a check covers.
 
-    What a check needs is taken from what is read anyway.
+    Checks are computed from what is read anyway.
 
     Memory: O(one chunk).
     """
@@ -46,18 +46,18 @@ class Trail:
         self._before = before
         self._chunk = b""
 
-    def follow(self, chunk: bytes) -> None:
+    def advance(self, chunk: bytes) -> None:
         """Go on to the next chunk."""
         self._before = self._last_bytes(len(self._chunk))
         self._offset += len(self._chunk)
         self._chunk = chunk
 
     def position(self, unfinished_bytes: int, line: int) -> FilePosition | None:
-        """The place behind the newest chunk's last line feed, or None if it has none.
+        """Return the place behind the newest chunk's last line feed; None if it has none.
 
         Args:
-            unfinished_bytes: how many bytes have come since the last line feed.
-            line: how many lines have ended.
+            unfinished_bytes: the bytes that have come since the last line feed.
+            line: the number of lines that have ended.
         """
         passed = len(self._chunk) - unfinished_bytes
         if passed <= 0:
@@ -65,14 +65,14 @@ class Trail:
         return FilePosition(self._offset + passed, line, zlib.crc32(self._last_bytes(passed)))
 
     def _last_bytes(self, stop: int) -> bytes:
-        """What a check takes in at byte ``stop`` of the chunk."""
+        """Return the bytes that a check at byte ``stop`` of the chunk covers."""
         if stop >= CHECKED_BYTES:
             return self._chunk[stop - CHECKED_BYTES : stop]
         return (self._before + self._chunk[:stop])[-CHECKED_BYTES:]
 
 
-def position_of(value: object, name: str) -> FilePosition:
-    """The position that a cursor's value stands for.
+def parse_position(value: object, name: str) -> FilePosition:
+    """Return the position that a cursor's value stands for.
 
     Raises:
         CheckpointError: it stands for none; the message calls the file ``name``.
@@ -93,21 +93,21 @@ def position_of(value: object, name: str) -> FilePosition:
     )
 
 
-def other_file(name: str, why: str) -> CheckpointError:
-    """What to say when a file is not the one that a checkpoint goes on in.
+def changed_file_error(name: str, reason: str) -> CheckpointError:
+    """Return the error for a file that is not the one that a checkpoint was made with.
 
     Args:
-        name: what to call the file.
-        why: what was found, as a sentence without its end.
+        name: the file's name in the message.
+        reason: the difference, as a sentence without its full stop.
     """
     return CheckpointError(
-        f"{name}: {why}. Bring back the file that it was, or start again without the "
+        f"{name}: {reason}. Bring back the file that it was, or start again without the "
         f"checkpoint: leave out resume_from, or give --restart on the command line."
     )
 
 
-def trail_from(file: io.FileIO, position: FilePosition, name: str) -> Trail:
-    """Go to a position in ``file``, and follow it from there.
+def seek_position(file: io.FileIO, position: FilePosition, name: str) -> PositionTracker:
+    """Go to a position in ``file``, and return a tracker that begins there.
 
     Raises:
         CheckpointError: this is not the file that the position was in; the message
@@ -116,22 +116,23 @@ def trail_from(file: io.FileIO, position: FilePosition, name: str) -> Trail:
     """
     start = max(0, position.offset - CHECKED_BYTES)
     file.seek(start)
-    before = _read(file, position.offset - start)
+    before = _read_exactly(file, position.offset - start)
     place = f"byte {position.offset:,}, the end of line {position.line:,}"
     if start + len(before) < position.offset:
-        raise other_file(
+        raise changed_file_error(
             name, f"the checkpoint goes on at {place}, and the file is shorter than that now"
         )
     if zlib.crc32(before) != position.check:
-        raise other_file(
+        raise changed_file_error(
             name,
             f"the checkpoint goes on at {place}, and what the file has before that is not "
             f"what was read there",
         )
-    return Trail(position.offset, before)
+    return PositionTracker(position.offset, before)
 
 
-def _read(file: io.FileIO, size: int) -> bytes:
+def _read_exactly(file: io.FileIO, size: int) -> bytes:
+    """Read ``size`` bytes, or fewer at the end of the file."""
     data = b""
     while len(data) < size:
         more = file.read(size - len(data))

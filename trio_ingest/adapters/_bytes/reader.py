@@ -1,9 +1,8 @@
-"""The bytes of a file in large chunks, waited for where nobody is held up.
+"""The bytes of a file in large chunks, without holding up the event loop.
 
-A thread hop costs about as much as parsing five lines, so a hop fetches
-hundreds of lines. Pipes and terminals may stay silent for hours: they are
-waited for by the event loop, which a cancellation interrupts at once, and not
-by a thread, which it could only abandon.
+A thread hop costs about as much as parsing five lines, so a hop fetches hundreds of lines.
+Pipes and terminals may stay silent for hours: the event loop waits for them, which a
+cancellation interrupts at once, and not a thread, which it could only abandon.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ import anyio
 
 from trio_ingest.threads import run_in_thread
 
-from .gunzip import MAGIC, Gunzip
-from .positions import FilePosition, Trail, other_file, trail_from
-
-STANDARD_INPUT = "-"
+from .decompression import GZIP_MAGIC, GzipDecompressor
+from .opening import STANDARD_INPUT, open_unbuffered
+from .positions import FilePosition, PositionTracker, changed_file_error, seek_position
 
 # Smaller, and the thread hops show (0.3 µs a line at 256 KiB and 500-byte
 # lines); larger, and a pipeline starts later and holds more for no gain.
@@ -31,11 +29,11 @@ class ChunkReader:
 
     Args:
         path: the file; ``-`` is standard input.
-        name: what to call it in an error.
-        start: where to begin in a plain file; at its start when None.
+        name: its name in errors.
+        start: the position to begin at in a plain file; its start when None.
 
-    Gzip is unpacked on the way: a file named ``.gz`` must hold it, and anything
-    else that begins with its two magic bytes is taken for it as well.
+    Gzip is decompressed: a file named ``.gz`` must hold it, and anything else that begins
+    with its two magic bytes is taken for it as well.
 
     Memory: O(``CHUNK_BYTES``).
     """
@@ -45,55 +43,59 @@ class ChunkReader:
         self._name = name
         self._start = start
         # Only where bytes can be found again: in a regular file that is not gzip.
-        self._trail: Trail | None = None
+        self._tracker: PositionTracker | None = None
         self._file: io.FileIO | None = None
-        self._waits = False
-        self._gunzip: Gunzip | None = None
+        # A pipe, a socket or a terminal: the event loop waits for it, not a thread.
+        self._is_pipe = False
+        self._gzip: GzipDecompressor | None = None
+        # The first bytes until they tell whether this is gzip; then None.
         self._head: bytes | None = b""
-        self._ended = False
+        self._at_end = False
 
     async def read(self) -> bytes:
-        """The next chunk, or ``b""`` at the end.
+        """Return the next chunk, or ``b""`` at the end.
 
         Raises:
             OSError: the file cannot be opened or read; ``filename`` is set.
-            CheckpointError: it is not the file that ``start`` is a place in.
+            CheckpointError: it is not the file that ``start`` is a position in.
             zlib.error: its gzip data is damaged, or it is not gzip.
             EOFError: its gzip data ends early.
 
-        Cancelled here, the file is still open and nothing read is lost but the
-        chunk under way: go on to ``close``.
+        If cancelled, the file is still open, and nothing that was read is lost but the
+        chunk under way.
         """
         try:
             if self._file is None:
                 await run_in_thread(self._open)
-            if self._waits:
-                return await self._chunk_of_a_pipe()
-            chunk = await run_in_thread(self._chunk)
+            if self._is_pipe:
+                return await self._pipe_chunk()
+            chunk = await run_in_thread(self._file_chunk)
         except OSError as error:
             if error.filename is not None:
                 raise
             # A failed read names no file of its own accord.
             raise OSError(error.errno, error.strerror, self._name) from error
-        if self._trail is not None:
-            self._trail.follow(chunk)
+        if self._tracker is not None:
+            self._tracker.advance(chunk)
         return chunk
 
     def position(self, unfinished_bytes: int, line: int) -> FilePosition | None:
-        """The place behind the last line feed, when the newest chunk has one.
-
-        None also where no place can be found again: in gzip, pipes and devices.
+        """Return the place behind the last line feed, if the newest chunk has one.
 
         Args:
-            unfinished_bytes: how many bytes have come since that line feed.
-            line: how many lines have ended.
+            unfinished_bytes: the bytes that have come since that line feed.
+            line: the number of lines that have ended.
+
+        Returns:
+            None also where no place can be found again: in gzip, pipes and devices.
         """
-        return None if self._trail is None else self._trail.position(unfinished_bytes, line)
+        tracker = self._tracker
+        return None if tracker is None else tracker.position(unfinished_bytes, line)
 
     @property
     def is_verified(self) -> bool:
-        """Whether a gzip member has just ended, its checksum right."""
-        return self._gunzip is not None and self._gunzip.between_members
+        """True where a gzip member has just ended, its checksum right."""
+        return self._gzip is not None and self._gzip.at_member_end
 
     def close(self) -> None:
         """Close the file; standard input stays open, it is not ours."""
@@ -101,92 +103,79 @@ class ChunkReader:
             self._file.close()
 
     def _open(self) -> None:
-        if self._path == STANDARD_INPUT:
-            # Unbuffered, and not ``sys.stdin.buffer``: a thread inside that one
-            # holds a lock that the interpreter needs on its way out.
-            self._file = io.FileIO(0, "rb", closefd=False)
-        else:
-            self._file = io.FileIO(self._path, "rb", opener=_open_without_waiting)
-            if self._path.lower().endswith(".gz"):
-                self._head = None
-                self._gunzip = Gunzip(CHUNK_BYTES)
-        self._waits = os.name == "posix" and _may_stay_silent(self._file)
-        is_regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
-        if is_regular and self._path != STANDARD_INPUT and self._gunzip is None:
-            self._trail = Trail()
+        file = self._file = open_unbuffered(self._path)
+        if self._path.lower().endswith(".gz"):
+            self._head = None
+            self._gzip = GzipDecompressor(CHUNK_BYTES)
+        mode = os.fstat(file.fileno()).st_mode
+        may_stay_silent = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or file.isatty()
+        self._is_pipe = os.name == "posix" and may_stay_silent
+        if stat.S_ISREG(mode) and self._path != STANDARD_INPUT and self._gzip is None:
+            self._tracker = PositionTracker()
         if self._start is not None:
             self._go_to(self._start)
 
     def _go_to(self, start: FilePosition) -> None:
         assert self._file is not None
-        if self._trail is None or self._file.read(len(MAGIC)) == MAGIC:
-            raise other_file(
+        if self._tracker is None or self._file.read(len(GZIP_MAGIC)) == GZIP_MAGIC:
+            raise changed_file_error(
                 self._name,
                 "the checkpoint goes on in the middle of a plain file, and this is none now: "
                 "gzip, pipes and standard input can only be read from their start",
             )
-        self._trail = trail_from(self._file, start, self._name)
-        # What the magic bytes would tell is known.
+        self._tracker = seek_position(self._file, start, self._name)
+        # The magic bytes were looked at just now.
         self._head = None
 
-    async def _chunk_of_a_pipe(self) -> bytes:
+    async def _pipe_chunk(self) -> bytes:
         assert self._file is not None
         while True:
-            if self._gunzip is None:
+            if self._gzip is None:
                 await anyio.wait_readable(self._file)
                 chunk = self._step()
             else:
-                if self._gunzip.hungry:
+                if self._gzip.needs_input:
                     await anyio.wait_readable(self._file)
+                # Decompressing takes long enough for a thread.
                 chunk = await run_in_thread(self._step)
-            if chunk or self._ended:
+            if chunk or self._at_end:
                 return chunk
 
-    def _chunk(self) -> bytes:
+    def _file_chunk(self) -> bytes:
         while True:
             chunk = self._step()
-            if chunk or self._ended:
+            if chunk or self._at_end:
                 return chunk
 
     def _step(self) -> bytes:
-        """At most one read; an empty answer is the end only when ``_ended``."""
+        """Read at most once; no bytes mean the end only with ``_at_end``."""
         assert self._file is not None
-        if self._ended:
+        if self._at_end:
             return b""
-        if self._gunzip is not None and not self._gunzip.hungry:
-            return self._gunzip.inflate()
+        if self._gzip is not None and not self._gzip.needs_input:
+            return self._gzip.decompress()
         data = self._file.read(CHUNK_BYTES)
         if data is None:
             # Another reader of the same pipe was quicker.
             return b""
-        self._ended = not data
+        self._at_end = not data
         if self._head is not None:
             data = self._sniffed(data)
-        if self._gunzip is None:
+        if self._gzip is None:
             return data
-        if self._ended:
-            self._gunzip.finish()
-        return self._gunzip.inflate(data) if data else b""
+        if self._at_end:
+            self._gzip.finish()
+        return self._gzip.decompress(data) if data else b""
 
     def _sniffed(self, data: bytes) -> bytes:
         """Hold back a first byte that could begin the magic ones, then decide."""
         assert self._head is not None
         data = self._head + data
-        if data == MAGIC[:1] and not self._ended:
+        if data == GZIP_MAGIC[:1] and not self._at_end:
             self._head = data
             return b""
         self._head = None
-        if data.startswith(MAGIC):
-            self._gunzip = Gunzip(CHUNK_BYTES)
-            self._trail = None
+        if data.startswith(GZIP_MAGIC):
+            self._gzip = GzipDecompressor(CHUNK_BYTES)
+            self._tracker = None
         return data
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # A named pipe that nobody has opened for writing would hold the thread.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _may_stay_silent(file: io.FileIO) -> bool:
-    mode = os.fstat(file.fileno()).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or file.isatty()

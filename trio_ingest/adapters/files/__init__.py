@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._adapter import BadDocumentError, FilesAdapter, FileSkipped
+from ._adapter import FilesAdapter, FileSkipped
 from ._reading import FileRecord
 
-__all__ = ["BadDocumentError", "FileRecord", "FileSkipped", "FilesAdapter"]
+__all__ = ["FileRecord", "FileSkipped", "FilesAdapter"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import datetime
 import os
 from collections.abc import AsyncGenerator, Iterator
@@ -12,40 +11,17 @@ from typing import Any, Final, NamedTuple
 import anyio.to_thread
 import attrs
 
-from trio_ingest import Cursor, Document, IngestError, PipelineEvent, SetupError
+from trio_ingest import Cursor, Document, PipelineEvent, SetupError
+from trio_ingest.adapters._bytes.opening import printable_path
+from trio_ingest.adapters.errors import BadDocumentError
 
+from ._decoding import canonical_encoding, decode_text
 from ._pattern import Pattern
-from ._reading import BatchReader, FileRecord, cursor_of, promised_of, text_of
-from ._walk import Found, walk
+from ._reading import BatchReader, FileRecord, cursor_value, paths_of_cursor
+from ._walk import WalkItem, walk
 
-# How many entries are counted in one thread hop: a few milliseconds' worth.
+# The entries that are counted in one thread hop: a few milliseconds' worth.
 _COUNTED_AT_ONCE: Final = 2000
-
-# In this order: a mark of UTF-16 begins one of UTF-32.
-_MARKS: Final = {
-    codecs.BOM_UTF8: "UTF-8",
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
-
-
-class BadDocumentError(IngestError, ValueError):
-    """One file is no document; the other files are not affected.
-
-    Args:
-        path: the file, relative to the adapter's directory.
-        reason: what is wrong with it, as a sentence.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 @attrs.frozen(kw_only=True)
@@ -53,13 +29,13 @@ class FileSkipped(PipelineEvent):
     """Something in the directory is no document, or cannot be looked into.
 
     A named pipe, a socket, a device, a link that leads nowhere or in a circle, a file
-    that this user may not read, a directory that cannot be listed. It is announced
-    before the documents around it, and may be announced again by a resumed run.
+    that this user may not read, a directory that cannot be listed. The event comes
+    before the documents around it, and may come again in a resumed run.
 
     Args:
         adapter: the adapter's ``source``.
         path: relative to the directory, with forward slashes.
-        reason: why, as a clause without a full stop.
+        reason: a clause without a full stop.
     """
 
     adapter: str
@@ -71,15 +47,15 @@ class FilesAdapter:
     """Makes a document of each file in a directory and the directories below it.
 
     Args:
-        directory: where to look. Symbolic links are followed.
+        directory: the root of the tree. Symbolic links are followed.
         pattern: a glob relative to the directory: ``*.txt``, ``**/*.md``, ``docs/**``.
             A name that begins with a dot is matched only by a part that does so
             too, as in ``.github/**``.
-        encoding: how bytes become text. A byte order mark is removed; one of another
+        encoding: of the text in the files. A byte order mark is removed; one of another
             encoding makes the file a failed document.
         max_record_bytes: the largest file that is read. A larger one is a failed
             document.
-        source: how events and documents name this input; the directory when None.
+        source: the name of this input in events and documents; the directory when None.
 
     ``doc_id`` is the path relative to the directory, with forward slashes, ``content``
     the text with its line ends as they are, and ``raw`` None. ``metadata`` has the
@@ -88,7 +64,7 @@ class FilesAdapter:
 
     Files come sorted by the parts of their paths. A resumed run gives each file that is
     there both times exactly once, and of files that were added between the runs those
-    that come behind the place where the run stopped, whose next 128 files are settled.
+    that come behind the place where the run stopped and its next 128 files.
     With ``ordered=False`` that holds while no file is overtaken by more than 64 others.
 
     Raises:
@@ -127,17 +103,15 @@ class FilesAdapter:
         if source is not None and not source:
             raise SetupError("source is empty; give a name, or None for the directory's.")
         self._pattern = Pattern(pattern)
-        self._encoding = _checked_encoding(encoding)
-        # The one whose byte order mark belongs there, if any.
-        self._family = _family_of(self._encoding)
+        self._encoding = canonical_encoding(encoding)
         self._max_record_bytes = max_record_bytes
-        self._name = text_of(self._directory)
+        self._name = printable_path(self._directory)
         # Never two slashes, as it would be for "/" or "docs/".
         self._prefix = self._name if self._name.endswith("/") else self._name + "/"
         self.source = self._name if source is None else source
 
     def place_of(self, path: str) -> str:
-        """The path to open a file by, as the metadata of its document has it.
+        """Return the path to open a file by, as the metadata of its document has it.
 
         Args:
             path: relative to the directory, as events have it.
@@ -162,48 +136,54 @@ class FilesAdapter:
         as failed documents where they are gone, so that the numbers of the records stay
         what they were; then it lists on behind the last.
         """
-        promised = () if cursor is None else promised_of(cursor, self._pattern, self._name)
-        reader = BatchReader(self._directory, self._pattern, self._max_record_bytes, promised)
+        upcoming = () if cursor is None else paths_of_cursor(cursor, self._pattern, self._name)
+        reader = BatchReader(self._directory, self._pattern, self._max_record_bytes, upcoming)
         is_last = False
         while not is_last:
-            # Abandoned when cancelled: a disk that does not answer must not hold whoever
-            # cancels, and the thread owns everything that it touches.
-            skipped, promised, records, is_last = await anyio.to_thread.run_sync(
+            # Abandoned when cancelled: a disk that does not answer must not hold up a
+            # cancellation, and the thread owns everything that it touches.
+            skipped, upcoming, records, is_last = await anyio.to_thread.run_sync(
                 reader.read, abandon_on_cancel=True
             )
             for path, reason in skipped:
-                yield FileSkipped(adapter=self.source, path=text_of(path), reason=reason)
+                name = printable_path(path)
+                yield FileSkipped(adapter=self.source, path=name, reason=reason)
             if records:
-                yield Cursor(cursor_of(self._pattern, promised))
+                yield Cursor(cursor_value(self._pattern, upcoming))
+            # Taken out one by one, so that no file is held once it has been yielded.
             while records:
                 yield records.popleft()
 
     def would_read(self, path: str) -> bool:
-        """Whether a file of this path would be read, if it were there.
+        """Return True if a file of this path would be read, were it there.
 
         Args:
             path: relative to the directory, with forward slashes.
 
-        Where a symbolic link leads is not looked at.
+        Symbolic links are not followed.
         """
         *directories, name = path.split("/")
-        places = self._pattern.start
+        states = self._pattern.start
         for directory in directories:
-            places = self._pattern.below(places, directory)
-        return bool(name) and self._pattern.matches(places, name)
+            states = self._pattern.below(states, directory)
+        return bool(name) and self._pattern.matches(states, name)
 
     def identify(self, record: FileRecord) -> str:
-        """The path relative to the directory."""
+        """Return the path relative to the directory.
+
+        Args:
+            record: the file.
+        """
         return record.path
 
     async def estimate_total(self) -> int | None:
-        """How many files there are now, or None when the directory cannot be listed.
+        """Return how many files there are now; None when the directory cannot be listed.
 
         Counting takes a small part of the time that reading takes, so it is not cut short.
         """
-        count, found = 0, walk(self._directory, self._pattern)
+        count, items = 0, walk(self._directory, self._pattern)
         while True:
-            more = await anyio.to_thread.run_sync(_count, found, abandon_on_cancel=True)
+            more = await anyio.to_thread.run_sync(_count_files, items, abandon_on_cancel=True)
             if more is None:
                 return None
             count += more.files
@@ -211,10 +191,13 @@ class FilesAdapter:
                 return count
 
     def parse(self, record: FileRecord) -> Document:
-        """The document that one file is.
+        """Return the document that one file is.
+
+        Args:
+            record: the file.
 
         Raises:
-            BadDocumentError: the file is none; the message names it and says why.
+            BadDocumentError: the file is no document; the message names it and the reason.
         """
         path = record.path
         if record.problem is not None:
@@ -225,35 +208,8 @@ class FilesAdapter:
             "size_bytes": record.size_bytes,
             "modified": _timestamp(record.modified_seconds),
         }
-        return Document(path, self.source, self._text(record), None, metadata)
-
-    def _text(self, record: FileRecord) -> str:
-        data = record.data
-        # Bytes that begin a mark begin hardly any text.
-        if data[:1] in _MARKED and data.startswith(tuple(_MARKS)):
-            self._refuse_foreign_mark(record)
-        try:
-            return data.decode(self._encoding).removeprefix("\ufeff")
-        except UnicodeDecodeError as error:
-            raise BadDocumentError(
-                record.path,
-                f"the file is not valid {self._encoding}: byte 0x{data[error.start]:02x} at "
-                f"position {error.start + 1:,} ({error.reason}). Convert it, or give the "
-                f"encoding that it has.",
-            ) from error
-
-    def _refuse_foreign_mark(self, record: FileRecord) -> None:
-        found = next(name for mark, name in _MARKS.items() if record.data.startswith(mark))
-        if self._family != found:
-            raise BadDocumentError(
-                record.path,
-                f"the file is {found}, as its byte order mark says, and was to be read as "
-                f"{self._encoding}. Give the encoding {found.lower()}, or convert it: "
-                f"iconv -f {found} -t UTF-8.",
-            )
-
-
-_MARKED: Final = frozenset(mark[:1] for mark in _MARKS)
+        content = decode_text(record.data, self._encoding, path)
+        return Document(path, self.source, content, None, metadata)
 
 
 class _Counted(NamedTuple):
@@ -261,15 +217,15 @@ class _Counted(NamedTuple):
     is_last: bool
 
 
-def _count(found: Iterator[Found]) -> _Counted | None:
-    files, entries = 0, 0
+def _count_files(items: Iterator[WalkItem]) -> _Counted | None:
+    files, seen = 0, 0
     try:
-        for entry in islice(found, _COUNTED_AT_ONCE):
-            entries += 1
-            files += isinstance(entry, str)
+        for item in islice(items, _COUNTED_AT_ONCE):
+            seen += 1
+            files += isinstance(item, str)
     except OSError:
         return None  # fetch says why
-    return _Counted(files, entries < _COUNTED_AT_ONCE)
+    return _Counted(files, seen < _COUNTED_AT_ONCE)
 
 
 def _timestamp(seconds: float | None) -> str | None:
@@ -285,7 +241,7 @@ def _timestamp(seconds: float | None) -> str | None:
 def _check_directory(directory: str) -> None:
     if not directory:
         raise SetupError("directory is empty; give the directory whose files to read.")
-    name = text_of(directory)
+    name = printable_path(directory)
     try:
         # With the dot, so that it must be allowed to be entered as well as listed.
         with os.scandir(f"{directory}/.") as entries:
@@ -304,23 +260,3 @@ def _check_directory(directory: str) -> None:
             f"The directory {name} cannot be read ({error}). Give this user the right to "
             f"read it, or give another one."
         ) from error
-
-
-def _checked_encoding(encoding: str) -> str:
-    try:
-        # Only a text encoding can do this; and an empty text would not be looked at.
-        b"a".decode(encoding)
-        found = codecs.lookup(encoding).name
-    except UnicodeError:
-        found = codecs.lookup(encoding).name
-    except (LookupError, ValueError) as error:
-        raise SetupError(
-            f"The encoding {encoding!r:.80} is not known to Python; give the name of a text "
-            f"encoding, such as utf-8, utf-16 or cp1252."
-        ) from error
-    # The mark is removed in any case, and positions are counted from the file's start.
-    return "utf-8" if found == "utf-8-sig" else found
-
-
-def _family_of(encoding: str) -> str | None:
-    return next((name for name in _MARKS.values() if encoding.startswith(name.lower())), None)

@@ -1,4 +1,4 @@
-"""Which files of a tree a glob pattern means, told one directory at a time."""
+"""Glob patterns, matched one directory at a time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Final, TypeAlias
 
 from trio_ingest import SetupError
 
-# The parts of the pattern that the names in one directory are held against.
-Places: TypeAlias = tuple[int, ...]
+# The parts of the pattern that the names in one directory may match: as in a finite
+# automaton there can be several at a time, because of ``**``.
+States: TypeAlias = tuple[int, ...]
 
 _ANY_DEPTH: Final = "**"
 
@@ -24,7 +25,7 @@ class Pattern:
 
     A name that begins with a dot is matched only by a part that does so too.
 
-    Directories that can hold nothing that matches are known before they are listed.
+    A directory that can hold no match need not be listed: ``below`` gives no states for it.
 
     Raises:
         SetupError: the pattern is empty, absolute, leads out with ``..``, or joins
@@ -32,7 +33,7 @@ class Pattern:
     """
 
     def __init__(self, text: str) -> None:
-        _check(text)
+        _check_pattern(text)
         self.text = text
         parts = [part for part in _slashed(text).split("/") if part not in {"", "."}]
         if parts[-1] == _ANY_DEPTH:
@@ -40,40 +41,40 @@ class Pattern:
         self._parts = parts
         self._last = len(parts) - 1
         self._match = [_compiled(part) for part in parts]
-        self.start: Places = self._with_followers([0])
+        self.start: States = self._closure([0])
 
-    def matches(self, places: Places, name: str) -> bool:
-        """Whether a file of this name is meant, in a directory with these places."""
-        return self._last in places and self._fits(self._last, name)
+    def matches(self, states: States, name: str) -> bool:
+        """Return True if a file of this name matches, in a directory with these states."""
+        return self._last in states and self._fits(self._last, name)
 
-    def below(self, places: Places, name: str) -> Places:
-        """The places in a directory of this name; empty when nothing there is meant."""
-        found: list[int] = []
-        for place in places:
-            if self._parts[place] == _ANY_DEPTH:
+    def below(self, states: States, name: str) -> States:
+        """Return the states in a directory of this name; none if nothing there can match."""
+        reached: list[int] = []
+        for state in states:
+            if self._parts[state] == _ANY_DEPTH:
                 if not name.startswith("."):
-                    found.append(place)
-            elif place < self._last and self._fits(place, name):
-                found.append(place + 1)
-        return self._with_followers(found)
+                    reached.append(state)
+            elif state < self._last and self._fits(state, name):
+                reached.append(state + 1)
+        return self._closure(reached)
 
-    def _fits(self, place: int, name: str) -> bool:
-        if name[0] == "." and self._parts[place][0] != ".":
+    def _fits(self, state: int, name: str) -> bool:
+        if name[0] == "." and self._parts[state][0] != ".":
             return False
-        return self._match[place].match(name) is not None
+        return self._match[state].match(name) is not None
 
-    def _with_followers(self, places: list[int]) -> Places:
-        """With what comes behind a ``**``, since that may stand for no directory."""
-        found = set(places)
-        for place in sorted(places):
-            follower = place
-            while self._parts[follower] == _ANY_DEPTH:
-                follower += 1
-                found.add(follower)
-        return tuple(sorted(found))
+    def _closure(self, states: list[int]) -> States:
+        """Add the states behind each ``**``, since that may stand for no directory."""
+        reached = set(states)
+        for start in states:
+            state = start
+            while self._parts[state] == _ANY_DEPTH:
+                state += 1
+                reached.add(state)
+        return tuple(sorted(reached))
 
 
-def _check(text: str) -> None:
+def _check_pattern(text: str) -> None:
     parts = _slashed(text).split("/")
     if not any(part not in {"", "."} for part in parts):
         raise SetupError(

@@ -1,4 +1,4 @@
-"""Files read a batch at a time, each batch with what a later run needs to go on there."""
+"""Files read a batch at a time, and the cursors that let a later run go on there."""
 
 from __future__ import annotations
 
@@ -7,48 +7,40 @@ import os
 import stat
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from trio_ingest import CheckpointError
+from trio_ingest.adapters._bytes.opening import open_descriptor, printable_path
 
 from ._pattern import Pattern
 from ._walk import Skipped, kind_of, walk
 
-# How many paths a cursor names. Records beyond these that ended before a run stopped
-# would be counted off in a tree that may have changed.
-PROMISED_FILES = 128
-# How many of them are read in one thread hop, at most: half, so that the other half is
-# promised still while the last of these is being worked on.
+# The paths that a cursor names. Records beyond these that ended before a run stopped would
+# be counted off in a tree that may have changed.
+CURSOR_FILES = 128
+# The most of them that are read in one thread hop: half, so that a cursor still names the
+# other half while the last of these is being worked on.
 BATCH_FILES = 64
 # A batch ends with the file that reaches this.
 BATCH_BYTES = 1024 * 1024
-# How many entries and directories are listed in one hop, so that a cancellation never
-# waits for a whole tree without a match.
+# The entries and directories that are listed in one hop, so that a cancellation never waits
+# for a whole tree without a match.
 LISTED_AT_ONCE = 256
 
-_OPEN_FLAGS: Final = (
-    os.O_RDONLY
-    # A named pipe that took a file's place would hold the thread, and a terminal would
-    # become ours.
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
-
-# No attrs class, whose fields dead letters write out: what was in ten thousand images that
-# are no text does not belong there. They have its ``repr``, and the path leads to the rest.
+# No attrs class, whose fields dead letters write out: the bytes of ten thousand images that
+# are no text do not belong there. They have its ``repr``, and the path leads to the rest.
 @dataclasses.dataclass(slots=True)
 class FileRecord:
     """One file, as ``fetch`` yields it and as a failed document keeps it.
 
     Args:
-        path: relative to the directory, with forward slashes; what is not UTF-8 in it
-            is written as escapes.
+        path: relative to the directory, with forward slashes; bytes that are not UTF-8 are
+            written as escapes.
         data: its bytes; empty when there is a problem. No part of its ``repr``.
         size_bytes: its size; None when that is not known.
-        modified_seconds: when it was last changed, in seconds since the epoch, or None.
-        problem: why it could not be read, as a sentence; None when it was.
+        modified_seconds: the time of the last change, in seconds since the epoch, or None.
+        problem: the reason why it could not be read, as a sentence; None when it was.
     """
 
     path: str
@@ -58,18 +50,18 @@ class FileRecord:
     problem: str | None = None
 
 
-class Batch(NamedTuple):
-    """What one thread hop brings.
+class FileBatch(NamedTuple):
+    """The result of one thread hop.
 
     Args:
-        skipped: what was found to be no document, up to the last path in ``promised``.
-        promised: the paths of the next records, those of ``records`` first.
+        skipped: entries that are no documents, up to the last path in ``upcoming``.
+        upcoming: the paths of the next records, those of ``records`` first.
         records: may be empty, and more may come all the same.
-        is_last: whether no more will come.
+        is_last: True if no more will come.
     """
 
     skipped: Sequence[Skipped]
-    promised: Sequence[str]
+    upcoming: Sequence[str]
     records: deque[FileRecord]
     is_last: bool
 
@@ -79,54 +71,55 @@ class BatchReader:
 
     Args:
         root: the directory.
-        pattern: which files.
+        pattern: the files that are read.
         max_record_bytes: a larger file is not read.
-        promised: these paths come first, there or not, and then what is behind the last.
+        upcoming: these paths come first, there or not, and then those behind the last.
 
     Memory: O(``BATCH_BYTES`` + ``max_record_bytes``) beside what ``walk`` needs.
     """
 
     def __init__(
-        self, root: str, pattern: Pattern, max_record_bytes: int, promised: Sequence[str] = ()
+        self, root: str, pattern: Pattern, max_record_bytes: int, upcoming: Sequence[str] = ()
     ) -> None:
         self._root = root
-        self._most_bytes = max_record_bytes
-        self._promised = deque(promised)
-        self._walk = walk(root, pattern, promised[-1] if promised else None)
-        self._walked = False
+        self._max_bytes = max_record_bytes
+        self._upcoming = deque(upcoming)
+        self._walk = walk(root, pattern, upcoming[-1] if upcoming else None)
+        self._is_listed = False
 
-    def read(self) -> Batch:
-        """The next batch; blocks, so it belongs into a thread.
+    def read(self) -> FileBatch:
+        """Return the next batch; blocks, so it belongs into a thread.
 
         Raises:
             OSError: the root cannot be listed.
         """
         skipped = self._list()
-        if not self._walked and len(self._promised) < PROMISED_FILES:
-            return Batch(skipped, (), deque(), is_last=False)
-        promised = tuple(self._promised)
+        if not self._is_listed and len(self._upcoming) < CURSOR_FILES:
+            return FileBatch(skipped, (), deque(), is_last=False)
+        upcoming = tuple(self._upcoming)
         records: deque[FileRecord] = deque()
         size = 0
-        while self._promised and len(records) < BATCH_FILES and size < BATCH_BYTES:
-            record = self._record(self._promised.popleft())
+        while self._upcoming and len(records) < BATCH_FILES and size < BATCH_BYTES:
+            record = self._record(self._upcoming.popleft())
             records.append(record)
             size += len(record.data)
-        return Batch(skipped, promised, records, self._walked and not self._promised)
+        is_last = self._is_listed and not self._upcoming
+        return FileBatch(skipped, upcoming, records, is_last)
 
     def _list(self) -> list[Skipped]:
         skipped: list[Skipped] = []
         for _ in range(LISTED_AT_ONCE):
-            if self._walked or len(self._promised) >= PROMISED_FILES:
+            if self._is_listed or len(self._upcoming) >= CURSOR_FILES:
                 break
             try:
-                found = next(self._walk)
+                item = next(self._walk)
             except StopIteration:
-                self._walked = True
+                self._is_listed = True
             else:
-                if isinstance(found, str):
-                    self._promised.append(found)
-                elif found is not None:
-                    skipped.append(found)
+                if isinstance(item, str):
+                    self._upcoming.append(item)
+                elif item is not None:
+                    skipped.append(item)
         return skipped
 
     def _record(self, path: str) -> FileRecord:
@@ -136,11 +129,11 @@ class BatchReader:
             problem = "the file was there when the directory was listed, and is gone now."
         except OSError as error:
             problem = f"the file cannot be read ({error.strerror or error})."
-        return FileRecord(text_of(path), b"", problem=problem)
+        return FileRecord(printable_path(path), b"", problem=problem)
 
     def _read_file(self, path: str) -> FileRecord:
-        name, most = text_of(path), self._most_bytes
-        descriptor = os.open(f"{self._root}/{path}", _OPEN_FLAGS)
+        name, most = printable_path(path), self._max_bytes
+        descriptor = open_descriptor(f"{self._root}/{path}")
         try:
             status = os.fstat(descriptor)
             size, modified = status.st_size, status.st_mtime
@@ -164,7 +157,7 @@ class BatchReader:
 def _read_up_to(most: int, descriptor: int, expected: int) -> bytes:
     data = os.read(descriptor, min(expected + 1, most))
     if len(data) == expected and expected:
-        # Asked for one byte more and given none: that was all.
+        # One byte more was asked for and did not come: that was all.
         return data
     # It has changed its size, or has none, as files in /proc.
     pieces, size = [data], len(data)
@@ -175,18 +168,13 @@ def _read_up_to(most: int, descriptor: int, expected: int) -> bytes:
     return b"".join(pieces)
 
 
-def text_of(path: str) -> str:
-    """The path in a form that is UTF-8, whatever bytes its names are on disk."""
-    return path if path.isascii() else path.encode(errors="backslashreplace").decode()
+def cursor_value(pattern: Pattern, upcoming: Sequence[str]) -> dict[str, Any]:
+    """Return the value of a cursor before the first of these paths."""
+    return {"pattern": pattern.text, "paths": [_encode_path(path) for path in upcoming]}
 
 
-def cursor_of(pattern: Pattern, promised: Sequence[str]) -> dict[str, Any]:
-    """The value of a cursor before the first of these paths."""
-    return {"pattern": pattern.text, "paths": [_written(path) for path in promised]}
-
-
-def promised_of(value: object, pattern: Pattern, name: str) -> Sequence[str]:
-    """The paths that a cursor's value promises.
+def paths_of_cursor(value: object, pattern: Pattern, name: str) -> Sequence[str]:
+    """Return the paths that a cursor's value names.
 
     Raises:
         CheckpointError: it is no such value, or was made with another pattern; the
@@ -201,9 +189,9 @@ def promised_of(value: object, pattern: Pattern, name: str) -> Sequence[str]:
                     f"without the checkpoint: leave out resume_from, or give --restart on the "
                     f"command line."
                 )
-            promised = [_read(path) for path in paths]
-            if None not in promised:
-                return [path for path in promised if path is not None]
+            upcoming = [_decode_path(path) for path in paths]
+            if None not in upcoming:
+                return [path for path in upcoming if path is not None]
     raise CheckpointError(
         f"{name}: the checkpoint's cursor is {value!r:.80}, which is no place in a directory: "
         f"it is damaged, or another adapter made it. Restore an older checkpoint, or start "
@@ -211,7 +199,7 @@ def promised_of(value: object, pattern: Pattern, name: str) -> Sequence[str]:
     )
 
 
-def _written(path: str) -> str | dict[str, str]:
+def _encode_path(path: str) -> str | dict[str, str]:
     if path.isascii():
         return path
     try:
@@ -222,8 +210,8 @@ def _written(path: str) -> str | dict[str, str]:
     return path
 
 
-def _read(written: object) -> str | None:
-    match written:
+def _decode_path(value: object) -> str | None:
+    match value:
         case str(path):
             pass
         case {"hex": str(digits), **rest} if not rest:

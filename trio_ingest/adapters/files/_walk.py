@@ -1,4 +1,4 @@
-"""The files of a tree, in the order of their paths, from any path on."""
+"""The files of a tree in the order of their paths, from any path on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from ._pattern import Pattern, Places
+from ._pattern import Pattern, States
 
 _HAS_EFFECTIVE_IDS: Final = os.access in os.supports_effective_ids
 
@@ -16,28 +16,28 @@ _Identity: TypeAlias = tuple[int, int]
 
 
 class Skipped(NamedTuple):
-    """Something in the tree that is no document.
+    """An entry of the tree that is no document.
 
     Args:
         path: relative to the tree's root.
-        reason: a clause that says why, without a full stop.
+        reason: a clause without a full stop.
     """
 
     path: str
     reason: str
 
 
-# None is a directory that has been listed: whoever limits how much is done at a time
+# None is a directory that has been listed: a caller that limits how much is done at a time
 # counts it like a file.
-Found: TypeAlias = str | Skipped | None
+WalkItem: TypeAlias = str | Skipped | None
 
 
 class _Level(NamedTuple):
-    """One directory on the way down, and what is left to visit in it."""
+    """One directory on the way down, and the names that are left to visit in it."""
 
     prefix: str
     identity: _Identity
-    places: Places
+    states: States
     # The last name first, so that each can be dropped when its turn has come.
     names: list[str]
     # Of names that are not regular files; most are, and need no entry.
@@ -45,17 +45,18 @@ class _Level(NamedTuple):
     after: Sequence[str]
 
 
-def walk(root: str, pattern: Pattern, after: str | None = None) -> Iterator[Found]:
-    """Everything the pattern means below ``root``, sorted by the parts of the paths.
+def walk(root: str, pattern: Pattern, after: str | None = None) -> Iterator[WalkItem]:
+    """Yield everything that the pattern matches below ``root``, sorted by path parts.
 
     Args:
         root: the directory.
-        pattern: which files.
-        after: begin behind this path, whether it is there or not.
+        pattern: the files that are yielded.
+        after: the path to begin behind, there or not; None for the start.
 
-    Yields the path of each file that can be read, with forward slashes and relative to
-    ``root``; what else the pattern matches, and directories that cannot be listed, as
-    ``Skipped``; and None after each directory that was listed.
+    Yields:
+        the path of each file that can be read, with forward slashes and relative to
+        ``root``; other matches, and directories that cannot be listed, as ``Skipped``; and
+        None after each directory that was listed.
 
     Symbolic links are followed, except into a directory that the path has come through.
 
@@ -77,27 +78,27 @@ class _Walker:
         self._pattern = pattern
         self.levels: list[_Level] = []
 
-    def step(self) -> Iterator[Found]:
+    def step(self) -> Iterator[WalkItem]:
         level = self.levels[-1]
         if not level.names:
             self.levels.pop()
             return
         name = level.names.pop()
         path = level.prefix + name
-        # Where the walk begins in the middle: this very name, or a directory on the way.
-        begun = bool(level.after) and level.after[0] == name
+        # The walk begins in the middle: at this very name, or at a directory on the way.
+        is_start = bool(level.after) and level.after[0] == name
         kind = level.kinds.get(name)
         try:
             if kind == "directory":
-                yield from self._descend(level, name, path, begun=begun)
+                yield from self._descend(level, name, path, is_start=is_start)
             elif kind == "other":
-                yield from self._other(level, name, path, begun=begun)
-            elif not begun:
+                yield from self._other(level, name, path, is_start=is_start)
+            elif not is_start:
                 yield path if self._is_readable(path) else self._unreadable(path)
         except OSError as error:
-            yield Skipped(path, _reason(error))
+            yield Skipped(path, _error_text(error))
 
-    def enter(self, prefix: str, places: Places, after: Sequence[str]) -> None:
+    def enter(self, prefix: str, states: States, after: Sequence[str]) -> None:
         """List a directory, and go on in there."""
         pattern = self._pattern
         names: list[str] = []
@@ -110,40 +111,44 @@ class _Walker:
                 if name < first:
                     continue
                 if entry.is_file(follow_symlinks=False):
-                    if pattern.matches(places, name):
+                    if pattern.matches(states, name):
                         names.append(name)
                     continue
                 is_directory = entry.is_dir(follow_symlinks=False)
-                if pattern.below(places, name) or (
-                    not is_directory and pattern.matches(places, name)
+                if pattern.below(states, name) or (
+                    not is_directory and pattern.matches(states, name)
                 ):
                     names.append(name)
                     kinds[name] = "directory" if is_directory else "other"
         names.sort(reverse=True)
         identity = status.st_dev, status.st_ino
-        self.levels.append(_Level(prefix, identity, places, names, kinds, after))
+        self.levels.append(_Level(prefix, identity, states, names, kinds, after))
 
-    def _descend(self, level: _Level, name: str, path: str, *, begun: bool) -> Iterator[Found]:
-        places = self._pattern.below(level.places, name)
-        if not places:
+    def _descend(
+        self, level: _Level, name: str, path: str, *, is_start: bool
+    ) -> Iterator[WalkItem]:
+        states = self._pattern.below(level.states, name)
+        if not states:
             return
         status = self._status(path)
         if any(up.identity == (status.st_dev, status.st_ino) for up in self.levels):
             yield Skipped(path, "it leads back to a directory that it lies in")
             return
         try:
-            self.enter(path + "/", places, level.after[1:] if begun else ())
+            self.enter(path + "/", states, level.after[1:] if is_start else ())
         except OSError as error:
-            yield Skipped(path, f"the directory cannot be listed ({_reason(error)})")
+            yield Skipped(path, f"the directory cannot be listed ({_error_text(error)})")
         else:
             yield None
 
-    def _other(self, level: _Level, name: str, path: str, *, begun: bool) -> Iterator[Found]:
-        """A symbolic link, or what is neither file nor directory."""
+    def _other(
+        self, level: _Level, name: str, path: str, *, is_start: bool
+    ) -> Iterator[WalkItem]:
+        """Visit a symbolic link, or an entry that is neither file nor directory."""
         mode = self._status(path).st_mode
         if stat.S_ISDIR(mode):
-            yield from self._descend(level, name, path, begun=begun)
-        elif begun or not self._pattern.matches(level.places, name):
+            yield from self._descend(level, name, path, is_start=is_start)
+        elif is_start or not self._pattern.matches(level.states, name):
             return
         elif not stat.S_ISREG(mode):
             yield Skipped(path, f"it is {kind_of(mode)}, not a file")
@@ -151,8 +156,8 @@ class _Walker:
             yield path if self._is_readable(path) else self._unreadable(path)
 
     def _is_readable(self, path: str) -> bool:
-        # Found out here and not by opening it: which files are records must be known
-        # before they are read, or they could not be promised to a resumed run.
+        # Asked here and not by opening it: which files are records must be known before
+        # they are read, or a cursor could not name them.
         return os.access(self._full(path), os.R_OK, effective_ids=_HAS_EFFECTIVE_IDS)
 
     def _unreadable(self, path: str) -> Skipped:
@@ -167,7 +172,7 @@ class _Walker:
 
 
 def kind_of(mode: int) -> str:
-    """What something that is no file is called."""
+    """Return the words for an entry that is no file."""
     for is_kind, name in _KINDS:
         if is_kind(mode):
             return name
@@ -183,5 +188,5 @@ _KINDS: Final = (
 )
 
 
-def _reason(error: OSError) -> str:
+def _error_text(error: OSError) -> str:
     return error.strerror or str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ._adapter import JsonLinesAdapter, LineRecord
+from ._adapter import JsonLinesAdapter
+from ._parsing import LineRecord
 
 __all__ = ["JsonLinesAdapter", "LineRecord"]

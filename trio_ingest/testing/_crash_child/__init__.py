@@ -1,5 +1,5 @@
-"""What runs in the process that is going to be killed.
+"""The code that runs in a process that is going to be killed.
 
-``sitecustomize`` is found by its interpreter, ``_points`` counts the steps and dies at one of
-them, ``_files`` and ``_sqlite`` tell it of the steps that nobody declares.
+``sitecustomize`` is loaded by its interpreter, ``_steps`` counts the steps and dies at one of
+them, ``_files`` and ``_sqlite`` make steps of calls of the standard library.
 """

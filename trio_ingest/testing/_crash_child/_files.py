@@ -1,4 +1,4 @@
-"""Makes steps of what is done to files: opened, written, synced, renamed, removed."""
+"""Steps for files: each opening, write, sync, rename and removal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from ._stand import Stand
+from ._replacement import Replacement
 
 if TYPE_CHECKING:
-    from ._points import Points
+    from ._steps import StepCounter
 
 _SYNCS: Final = ("fsync", "fdatasync")
 _WRITES: Final = ("write", "writev", "pwrite", "pwritev", "ftruncate")
@@ -21,13 +21,13 @@ _CHANGES: Final = (
 )
 _TO_WRITE: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
-# Which files the standard streams are: what somebody reads meanwhile is no state that a
-# crash could leave behind.
+# The files behind the standard streams: their readers have had the output already, so it is
+# no state that a crash could leave behind.
 _STREAMS: dict[int, tuple[int, int]] = {}
 
 
-def watch_files(points: Points) -> None:
-    """Tell of the steps from now on."""
+def watch_files(counter: StepCounter) -> None:
+    """Report the steps of files from now on."""
     for descriptor in range(3):
         identity = _identity(descriptor)
         if identity is not None:
@@ -35,11 +35,11 @@ def watch_files(points: Points) -> None:
     for name in (*_SYNCS, *_WRITES, *_CHANGES):
         if hasattr(os, name):
             function = getattr(os, name)
-            setattr(os, name, Stand(function, "os", _watched(points, function, name)))
-    os.open = Stand(os.open, "os", _watched_os_open(points, os.open))
-    opened = Stand(io.open, "io", _watched_open(points, io.open))
+            setattr(os, name, Replacement(function, "os", _watched(counter, function, name)))
+    os.open = Replacement(os.open, "os", _watched_os_open(counter, os.open))
+    opened = Replacement(io.open, "io", _watched_open(counter, io.open))
     builtins.open = io.open = opened
-    if "bz2" in sys.modules:  # it has a name of its own for it
+    if "bz2" in sys.modules:  # it keeps a name of its own for it
         sys.modules["bz2"]._builtin_open = opened  # type: ignore[attr-defined] # noqa: SLF001
 
 
@@ -57,46 +57,46 @@ def _is_stream(file: Any) -> bool:
     return _STREAMS[file] == _identity(file)
 
 
-def _watched(points: Points, function: Any, name: str) -> Any:
+def _watched(counter: StepCounter, function: Any, name: str) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         first: Any = args[0] if args else kwargs.get("fd")
         if _is_stream(first):
             return function(*args, **kwargs)
-        with points.around(f"os.{name}"):
+        with counter.around(f"os.{name}"):
             answer = function(*args, **kwargs)
             if name in _SYNCS:
-                points.synced(first if isinstance(first, int) else first.fileno())
+                counter.synced(first if isinstance(first, int) else first.fileno())
             elif name in _WRITES:
-                points.wrote(first)
+                counter.wrote(first)
             return answer
 
     return call
 
 
-def _watched_os_open(points: Points, function: Any) -> Any:
+def _watched_os_open(counter: StepCounter, function: Any) -> Any:
     def call(path: Any, flags: int, *args: Any, **kwargs: Any) -> Any:
         if not flags & _TO_WRITE:
             return function(path, flags, *args, **kwargs)
-        with points.around("os.open"):
+        with counter.around("os.open"):
             return function(path, flags, *args, **kwargs)
 
     return call
 
 
-def _watched_open(points: Points, function: Any) -> Any:
-    """``open`` whose writes can be seen: those of a file object are made in C."""
+def _watched_open(counter: StepCounter, function: Any) -> Any:
+    """Wrap ``open`` so that writes are seen: those of a plain file object are made in C."""
 
     class Watched(io.FileIO):
         def write(self, data: Any, /) -> Any:
-            with points.around("write"):
+            with counter.around("write"):
                 count = super().write(data)
-                points.wrote(self.fileno())
+                counter.wrote(self.fileno())
                 return count
 
         def truncate(self, size: int | None = None, /) -> int:
-            with points.around("truncate"):
+            with counter.around("truncate"):
                 answer = super().truncate(size)
-                points.wrote(self.fileno())
+                counter.wrote(self.fileno())
                 return answer
 
     def call(
@@ -112,7 +112,7 @@ def _watched_open(points: Points, function: Any) -> Any:
         texts = (encoding, errors, newline)
         if not _is_ordinary(mode, buffering, texts) or _is_stream(file):
             return function(file, mode, buffering, *texts, closefd, opener)
-        with points.around("open"):
+        with counter.around("open"):
             raw = Watched(file, mode.replace("b", "").replace("t", ""), closefd, opener)
         if buffering == 0:
             return raw
@@ -129,7 +129,7 @@ def _watched_open(points: Points, function: Any) -> Any:
 
 
 def _is_ordinary(mode: Any, buffering: Any, texts: tuple[Any, Any, Any]) -> bool:
-    """Whether it opens to write, and the real one has nothing to say against it."""
+    """Return True for arguments that open a file to write, and that the real one accepts."""
     if not isinstance(mode, str) or not isinstance(buffering, int):
         return False
     letters = sorted(mode.replace("t", "", 1) if "b" not in mode else mode)

@@ -1,4 +1,4 @@
-"""Makes steps of what is done to SQLite: each statement, each commit, rows between them."""
+"""Steps for SQLite: each statement, each commit, and rows inside of a statement."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from ._stand import Stand
+from ._replacement import Replacement
 
 if TYPE_CHECKING:
-    from ._points import Points
+    from ._steps import StepCounter
 
-# Inside one statement for many rows; each of them would be the same point again.
+# In a statement for many rows: a step for each row would be the same one again.
 _ROWS_BETWEEN: Final = 10
 
-# Where ``factory`` stands among the arguments of ``connect``.
+# The index of ``factory`` among the arguments of ``connect``.
 _FACTORY: Final = 5
 
 _FULL, _NORMAL = 2, 1
-# Before others stand in their places.
+# The originals, before the replacements below take their names.
 _Cursor: Any = sqlite3.Cursor
 _Connection: Any = sqlite3.Connection
 
 
-def watch_sqlite(points: Points) -> None:
-    """Tell of the steps from now on."""
-    cursors = _cursor_class(points)
-    connections = _connection_class(points, cursors)
+def watch_sqlite(counter: StepCounter) -> None:
+    """Report the steps of SQLite from now on."""
+    cursors = _cursor_class(counter)
+    connections = _connection_class(counter, cursors)
     connect: Any = sqlite3.connect
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -37,37 +37,35 @@ def watch_sqlite(points: Points) -> None:
 
     names: Any
     for names in (sqlite3, sqlite3.dbapi2):
-        # Whoever derives a class of his own derives it from these.
+        # A program derives classes of its own from these.
         names.Cursor, names.Connection = cursors, connections
-        names.connect = Stand(connect, "sqlite3", call)
+        names.connect = Replacement(connect, "sqlite3", call)
 
 
-def _cursor_class(points: Points) -> Any:
+def _cursor_class(counter: StepCounter) -> Any:
     class Cursor(_Cursor):  # type: ignore[misc] # as it is called here
         def execute(self, sql: str, *args: Any) -> Any:
-            with _step(points, self.connection, sql):
+            with _step(counter, self.connection, sql):
                 return super().execute(sql, *args)
 
         def executemany(self, sql: str, rows: Any, /) -> Any:
-            with _step(points, self.connection, sql):
-                return super().executemany(sql, _passing(points, rows))
+            with _step(counter, self.connection, sql):
+                return super().executemany(sql, _counted_rows(counter, rows))
 
         def executescript(self, script: str, /) -> Any:
-            with _step(points, self.connection, script):
+            with _step(counter, self.connection, script):
                 return super().executescript(script)
 
     return Cursor
 
 
-def _connection_class(points: Points, cursors: Any) -> Any:
-    """A connection whose statements are steps."""
-
+def _connection_class(counter: StepCounter, cursors: Any) -> Any:
     class Connection(_Connection):  # type: ignore[misc] # the same
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            # Asked for before the program can have a say in what may be asked.
+            # Now: an authorizer of the program may refuse the pragma later.
             self.trio_ingest_syncs = True
-            _look(self)
+            _read_syncs(self)
 
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             if args or kwargs:
@@ -84,40 +82,40 @@ def _connection_class(points: Points, cursors: Any) -> Any:
             return Connection.cursor(self).executescript(script)
 
         def commit(self) -> None:
-            with _step(points, self, "COMMIT"):
+            with _step(counter, self, "COMMIT"):
                 super().commit()
 
         def rollback(self) -> None:
-            with _step(points, self, "ROLLBACK"):
+            with _step(counter, self, "ROLLBACK"):
                 super().rollback()
 
         def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> Any:  # noqa: PYI036 - passed on
-            with _step(points, self, "COMMIT" if kind is None else "ROLLBACK"):
+            with _step(counter, self, "COMMIT" if kind is None else "ROLLBACK"):
                 return super().__exit__(kind, *rest)
 
     return Connection
 
 
 @contextmanager
-def _step(points: Points, connection: Any, sql: Any) -> Iterator[None]:
+def _step(counter: StepCounter, connection: Any, sql: Any) -> Iterator[None]:
     words = " ".join(sql.split()) if isinstance(sql, str) else repr(sql)
     was_inside, changes = connection.in_transaction, connection.total_changes
-    with points.around(words if len(words) <= 40 else f"{words[:39]}…"):
+    with counter.around(words if len(words) <= 40 else f"{words[:39]}…"):
         yield
         first = words[:8].upper()
         if first.startswith("PRAGMA"):
-            _look(connection)
+            _read_syncs(connection)
         elif (
             not connection.in_transaction
             and first != "ROLLBACK"
             and (was_inside or connection.total_changes != changes)
             and connection.trio_ingest_syncs
         ):
-            points.synced()
+            counter.synced()
 
 
-def _look(connection: Any) -> None:
-    """Find out whether its commits wait for the disk.
+def _read_syncs(connection: Any) -> None:
+    """Note on a connection whether its commits wait for the disk.
 
     See https://sqlite.org/pragma.html#pragma_synchronous.
     """
@@ -131,8 +129,8 @@ def _look(connection: Any) -> None:
         )
 
 
-def _passing(points: Points, rows: Iterable[Any]) -> Iterator[Any]:
-    for place, row in enumerate(rows):
-        if place and place % _ROWS_BETWEEN == 0:
-            points.here(f"at row {place} of a statement")
+def _counted_rows(counter: StepCounter, rows: Iterable[Any]) -> Iterator[Any]:
+    for index, row in enumerate(rows):
+        if index and index % _ROWS_BETWEEN == 0:
+            counter.reach(f"at row {index} of a statement")
         yield row

@@ -1,4 +1,4 @@
-"""Loaded by a child's interpreter before its program, because this folder is on its path."""
+"""A module that a child's interpreter loads before its program: this folder is on its path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def _leave_the_path() -> None:
-    """Let the program, and what it starts, be as they would be without us."""
+    """Let the program, and its own children, see the path as it was."""
     here = str(Path(__file__).parent)
     sys.path[:] = [entry for entry in sys.path if entry != here]
     others = [e for e in os.environ.get("PYTHONPATH", "").split(os.pathsep) if e != here]

@@ -1,7 +1,7 @@
-"""A cancellation at every point where one can come."""
-
-from __future__ import annotations
+"""Cancellation of a function at every point where it can come."""
 
 from ._cancel_everywhere import CancellationReport, cancel_everywhere
 
 __all__ = ["CancellationReport", "cancel_everywhere"]
+
+CancellationReport.__module__ = "trio_ingest.testing"  # the one that users import it from

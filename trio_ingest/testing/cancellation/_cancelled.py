@@ -1,4 +1,4 @@
-"""What an exception and its traceback say of a cancellation."""
+"""Facts about a cancellation, read from its exception, traceback and cancel scopes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, Final
 
 import trio
 
-from trio_ingest.testing._places import is_users
-from trio_ingest.testing._private import CancelStatus, nursery_exits
+from trio_ingest.testing._locations import is_user_code
+from trio_ingest.testing._trio_internals import CancelStatus, nursery_exit_code
 
-# With what ends a folder's name: beside it, where both are installed, stands trio_ingest.
+# With the separator: the folder trio_ingest may be beside it.
 _TRIO: Final = str(Path(trio.__file__).parent) + os.sep
-_NURSERY_EXITS: Final = nursery_exits()
+_NURSERY_EXIT: Final = nursery_exit_code()
 _MANAGER: Any = contextlib.asynccontextmanager(lambda: None)()  # type: ignore[arg-type, return-value]
 _ENTERS_MANAGER: Final = type(_MANAGER).__aenter__.__code__
 
-# The ordinary ends of iterators; what was handled when they came is no news.
+# The ordinary ends of iterators; the exception that was handled when they came is no news.
 _ENDS: Final = (StopIteration, StopAsyncIteration, GeneratorExit)
 
 # By contract of trio.abc.AsyncResource these close even when they are cancelled, and raise
@@ -27,12 +27,12 @@ _ENDS: Final = (StopIteration, StopAsyncIteration, GeneratorExit)
 _CLOSES: Final = frozenset({"aclose", "__aexit__", "aclose_forcefully"})
 
 
-class Met:
-    """A cancellation that a frame has met.
+class SeenCancellation:
+    """A cancellation that a frame has seen.
 
     Args:
         error: the exception; None when it was handled around the frame.
-        status: what the task could be cancelled by at that moment.
+        status: the cancel status of the task at that moment.
 
     ``source`` is the outermost scope that it can come from.
     """
@@ -47,12 +47,12 @@ class Met:
             if one.scope.shield:
                 break
 
-    def is_on(self, status: CancelStatus | None) -> bool:
-        """Whether the scope that it comes from is still open."""
-        return self.source is not None and is_inside(status, self.source)
+    def is_active(self, status: CancelStatus | None) -> bool:
+        """Return True if the scope that it comes from is still open."""
+        return self.source is not None and is_open(self.source, status)
 
     def is_shielded(self, status: CancelStatus) -> bool:
-        """Whether a scope that was opened since then keeps it away."""
+        """Return True if a scope that was opened since then keeps it away."""
         for one in status.chain():
             if one in (self.status, self.source):
                 return not one.is_cancelled
@@ -61,13 +61,13 @@ class Met:
         return True
 
 
-def is_inside(status: CancelStatus | None, outer: CancelStatus) -> bool:
-    """Whether a scope is open at a moment."""
-    return status is not None and outer in status.chain()
+def is_open(scope: CancelStatus, status: CancelStatus | None) -> bool:
+    """Return True if a scope is among those that are open at a moment."""
+    return status is not None and scope in status.chain()
 
 
-def cancelled_in(error: BaseException | None) -> trio.Cancelled | None:
-    """The cancellation that an exception is, holds in its group, or was raised because of."""
+def find_cancelled(error: BaseException | None) -> trio.Cancelled | None:
+    """Return the cancellation that an exception is, has in its group, or has as its cause."""
     known: set[int] = set()
     if isinstance(error, _ENDS):
         return None
@@ -86,39 +86,39 @@ def cancelled_in(error: BaseException | None) -> trio.Cancelled | None:
     return None
 
 
-def comes_from_a_nursery(traceback: TracebackType | None) -> bool:
-    """Whether an exception left a nursery on its way."""
+def passed_nursery(traceback: TracebackType | None) -> bool:
+    """Return True if an exception left a nursery on its way."""
     step = traceback
     while step is not None:
-        if step.tb_frame.f_code is _NURSERY_EXITS:
+        if step.tb_frame.f_code is _NURSERY_EXIT:
             return True
         step = step.tb_next
     return False
 
 
-def comes_from_a_close(traceback: TracebackType | None) -> bool:
-    """Whether it comes from a library's own close, which has done its work by then."""
+def raised_by_close(traceback: TracebackType | None) -> bool:
+    """Return True if it comes from a library's own close, which has done its work by then."""
     step = traceback and traceback.tb_next
     if not step or step.tb_frame.f_code.co_name not in _CLOSES:
         return False
     code = step.tb_frame.f_code
-    if code is _NURSERY_EXITS or is_users(code):
+    if code is _NURSERY_EXIT or is_user_code(code):
         return False
     if code.co_filename == contextlib.__file__ and step.tb_next is not None:
-        code = step.tb_next.tb_frame.f_code  # such as what as_safe_channel makes
-    if code.co_filename.startswith(_TRIO) and code is not _NURSERY_EXITS:
+        code = step.tb_next.tb_frame.f_code  # such as that of as_safe_channel
+    if code.co_filename.startswith(_TRIO) and code is not _NURSERY_EXIT:
         return True
     while step is not None:
-        if is_users(step.tb_frame.f_code):
+        if is_user_code(step.tb_frame.f_code):
             return False
         step = step.tb_next
     return True
 
 
-def may_yield_in_a_scope(frame: FrameType) -> bool:
-    """Whether whoever iterates a generator closes its scopes in the task that opened them.
+def may_yield_in_scope(frame: FrameType) -> bool:
+    """Return True if a generator's scopes are closed by the task that opened them.
 
-    ``asynccontextmanager`` and ``as_safe_channel`` do (PEP 789 exempts them).
+    ``asynccontextmanager`` and ``as_safe_channel`` see to that (PEP 789 exempts them).
     """
     caller = frame.f_back
     return caller is not None and (

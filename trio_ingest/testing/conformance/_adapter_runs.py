@@ -1,4 +1,4 @@
-"""Runs of an adapter that is being checked, and what became of its records."""
+"""Runs of an adapter under test, and the outcomes of its records."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from trio_ingest import (
     PipelineEvent,
 )
 
-from ._check import played
+from ._check import run_strictly
 
-# What became of a record, as far as two runs can be compared.
-End: TypeAlias = tuple[str, ...]
+# The end of a record, as far as two runs can be compared.
+Outcome: TypeAlias = tuple[str, ...]
 
-# A run is broken off at so many places at most, spread over it: all of some dozens.
+# The most places at which a run is broken off, spread over it: all of some dozens.
 _PLACES: Final = 60
 
 
 @attrs.frozen
-class Subject:
-    """An adapter, as often as a new one is needed.
+class AdapterUnderTest:
+    """The factory of an adapter, and runs of what it makes.
 
     Args:
         factory: makes it.
@@ -44,21 +44,22 @@ class Subject:
     params: Sequence[Mapping[str, Any]]
     limit: int
 
-    def ends(self) -> list[End]:
-        """What an undisturbed run gives, in order.
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcomes of an undisturbed run, in order.
 
         Raises:
-            AssertionError: it gives more than the limit, or no document.
+            AssertionError: it has more records than the limit, or no document.
         """
-        ends, _ = played(self.run)
-        if not any(kind == "completed" for kind, *_ in ends):
-            why = f" They failed with {ends[0][1]}: {ends[0][3]}." if ends else ""
+        outcomes, _ = run_strictly(self.run)
+        if not any(kind == "completed" for kind, *_ in outcomes):
+            first = outcomes[0] if outcomes else None
+            why = f" They failed with {first[1]}: {first[3]}." if first else ""
             raise AssertionError(
-                f"No document was completed, of {len(ends)} records, so nothing can be "
+                f"No document was completed, of {len(outcomes)} records, so nothing can be "
                 f"checked.{why} Let the factory give an adapter whose source has some good "
                 f"records, which parse without a warning."
             )
-        return ends
+        return outcomes
 
     async def run(
         self,
@@ -67,17 +68,17 @@ class Subject:
         most: int | None = None,
         resume_from: Checkpoint | None = None,
         linger_seconds: float = 0,
-    ) -> tuple[list[End], Checkpoint]:
-        """What a run gives until ``most`` records have ended, and the checkpoint there.
+    ) -> tuple[list[Outcome], Checkpoint]:
+        """Run it until ``most`` records have ended; return outcomes and checkpoint.
 
         Args:
-            pipeline: one of its own when None.
+            pipeline: a new one when None.
             most: leave the block when the next one has ended; at the end when None.
             resume_from: an earlier checkpoint.
             linger_seconds: how long to wait before leaving the block, so that the engine
-                has run ahead and ``fetch`` stands at a ``yield``.
+                has run ahead and ``fetch`` is suspended at a ``yield``.
         """
-        ends: list[End] = []
+        outcomes: list[Outcome] = []
         if pipeline is None:
             pipeline = IngestionPipeline(self.factory())
         stream = pipeline.stream_events(
@@ -85,38 +86,38 @@ class Subject:
         )
         async with stream as events:
             async for event in events:
-                end = _end_of(event)
-                if end is None:
+                outcome = _outcome_of(event)
+                if outcome is None:
                     continue
-                if len(ends) == most:
+                if len(outcomes) == most:
                     await trio.sleep(linger_seconds)
-                    break  # the one in hand does not count: it is not acknowledged
-                ends.append(end)
-                self._check(len(ends))
+                    break  # this one does not count: it is not acknowledged
+                outcomes.append(outcome)
+                self._check_limit(len(outcomes))
             point = stream.checkpoint()
-        return ends, point
+        return outcomes, point
 
     async def items(self, adapter: Any) -> list[Any]:
-        """All that its ``fetch`` yields."""
+        """Return all that its ``fetch`` yields."""
         await trio.lowlevel.checkpoint()
         items: list[Any] = []
         try:
             for params in self.params:
-                async with _fetching(adapter.fetch(**params)) as fetched:
+                async with _closing(adapter.fetch(**params)) as fetched:
                     async for item in fetched:
                         items.append(item)
-                        self._check(len(items))
+                        self._check_limit(len(items))
         finally:
             if getattr(adapter, "aclose", None) is not None:
                 await adapter.aclose()  # noqa: ASYNC102 -- nothing cancels this run
         return items
 
     async def records(self, adapter: Any) -> list[Any]:
-        """The records among them."""
+        """Return the records that its ``fetch`` yields."""
         items = await self.items(adapter)
         return [item for item in items if not isinstance(item, Cursor | PipelineEvent)]
 
-    def _check(self, count: int) -> None:
+    def _check_limit(self, count: int) -> None:
         if count > self.limit:
             raise AssertionError(
                 f"The source has more than {self.limit:,} records, which is limit. Let the "
@@ -124,33 +125,28 @@ class Subject:
             )
 
 
-async def parsed(adapter: Any, record: Any) -> Document | None:
-    """What its ``parse`` makes of a record; None when that fails."""
+async def parse(adapter: Any, record: Any) -> Document | None:
+    """Return the document that its ``parse`` makes of a record; None when that fails."""
     await trio.lowlevel.checkpoint()
     try:
         document = adapter.parse(record)
         if inspect.isawaitable(document):
             document = await document
-    except Exception:  # noqa: BLE001 -- what it may raise is anything
+    except Exception:  # noqa: BLE001 -- it may raise anything
         return None
     return document if isinstance(document, Document) else None
 
 
-def described(document: Document) -> End:
-    """A document, as far as two can be compared."""
-    return "completed", document.doc_id, document.content
-
-
-def named(end: End) -> str:
-    """A record, as messages call it."""
-    kind, name, *_ = end
+def describe(outcome: Outcome) -> str:
+    """Describe a record for a message."""
+    kind, name, *_ = outcome
     if kind == "failed":
         return f"a record that fails with {name}"
     return f"the document {name!r:.80}"
 
 
-def compare(expected: Sequence[End], found: Sequence[End], sentence: str) -> None:
-    """Hold that both have the same records, in any order.
+def compare(expected: Sequence[Outcome], found: Sequence[Outcome], sentence: str) -> None:
+    """Check that both have the same outcomes, in any order.
 
     Raises:
         AssertionError: they have not.
@@ -158,29 +154,29 @@ def compare(expected: Sequence[End], found: Sequence[End], sentence: str) -> Non
     lost, more = Counter(expected) - Counter(found), Counter(found) - Counter(expected)
     if lost or more:
         parts = [
-            f"{sum(ends.values())} {what}, like {named(next(iter(ends)))}"
-            for ends, what in ((lost, "are missing"), (more, "are there besides"))
-            if ends
+            f"{sum(outcomes.values())} {problem}, like {describe(next(iter(outcomes)))}"
+            for outcomes, problem in ((lost, "are missing"), (more, "are there besides"))
+            if outcomes
         ]
         raise AssertionError(f"{sentence}: {'; '.join(parts)}.")
 
 
 def spread(count: int) -> list[int]:
-    """Some of the places from 0 to ``count``, both of them among them."""
+    """Choose some of the numbers from 0 to ``count``, both of them among them."""
     return sorted({number * count // _PLACES for number in range(_PLACES + 1)})
 
 
-def _end_of(event: PipelineEvent) -> End | None:
+def _outcome_of(event: PipelineEvent) -> Outcome | None:
     match event:
         case DocumentCompleted(document=document):
-            return described(document)
+            return "completed", document.doc_id, document.content
         case DocumentFailed(error_type=kind, doc_id=doc_id, error=error):
             return "failed", kind, str(doc_id), str(error)
     return None
 
 
-def _fetching(fetched: Any) -> AbstractAsyncContextManager[Any]:
-    """Its iterator, closed at the end; one under ``trio.as_safe_channel`` does so itself."""
+def _closing(fetched: Any) -> AbstractAsyncContextManager[Any]:
+    """Close an iterator at the end; one under ``trio.as_safe_channel`` does so itself."""
     if isinstance(fetched, AbstractAsyncContextManager):
         return fetched
     return aclosing(fetched)

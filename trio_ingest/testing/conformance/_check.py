@@ -1,18 +1,24 @@
-"""A named small test of somebody's adapter or sink, and how it is run."""
+"""A named small test of an adapter or sink, and the helpers that its kinds share."""
 
 from __future__ import annotations
 
+import inspect
 import threading
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 from unittest import SkipTest
 
 import attrs
 
-from trio_ingest.testing._deadline import deadline_in, discarding, real_deadline
-from trio_ingest.testing._places import raised_at
+from trio_ingest.testing._deadline import (
+    discarding_interrupted_run,
+    find_deadline,
+    real_deadline,
+)
+from trio_ingest.testing._locations import raise_location
 from trio_ingest.testing.deterministic import run_deterministic
 
 T = TypeVar("T")
@@ -23,15 +29,11 @@ _THREAD_ENDS_SECONDS: Final = 5.0
 
 @attrs.frozen
 class Check:
-    """One thing that must hold; call it to find out.
+    """A requirement of an adapter or sink, and a function that checks it.
 
     Args:
-        name: what it is called, in reports and as the id of a parametrized test.
-        sentence: what must hold.
-
-    Raises:
-        AssertionError: when called, and it does not hold; the message says why.
-        unittest.SkipTest: when called, and there is nothing to check.
+        name: for reports, and as the id of a parametrized test.
+        sentence: the requirement.
     """
 
     name: str
@@ -44,25 +46,33 @@ class Check:
         return self.name
 
     def __call__(self) -> None:
-        """Run it."""
+        """Run the check.
+
+        Raises:
+            AssertionError: the requirement is not met; the message says why.
+            unittest.SkipTest: there is nothing to check.
+        """
         try:
             self._run()
         except (AssertionError, SkipTest):
             raise
         except Exception as error:
-            place = raised_at(error)
-            where = "" if place is None else f" (raised at {place})"
-            raise AssertionError(f"{type(error).__name__}: {error}{where}") from error
+            location = raise_location(error)
+            raised = "" if location is None else f" (raised at {location})"
+            raise AssertionError(f"{type(error).__name__}: {error}{raised}") from error
 
 
-def check_of(function: Callable[[T], object], subject: T) -> Check:
-    """The check that a function makes of a subject."""
+def make_check(function: Callable[[T], Any], subject: T) -> Check:
+    """Make the check of a subject that a function, async or not, describes and carries out."""
     sentence = (function.__doc__ or "").strip().partition("\n")[0]
-    return Check(function.__name__, sentence, lambda: function(subject))
+    run = partial(function, subject)
+    if inspect.iscoroutinefunction(function):
+        run = partial(run_strictly, function, subject)
+    return Check(function.__name__, sentence, run)
 
 
-def played(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """What an async function returns; with virtual time, and warnings as errors.
+def run_strictly(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run an async function in virtual time, with warnings as errors and a deadline.
 
     Raises:
         AssertionError: it hangs.
@@ -74,28 +84,30 @@ def played(fn: Callable[..., Awaitable[T]], *args: Any) -> T:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: ASYNC103 -- no loop runs here
-        reached = deadline_in(error)
+        reached = find_deadline(error)
         if reached is None:
             raise
-        place = raised_at(reached) or "no line of the code under test"
-        with discarding():
+        location = raise_location(reached) or "no line of the code under test"
+        with discarding_interrupted_run():
             del error
-    raise AssertionError(f"It hangs: after {_REAL_SECONDS:g} real seconds it was at {place}.")
+    raise AssertionError(
+        f"It hangs: after {_REAL_SECONDS:g} real seconds it was at {location}."
+    )
 
 
 @contextmanager
 def no_thread_left(method: str) -> Iterator[None]:
-    """Hold that no thread is running after the block that was not before.
+    """Check that the block has left no new thread running.
 
     Args:
-        method: which one is to end it.
+        method: the one that must end it.
 
     Raises:
         AssertionError: there is one.
     """
     before = set(threading.enumerate())
     yield
-    # Trio keeps idle ones of its own, and Python those of its own pools.
+    # Trio and anyio keep idle threads of their own.
     for thread in set(threading.enumerate()) - before:
         if thread.name.startswith(("Trio thread", "AnyIO worker")):
             continue
@@ -107,7 +119,7 @@ def no_thread_left(method: str) -> Iterator[None]:
 
 
 def skip(why: str) -> NoReturn:
-    """There is nothing to check.
+    """Say that there is nothing to check.
 
     Raises:
         unittest.SkipTest: always; pytest and unittest know it.

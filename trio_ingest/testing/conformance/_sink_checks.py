@@ -1,4 +1,4 @@
-"""What every sink must do, as small tests for somebody's own."""
+"""The requirements of every sink, as small tests."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ import attrs
 import trio
 
 from trio_ingest import Document
-from trio_ingest.delivery import Batch, Guarantee, SinkState
-from trio_ingest.testing.cancellation._cancel_everywhere import cancel_everywhere
+from trio_ingest.delivery import Batch, Guarantee
+from trio_ingest.testing.cancellation import cancel_everywhere
 
-from ._check import Check, check_of, no_thread_left, played
+from ._check import Check, make_check, no_thread_left, run_strictly
 from ._sink_runs import (
-    COUNT,
-    Died,
-    Given,
-    Subject,
-    batches_of,
-    checked,
+    SAMPLE_SIZE,
+    AdapterFailed,
+    ListAdapter,
+    SinkUnderTest,
+    check_rejections,
     ids_of,
-    live,
-    loaded,
-    ordinary,
+    load_state,
+    make_batches,
+    read_state,
+    run_delivery,
+    sample,
     write_each,
 )
 
@@ -37,7 +38,7 @@ _NESTED: Final[list[Any]] = []
 for _ in range(2_000):
     _NESTED[:] = [list(_NESTED)]
 
-# What real sources have, or could have. The ids are one, the contents another series.
+# Oddities of real sources. Each text is tried as an id, a content, a key and a value.
 _ODD_TEXTS: Final = (
     *("", " ", "\n", "a\0b", "\ud800", "\udc80broken", "\ufeffmark", "\u202eturned", "🌍"),
     *("'; DROP TABLE documents; --", '{"json": 1}', "\\", "%s %(x)s {x}", "x" * 100_000),
@@ -60,28 +61,28 @@ def check_sink(
         def test_my_sink(check):
             check()
 
+    A check raises an ``AssertionError`` that says what the sink does wrong, or
+    ``unittest.SkipTest`` if it needs ``contents`` or an ability that the sink does not have.
+    Interrupted, it removes its folders; its memory is some dozens of small documents.
+    ``crash_everywhere`` tries a process that is killed.
+
     Args:
         factory: makes a sink in a folder, an empty one or one that it had before; a sink
-            that is somewhere else can take the name of the folder for the name of a table.
-        contents: the ids of the documents that the sink of a folder has, each as often as
-            it is there. Without it, only what ``load`` says can be checked.
+            on a server can take the name of the folder for the name of a table.
+        contents: lists the ids of the documents in the sink of a folder, each as often as
+            it is there. Without it, only the results of ``load`` can be checked.
 
-    Raises:
-        AssertionError: by a check that fails; it says what the sink does wrong.
-        unittest.SkipTest: by a check that needs ``contents``, or what the sink has not.
-
-    A process that is killed is the business of ``crash_everywhere``.
-
-    Memory: some dozens of small documents.
+    Returns:
+        the checks, in the order in which they are best run.
     """
-    subject = Subject(factory, contents)
-    return [check_of(function, subject) for function in _CHECKS]
+    subject = SinkUnderTest(factory, contents)
+    return [make_check(function, subject) for function in _CHECKS]
 
 
 # -- the checks ----------------------------------------------------------------------------
 
 
-def has_its_parts(subject: Subject) -> None:
+def has_its_parts(subject: SinkUnderTest) -> None:
     """It has a name, a guarantee that there is, and the methods of a sink."""
     with subject.folder() as folder:
         sink = subject.factory(folder)
@@ -104,26 +105,21 @@ def has_its_parts(subject: Subject) -> None:
         )
 
 
-def opens_and_closes(subject: Subject) -> None:
+def opens_and_closes(subject: SinkUnderTest) -> None:
     """Opened and closed twice without a batch, it is empty and has left no thread."""
-
-    async def main() -> None:
-        async with subject.factory(folder) as sink:
-            found = await loaded(sink)
-        if found is not None:
-            raise AssertionError(
-                f"`load` gave {found!r:.80} before anything was written. Give None."
-            )
-
     with subject.folder() as folder:
         with no_thread_left("__aexit__"):
             for _ in range(2):
-                played(main)
+                found = run_strictly(read_state, subject.factory(folder))
+                if found is not None:
+                    raise AssertionError(
+                        f"`load` gave {found!r:.80} before anything was written. Give None."
+                    )
         if subject.contents is not None and subject.found(folder):
             raise AssertionError("It has documents before anything was written.")
 
 
-def keeps_its_name(subject: Subject) -> None:
+def keeps_its_name(subject: SinkUnderTest) -> None:
     """Every sink of the same place has the same name: reports and totals are under it."""
     with subject.folder() as folder:
         names = {subject.factory(folder).name for _ in range(2)}
@@ -131,30 +127,25 @@ def keeps_its_name(subject: Subject) -> None:
         raise AssertionError(f"Two sinks of one place are called {sorted(names)}.")
 
 
-def keeps_what_it_is_given(subject: Subject) -> None:
+def keeps_what_it_is_given(subject: SinkUnderTest) -> None:
     """Every document of a run is there afterwards, once."""
     with subject.folder() as folder:
-        report = played(live, Given(ordinary()), subject.factory(folder))
+        report = run_strictly(run_delivery, ListAdapter(sample()), subject.factory(folder))
         [totals] = report.totals.values()
         if totals.rejected:
             raise AssertionError(
-                f"It rejected {totals.rejected} of {COUNT - 1} ordinary documents: short ids, "
-                f"short texts, nothing else."
+                f"It rejected {totals.rejected} of {SAMPLE_SIZE - 1} ordinary documents: "
+                f"short ids, short texts, nothing else."
             )
-        _hold(subject.found(folder), ids_of(batches_of(ordinary())), is_exact=True)
+        _check_contents(subject.found(folder), ids_of(make_batches(sample())), is_exact=True)
 
 
-def remembers_each_batch(subject: Subject) -> None:
+def remembers_each_batch(subject: SinkUnderTest) -> None:
     """Opened anew after each batch, `load` gives what that batch left."""
-
-    async def look(folder: Path) -> SinkState | None:
-        async with subject.sink(folder) as sink:
-            return await loaded(sink)
-
     with subject.folder() as folder:
-        for number, batch in enumerate(batches_of(ordinary())):
-            [state] = played(write_each, subject.sink(folder), [batch])
-            found = played(look, folder)
+        for number, batch in enumerate(make_batches(sample())):
+            [state] = run_strictly(write_each, subject.resumable(folder), [batch])
+            found = run_strictly(read_state, subject.resumable(folder))
             if found != state:
                 raise AssertionError(
                     f"After batch {number}, `load` gave {found!r:.300} instead of "
@@ -162,69 +153,63 @@ def remembers_each_batch(subject: Subject) -> None:
                 )
 
 
-def has_it_after_the_write(subject: Subject) -> None:
-    """When `write` returns, the documents are there, without waiting for the end."""
+def has_it_after_the_write(subject: SinkUnderTest) -> None:
+    """The documents are there when `write` returns, without waiting for the end."""
 
     async def main(folder: Path) -> None:
-        sink = subject.factory(folder)
         written: list[Batch] = []
-        async with sink:
-            await loaded(sink)
-            for batch in batches_of_run:
-                checked(batch, await sink.write(batch))
+        async with subject.factory(folder) as sink:
+            await load_state(sink)
+            for batch in batches:
+                check_rejections(batch, await sink.write(batch))
                 written.append(batch)
-                _hold(subject.found(folder), ids_of(written), is_exact=False)
+                _check_contents(subject.found(folder), ids_of(written), is_exact=False)
 
-    batches_of_run = batches_of(ordinary())
+    batches = make_batches(sample())
     with subject.folder() as folder:
-        played(main, folder)
+        run_strictly(main, folder)
 
 
-def takes_a_batch_without_documents(subject: Subject) -> None:
+def takes_a_batch_without_documents(subject: SinkUnderTest) -> None:
     """A batch without documents brings a newer checkpoint, which is kept."""
-
-    async def main(folder: Path, batches: list[Batch]) -> None:
-        [_, state] = await write_each(subject.sink(folder), batches)
-        async with subject.sink(folder) as sink:
-            found = await loaded(sink)
-        if found != state:
-            raise AssertionError(
-                f"A batch without documents was not kept: `load` gave {found!r:.300} instead "
-                f"of {state!r:.300}."
-            )
-
-    first, second, *_ = batches_of(ordinary())
+    first, second, *_ = make_batches(sample())
     empty = attrs.evolve(second, completed=(), failed=(), skipped=())
     with subject.folder() as folder:
-        played(main, folder, [first, empty])
+        [_, state] = run_strictly(write_each, subject.resumable(folder), [first, empty])
+        found = run_strictly(read_state, subject.resumable(folder))
+    if found != state:
+        raise AssertionError(
+            f"A batch without documents was not kept: `load` gave {found!r:.300} instead "
+            f"of {state!r:.300}."
+        )
 
 
-def takes_any_document(subject: Subject) -> None:
-    """Whatever a document holds, it is stored or rejected; its neighbours are stored."""
+def takes_any_document(subject: SinkUnderTest) -> None:
+    """Any document is stored or rejected, and its neighbours in the batch are stored."""
 
     async def main(folder: Path) -> list[str]:
         stored: list[str] = []
         async with subject.factory(folder) as sink:
-            await loaded(sink)
+            await load_state(sink)
             for batch in batches:
                 try:
-                    rejections = checked(batch, await sink.write(batch))
+                    rejections = check_rejections(batch, await sink.write(batch))
                 except AssertionError:
                     raise
                 except Exception as error:
                     raise AssertionError(
                         f"`write` raised {type(error).__name__}: {error!s:.200} for the "
                         f"document {batch.documents[1].doc_id!r:.80}, "
-                        f"{_holding(batch.documents[1])}. A document that can never be stored "
-                        f"is to be rejected: `return [Rejection(document, why)]`."
+                        f"{_oddities(batch.documents[1])}. A document that can never be "
+                        f"stored is to be rejected: `return [Rejection(document, why)]`."
                     ) from error
                 refused = {id(rejection.document) for rejection in rejections}
                 stored += [d.doc_id for d in batch.documents if id(d) not in refused]
         return stored
 
-    batches = batches_of(list(_among_ordinary_ones(_odd_documents())))
+    batches = make_batches(list(_among_plain_ones(_odd_documents())))
     with subject.folder() as folder:
-        stored = played(main, folder)
+        stored = run_strictly(main, folder)
         plain = [name for name in ids_of(batches) if name.startswith("plain ")]
         refused = set(plain) - set(stored)
         if refused:
@@ -241,69 +226,68 @@ def takes_any_document(subject: Subject) -> None:
                 )
 
 
-def lets_exceptions_pass(subject: Subject) -> None:
+def lets_exceptions_pass(subject: SinkUnderTest) -> None:
     """An exception inside its block comes out of it, and it is closed, threads and all."""
 
     async def main(folder: Path) -> None:
         async with subject.factory(folder):
-            raise Died
+            raise AdapterFailed
 
     with subject.folder() as folder, no_thread_left("__aexit__"):
         try:
-            played(main, folder)
-        except Died:
-            played(live, Given(ordinary()), subject.factory(folder))
+            run_strictly(main, folder)
+        except AdapterFailed:
+            run_strictly(run_delivery, ListAdapter(sample()), subject.factory(folder))
             return
     raise AssertionError(
         "An exception inside its block did not come out. Let `__aexit__` return None."
     )
 
 
-def begins_again(subject: Subject) -> None:
+def begins_again(subject: SinkUnderTest) -> None:
     """After `forget` the job can begin again, and gets every document."""
 
-    async def forget(folder: Path) -> SinkState | None:
-        async with subject.sink(folder) as sink:
-            await loaded(sink)
+    async def forget(folder: Path) -> None:
+        async with subject.resumable(folder) as sink:
+            await load_state(sink)
             await sink.forget()
-        async with subject.sink(folder) as sink:
-            return await loaded(sink)
 
     with subject.folder() as folder:
-        played(live, Given(ordinary()), subject.sink(folder))
-        found = played(forget, folder)
+        run_strictly(run_delivery, ListAdapter(sample()), subject.resumable(folder))
+        run_strictly(forget, folder)
+        found = run_strictly(read_state, subject.resumable(folder))
         if found is not None:
             raise AssertionError(f"After `forget`, `load` gave {found!r:.200}. Give None.")
         # Other ones: the documents may have stayed when the job was forgotten.
-        played(live, Given(ordinary("another")), subject.sink(folder))
-        claimed = ids_of(batches_of(ordinary("another")))
-        _hold(subject.found(folder), claimed, is_exact=False)
+        other = sample("another")
+        run_strictly(run_delivery, ListAdapter(other), subject.resumable(folder))
+        _check_contents(subject.found(folder), ids_of(make_batches(other)), is_exact=False)
 
 
-def resumes_after_a_failure(subject: Subject) -> None:
+def resumes_after_a_failure(subject: SinkUnderTest) -> None:
     """A run that died anywhere and is resumed loses nothing, and keeps the guarantee."""
-    expected = ids_of(batches_of(ordinary()))
-    for place in range(COUNT):
+    expected = ids_of(make_batches(sample()))
+    for place in range(SAMPLE_SIZE):
         with subject.folder() as folder:
-            with suppress(Died):
-                played(live, Given(ordinary(), dies_at=place), subject.factory(folder))
-            played(live, Given(ordinary()), subject.factory(folder))
-            _hold(subject.found(folder), expected, is_exact=subject.is_exact(folder))
+            with suppress(AdapterFailed):
+                failing = ListAdapter(sample(), fails_at=place)
+                run_strictly(run_delivery, failing, subject.factory(folder))
+            run_strictly(run_delivery, ListAdapter(sample()), subject.factory(folder))
+            _check_contents(subject.found(folder), expected, is_exact=subject.is_exact(folder))
 
 
-def can_be_cancelled_anywhere(subject: Subject) -> None:
+def can_be_cancelled_anywhere(subject: SinkUnderTest) -> None:
     """Cancelled at any point, it has what `load` says, and nothing is left hanging."""
-    batches = batches_of(ordinary())[:2]
+    batches = make_batches(sample())[:2]
     with subject.folder() as top:
-        states = [None, *played(write_each, subject.factory(top), batches)]
+        states = [None, *run_strictly(write_each, subject.factory(top), batches)]
 
-    async def look(folder: Path) -> None:
+    async def check_folder(folder: Path) -> None:
         await trio.lowlevel.checkpoint()
         sink = subject.factory(folder)
         if not hasattr(sink, "load"):
             return
-        async with sink:
-            found = await loaded(sink)
+        found = await read_state(sink)
         if found not in states:
             raise AssertionError(
                 f"`load` gave {found!r:.300}, which no batch has left. Commit a batch whole, "
@@ -311,8 +295,8 @@ def can_be_cancelled_anywhere(subject: Subject) -> None:
             )
         if subject.contents is not None:
             claimed = ids_of(batches[: states.index(found)])
-            is_exact = sink.guarantee == "exactly-once"
-            _hold(subject.found(folder), claimed, is_exact=is_exact)
+            is_exact = subject.is_exact(folder)
+            _check_contents(subject.found(folder), claimed, is_exact=is_exact)
 
     async def attempt() -> None:
         folder = Path(tempfile.mkdtemp(dir=top))
@@ -320,7 +304,7 @@ def can_be_cancelled_anywhere(subject: Subject) -> None:
             await write_each(subject.factory(folder), batches)
         finally:
             with trio.CancelScope(shield=True):
-                await look(folder)
+                await check_folder(folder)
 
     with subject.folder() as top:
         cancel_everywhere(attempt)
@@ -329,20 +313,19 @@ def can_be_cancelled_anywhere(subject: Subject) -> None:
 _CHECKS: Final = (
     *(has_its_parts, opens_and_closes, keeps_its_name, keeps_what_it_is_given),
     *(remembers_each_batch, has_it_after_the_write, takes_a_batch_without_documents),
-    takes_any_document,
-    *(lets_exceptions_pass, begins_again, resumes_after_a_failure),
+    *(takes_any_document, lets_exceptions_pass, begins_again, resumes_after_a_failure),
     can_be_cancelled_anywhere,
 )
 
 
-# -- what they share -----------------------------------------------------------------------
+# -- shared by them -----------------------------------------------------------------------
 
 
-def _hold(found: Counter[str], claimed: Iterable[str], *, is_exact: bool) -> None:
-    """Hold that what is claimed is there, and nothing else when that is promised.
+def _check_contents(found: Counter[str], claimed: Iterable[str], *, is_exact: bool) -> None:
+    """Check that the claimed documents are there, and nothing else when that is promised.
 
     Raises:
-        AssertionError: it is not so.
+        AssertionError: they are not, or something else is.
     """
     lost = Counter(claimed) - found
     if lost:
@@ -359,8 +342,8 @@ def _hold(found: Counter[str], claimed: Iterable[str], *, is_exact: bool) -> Non
         )
 
 
-def _holding(document: Document) -> str:
-    """What is odd about a document, without its representation, which may be impossible."""
+def _oddities(document: Document) -> str:
+    """Name the odd parts of a document, without its repr, which may be impossible."""
     parts = {
         "content": document.content,
         "raw": document.raw,
@@ -380,8 +363,8 @@ def _odd_documents() -> Iterable[Document]:
         yield Document(f"odd value {number}", "check", "text", metadata={"value": raw})
 
 
-def _among_ordinary_ones(documents: Iterable[Document]) -> Iterable[Document]:
-    """Each between two ordinary ones, so that they make a batch."""
+def _among_plain_ones(documents: Iterable[Document]) -> Iterable[Document]:
+    """Put each between two ordinary ones, so that they make a batch."""
     for number, document in enumerate(documents):
         yield Document(f"plain {number} before", "check", "text")
         yield document

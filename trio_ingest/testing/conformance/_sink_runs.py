@@ -1,4 +1,4 @@
-"""A sink that is being checked, batches for it, and what it has afterwards."""
+"""A sink under test, batches for it, and the documents that it has afterwards."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, cast
 
 import attrs
 import trio
@@ -25,69 +24,67 @@ from trio_ingest.delivery import (
     resume_point,
 )
 
-from ._check import played, skip
-
-T = TypeVar("T")
+from ._check import run_strictly, skip
 
 BATCH_SIZE: Final = 3
-COUNT: Final = 8
+SAMPLE_SIZE: Final = 8
 
 
-class Died(Exception):
-    """The adapter of a check dies, as it was told to."""
+class AdapterFailed(Exception):
+    """The planned failure of a ``ListAdapter``."""
 
 
-class Given:
+class ListAdapter:
     """An adapter of given documents; None among them is a record that fails.
 
     Args:
-        documents: what its records become.
-        dies_at: the record before which ``fetch`` raises; it lives when None.
+        documents: the documents of its records.
+        fails_at: the record before which ``fetch`` raises; none when None.
     """
 
     source = "check"
     stable_order = True
 
     def __init__(
-        self, documents: Iterable[Document | None], *, dies_at: int | None = None
+        self, documents: Iterable[Document | None], *, fails_at: int | None = None
     ) -> None:
         self._documents = list(documents)
-        self._dies_at = dies_at
+        self._fails_at = fails_at
 
     async def fetch(self) -> AsyncIterator[Document | None]:
-        """Yield them."""
+        """Yield the documents."""
         for number, document in enumerate(self._documents):
-            if number == self._dies_at:
-                raise Died
+            if number == self._fails_at:
+                raise AdapterFailed
             await trio.lowlevel.checkpoint()
             yield document
 
     def parse(self, record: Document | None) -> Document:
-        """Give it, or fail."""
+        """Return the document, or fail."""
         if record is None:
             raise ValueError("It is bad on purpose.")
         return record
 
 
-def ordinary(name: str = "document") -> list[Document | None]:
-    """Documents that no sink has a reason to reject, and a record that fails."""
+def sample(name: str = "document") -> list[Document | None]:
+    """Make documents that no sink has a reason to reject, and a record that fails."""
     documents: list[Document | None] = [
         Document(f"{name} {number}", "check", f"The text of {name} {number}.")
-        for number in range(COUNT)
+        for number in range(SAMPLE_SIZE)
     ]
     documents[4] = None
     return documents
 
 
 def ids_of(batches: Iterable[Batch]) -> list[str]:
-    """The ids of their documents."""
+    """List the ids of the documents of batches."""
     return [document.doc_id for batch in batches for document in batch.documents]
 
 
-class Recorder:
-    """A sink that keeps the batches that it is given: a real delivery makes them."""
+class BatchCollector:
+    """A sink that keeps the batches that a real delivery makes."""
 
-    name = "recorder"
+    name = "collector"
     guarantee: Guarantee = "at-least-once"
 
     def __init__(self) -> None:
@@ -97,61 +94,58 @@ class Recorder:
         await trio.lowlevel.checkpoint()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Nothing is open."""
+    async def __aexit__(self, *_: object) -> None:
+        """Do nothing: no file is open."""
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
-        """Keep it."""
+        """Keep the batch."""
         await trio.lowlevel.checkpoint()
         self.batches.append(batch)
         return ()
 
 
-def batches_of(documents: Iterable[Document | None], size: int = BATCH_SIZE) -> list[Batch]:
-    """The batches that a delivery makes of them."""
-    recorder = Recorder()
-    played(deliver_all, Given(documents), [recorder], None, size)
-    return recorder.batches
+def make_batches(documents: Iterable[Document | None]) -> list[Batch]:
+    """Make batches of documents, as a delivery does."""
+    collector = BatchCollector()
+    run_strictly(_deliver_all, ListAdapter(documents), collector, None)
+    return collector.batches
 
 
-async def deliver_all(
-    adapter: Any, sinks: Sequence[Any], point: Checkpoint | None, size: int = BATCH_SIZE
-) -> DeliveryReport:
-    """Deliver what an adapter gives; batches end by their size alone."""
+async def _deliver_all(adapter: Any, sink: Any, point: Checkpoint | None) -> DeliveryReport:
     stream = IngestionPipeline(adapter).stream_events(resume_from=point)
-    return await deliver(stream, *sinks, batch_size=size, max_wait_seconds=3600)
+    # A wait so long that batches end by their size alone.
+    return await deliver(stream, sink, batch_size=BATCH_SIZE, max_wait_seconds=3600)
 
 
-async def live(adapter: Any, sink: Any) -> DeliveryReport:
-    """One life of a job, from where the sink says."""
+async def run_delivery(adapter: Any, sink: Any) -> DeliveryReport:
+    """Run a job, from the checkpoint of the sink."""
     async with sink:
-        return await deliver_all(adapter, [sink], await resume_point(sink))
+        return await _deliver_all(adapter, sink, await resume_point(sink))
 
 
 async def write_each(sink: Any, batches: Iterable[Batch]) -> list[SinkState]:
-    """Write them in one opening of the sink; what it must say after each of them."""
+    """Write batches in one opening of the sink; return the state due after each of them."""
     states = []
     async with sink:
-        await loaded(sink)
+        await load_state(sink)
         for batch in batches:
-            rejections = checked(batch, await sink.write(batch))
+            rejections = check_rejections(batch, await sink.write(batch))
             states.append(batch.delivered(rejections))
     return states
 
 
-async def loaded(sink: Any) -> SinkState | None:
-    """What it says of itself, None also when it says nothing."""
+async def load_state(sink: Any) -> SinkState | None:
+    """Return the state that a sink loads, None also when it keeps none.
+
+    Raises:
+        AssertionError: it loads something else.
+    """
     found: Any = None
     if isinstance(sink, ResumableSink):
         found = await sink.load()
         if found is not None and not isinstance(found, SinkState):
             raise AssertionError(
-                f"`load` gave {found!r:.80}. Give a Delivered, as `batch.delivered()` made "
+                f"`load` gave {found!r:.80}. Give a SinkState, as `batch.delivered()` made "
                 f"it, or None before the first batch."
             )
     else:
@@ -159,17 +153,23 @@ async def loaded(sink: Any) -> SinkState | None:
     return cast("SinkState | None", found)
 
 
-def checked(batch: Batch, rejections: Any) -> Sequence[Rejection]:
-    """What `write` returned.
+async def read_state(sink: Any) -> SinkState | None:
+    """Open a sink, and return the state that it loads."""
+    async with sink:
+        return await load_state(sink)
+
+
+def check_rejections(batch: Batch, rejections: Any) -> Sequence[Rejection]:
+    """Return the rejections that ``write`` returned.
 
     Raises:
-        AssertionError: it is not what a sink returns.
+        AssertionError: there is something else among them.
     """
     found = list(rejections or ())
     left = [id(document) for document in batch.documents]
     for one in found:
         if not isinstance(one, Rejection):
-            raise AssertionError(  # noqa: TRY004 -- the same
+            raise AssertionError(  # noqa: TRY004 -- a check raises nothing else
                 f"`write` returned {one!r:.80} among its rejections. Return a Rejection for "
                 f"each document that cannot be taken, and nothing else."
             )
@@ -188,12 +188,12 @@ def checked(batch: Batch, rejections: Any) -> Sequence[Rejection]:
 
 
 @attrs.frozen
-class Subject:
-    """A sink, as often as a new one is needed.
+class SinkUnderTest:
+    """The factory of a sink, and the contents of what it makes.
 
     Args:
         factory: makes it, in a folder.
-        contents: the ids of the documents that are in a folder's sink; or None.
+        contents: lists the ids of the documents in a folder's sink; or None.
     """
 
     factory: Callable[[Path], Any]
@@ -201,18 +201,22 @@ class Subject:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """An empty folder, for the time of a check."""
+        """Make an empty folder, for the time of a check."""
         with tempfile.TemporaryDirectory(prefix="check-sink-") as folder:
             yield Path(folder)
 
     def found(self, folder: Path) -> Counter[str]:
-        """The ids of the documents that are there."""
+        """Count the documents that are there, by id.
+
+        Raises:
+            unittest.SkipTest: there is no ``contents``.
+        """
         if self.contents is None:
-            skip("No `contents` is given, so nobody knows what the sink has.")
+            skip("No `contents` is given, so it cannot be told what the sink has.")
         return Counter(self.contents(folder))
 
-    def sink(self, folder: Path) -> Any:
-        """A new one.
+    def resumable(self, folder: Path) -> Any:
+        """Make a sink.
 
         Raises:
             unittest.SkipTest: it keeps no checkpoint.
@@ -223,5 +227,5 @@ class Subject:
         return sink
 
     def is_exact(self, folder: Path) -> bool:
-        """Whether it says that no document is there twice."""
+        """Return True if it promises exactly-once."""
         return bool(self.factory(folder).guarantee == "exactly-once")

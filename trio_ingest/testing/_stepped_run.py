@@ -1,4 +1,4 @@
-"""A run of a pipeline that goes on only while it is told to, from outside of its loop."""
+"""A run of a pipeline that advances only by commands from outside of its loop."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from trio_ingest import (
     StreamStatistics,
 )
 
-from ._private import seed_again, seeded_schedule
-from .deterministic import given_defaults
+from ._trio_internals import reseed_schedule, seeded_schedule
+from .deterministic import virtual_defaults
 
 T = TypeVar("T")
 
 _REAL_SECONDS: Final = 30.0
 
 
-class LiveRun:
+class SteppedRun:
     """One stream and its consumer, in a loop of a thread of its own, with virtual time.
 
-    Whatever it is told, it has done when the call returns: no task can go on by then,
-    before time passes or the consumer asks.
+    When a command returns, no task can go on before time passes or another command comes.
 
     Args:
-        pipeline: makes what is run.
+        pipeline: makes the pipeline to run.
         seed: of the schedule.
         options: for ``stream_events``.
 
@@ -51,60 +50,64 @@ class LiveRun:
         self.ended_well = False
         self.failure: BaseException | None = None
         self.tasks_left = 0
-        self._broken: BaseException | None = None
-        self._seed, self._told = seed, 0
+        self._error: BaseException | None = None
+        self._seed, self._commands = seed, 0
         self._clock = trio.testing.MockClock()
         self._stack = ExitStack()
         self._stack.enter_context(seeded_schedule(seed))
-        self._stack.enter_context(given_defaults(self._clock))
+        self._stack.enter_context(virtual_defaults(self._clock))
         self._pipeline, self._options = pipeline, options
         self._has_begun = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="live run", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="stepped run", daemon=True)
         self._thread.start()
         if not self._has_begun.wait(_REAL_SECONDS):
-            self._broken = AssertionError("The run did not begin: its first steps hang.")
-        if self._broken is not None:
+            self._error = AssertionError("The run did not begin: its first steps hang.")
+        if self._error is not None:
             self._stack.close()
-            raise self._broken
+            raise self._error
 
-    # -- what the consumer does ------------------------------------------------------------
+    # -- commands to the consumer ----------------------------------------------------------
 
     def ask(self) -> None:
-        """Ask for the next event; without one, it goes on asking."""
-        self._do(self._ask)
+        """Ask for the next event, and go on asking until there is one."""
+        self._do(lambda: self._requests.send("ask"))
 
     def give_up(self) -> None:
-        """Ask no more."""
-        self._do(self._give_up)
+        """Cancel the asking."""
+        self._do_now(lambda: self._asking.cancel())  # noqa: PLW0108 -- found in the loop
 
     def leave(self) -> None:
         """Leave the block, as by a ``break``."""
-        self._do(self._leave)
-
-    # -- what comes from outside -----------------------------------------------------------
+        self._do(lambda: self._requests.send("leave"))
 
     def cancel(self) -> None:
-        """Cancel the consumer, wherever it is."""
-        self._do(self._cancel)
+        """Cancel the consumer from outside."""
+        self._do_now(self._scope.cancel)
+
+    # -- commands to the stream and its clock ----------------------------------------------
 
     def wait(self, seconds: float) -> None:
         """Let virtual time pass."""
-        self._do(lambda: self._wait(seconds))
+        self._do_now(lambda: self._clock.jump(seconds))
 
-    def tell(self, what: str) -> None:
+    def control(self, method: str) -> None:
         """Call ``pause``, ``resume`` or ``drain`` of the stream."""
-        self._do(lambda: self._tell(what))
+        self._do_now(getattr(self._stream, method))
 
     def statistics(self) -> StreamStatistics:
-        """What the stream says of itself."""
+        """Return the statistics of the stream."""
         return self._call(self._stream.statistics)
 
     def checkpoint(self) -> Checkpoint:
-        """What it says has been acknowledged."""
+        """Return the checkpoint of the stream."""
         return self._call(self._stream.checkpoint)
 
     def stop(self) -> None:
-        """End the loop; nothing can be asked afterwards."""
+        """End the loop; no command can follow.
+
+        Raises:
+            AssertionError: it does not end within 30 real seconds.
+        """
         try:
             self._token.run_sync_soon(self._stopped.set)
             self._thread.join(_REAL_SECONDS)
@@ -118,8 +121,8 @@ class LiveRun:
     def _loop(self) -> None:
         try:
             trio.run(self._main, clock=self._clock)
-        except BaseException as error:  # noqa: BLE001, ASYNC103 -- told to whoever waits
-            self._broken = error
+        except BaseException as error:  # noqa: BLE001, ASYNC103 -- raised by __init__
+            self._error = error
             self._has_begun.set()
 
     async def _main(self) -> None:
@@ -127,11 +130,11 @@ class LiveRun:
         self._stopped = trio.Event()
         self._scope = trio.CancelScope()
         self._asking = trio.CancelScope()
-        self._send, self._requests = trio.open_memory_channel[str](1)
+        self._requests, self._received = trio.open_memory_channel[str](1)
         self._stream: EventStream[Any] = self._pipeline().stream_events(**self._options)
         async with trio.open_nursery() as nursery:
             await nursery.start(self._consume)
-            # Whoever calls from outside meanwhile would have a part in the schedule.
+            # A command that came earlier would have a part in the schedule.
             await trio.testing.wait_all_tasks_blocked()
             self._has_begun.set()
             await self._stopped.wait()
@@ -142,11 +145,11 @@ class LiveRun:
             with self._scope:
                 async with self._stream as events:
                     task_status.started()
-                    while await self._requests.receive() != "leave":
+                    while await self._received.receive() != "leave":
                         await self._take(events)
                         if self.is_over:
                             break
-        except Exception as error:  # noqa: BLE001 -- told to whoever looks
+        except Exception as error:  # noqa: BLE001 -- kept for the caller of the commands
             self.failure = error
         self.is_over, self.is_asking = True, False
         nurseries = trio.lowlevel.current_task().child_nurseries
@@ -161,41 +164,26 @@ class LiveRun:
                 self.ended_well = self.is_over = True
         self.is_asking = False
 
-    async def _ask(self) -> None:
-        await self._send.send("ask")
+    def _do(self, command: Callable[[], Awaitable[None]]) -> None:
+        self._commands += 1
+        seed = hash((self._seed, self._commands))
 
-    async def _leave(self) -> None:
-        await self._send.send("leave")
-
-    async def _give_up(self) -> None:
-        self._asking.cancel()
-        await trio.lowlevel.checkpoint()
-
-    async def _cancel(self) -> None:
-        self._scope.cancel()
-        await trio.lowlevel.checkpoint()
-
-    async def _wait(self, seconds: float) -> None:
-        self._clock.jump(seconds)
-        await trio.lowlevel.checkpoint()
-
-    async def _tell(self, what: str) -> None:
-        getattr(self._stream, what)()
-        await trio.lowlevel.checkpoint()
-
-    def _do(self, fn: Callable[[], Awaitable[None]]) -> None:
-        self._told += 1
-        seed = hash((self._seed, self._told))
-
-        async def settled() -> None:
-            # How many steps it took to come here from another thread, and which of Trio's
-            # own tasks are still busy with that, nobody can tell.
+        async def until_blocked() -> None:
+            # The number of steps that lead here from another thread varies, and some of
+            # Trio's own tasks may still be busy with that.
             await trio.testing.wait_all_tasks_blocked()
-            seed_again(seed)
-            await fn()
+            reseed_schedule(seed)
+            await command()
             await trio.testing.wait_all_tasks_blocked()
 
-        trio.from_thread.run(settled, trio_token=self._token)
+        trio.from_thread.run(until_blocked, trio_token=self._token)
+
+    def _do_now(self, command: Callable[[], object]) -> None:
+        async def once() -> None:
+            command()
+            await trio.lowlevel.checkpoint()
+
+        self._do(once)
 
     def _call(self, fn: Callable[[], T]) -> T:
         return trio.from_thread.run_sync(fn, trio_token=self._token)
