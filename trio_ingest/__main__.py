@@ -24,7 +24,7 @@ def main() -> int:
 
 
 def _fill_closed_streams() -> None:
-    # Whoever starts us without one of the three would find the next file that we open in
+    # Started without one of the three, a program would find the next file that we open in
     # its place, and what is said there would be written into that file.
     for descriptor in range(3):
         try:

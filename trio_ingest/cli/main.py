@@ -17,13 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: 0 all done; 1 the run failed; 2 usage, configuration or
         a missing file; 3 finished, but documents failed; 130 or 143 stopped by a signal;
-        141 nobody reads the standard output any more.
+        141 the reader of the standard output has gone.
 
     Nothing but ``SystemExit`` is raised, unless the environment has
     ``TRIO_INGEST_DEBUG``: then an internal error is, with its traceback.
 
-    The program ``trio-ingest`` takes the signals over before it calls this; whoever
-    calls it from Python keeps them.
+    The program ``trio-ingest`` takes the signals over before it calls this; a
+    program that calls it from Python keeps its own.
     """
     try:
         return _command_line(arguments)
@@ -48,7 +48,7 @@ def _tell(sentence: str) -> None:
     try:  # noqa: SIM105 -- contextlib would have to be imported before the signals
         print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - see above
     except (OSError, ValueError):
-        pass  # nobody reads it
+        pass  # it has no reader
 
 
 def _command_line(arguments: Sequence[str] | None) -> int:

@@ -1,4 +1,4 @@
-"""What Ctrl-C, SIGTERM and SIGHUP do, from the first import to the last line.
+"""The effect of Ctrl-C, SIGTERM and SIGHUP, from the first import to the last line.
 
 This file imports next to nothing, and nothing of ours: it comes before everything else,
 so that a signal during the imports finds its handler. An exception raised there could end
@@ -19,7 +19,7 @@ _STANDARD_ERROR = 2
 # The live display hides it.
 SHOW_CURSOR = "\033[?25h"
 
-# Whoever forwards signals to its children (timeout, a package runner) and shares their
+# A program that forwards signals to its children (timeout, a package runner) and shares their
 # terminal gives them one Ctrl-C twice, within milliseconds; a finger takes longer.
 _SAME_SIGNAL_SECONDS = 0.05
 
@@ -39,7 +39,7 @@ class Signals:
 
     Before anything listens, a signal ends the process at once: nothing has been begun.
     While something listens, it is asked to drain, then to abort, and a third signal ends
-    the process. When nothing listens any more, the end is near, and waits for nobody.
+    the process. When nothing listens any more, the end is near, and is not held up.
     """
 
     def __init__(self) -> None:
@@ -53,12 +53,12 @@ class Signals:
 
     @property
     def exit_status(self) -> int:
-        """What the shell is to be told when a signal has ended the run."""
+        """The exit status when a signal has ended the run."""
         return 128 + (signal.SIGINT if self.first is None else self.first)
 
     @property
     def name(self) -> str:
-        """What the first signal is called by people."""
+        """The name of the first signal for people."""
         return _NAMES[self.first or signal.SIGINT]
 
     def install(self) -> None:
@@ -81,7 +81,7 @@ class Signals:
         self._ask = ask
 
     def listen_no_more(self) -> None:
-        """The end is near: whoever sends a signal now would only spoil it."""
+        """Ignore signals from now on: the end is near, and one would only spoil it."""
         self._is_over = True
         self._ask = None
         if self._asked > 1:
@@ -128,9 +128,9 @@ class Signals:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def say(self, sentence: str) -> bool:
-        """Write to standard error from the handler; whether anybody can have read it."""
+        """Write to standard error from the handler; True when it can have been read."""
         try:
-            # Where nobody reads, the word is left out, and not the end.
+            # Without a reader, the word is left out, and not the end.
             if os.name == "posix" and not select.select([], [_STANDARD_ERROR], [], 0)[1]:
                 return False
             # The live display may have no time to bring it back.

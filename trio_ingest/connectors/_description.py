@@ -37,7 +37,7 @@ class Touches:
 
 
 class Connector(ABC):
-    """What sources and sinks of every kind say of themselves.
+    """The description that sources and sinks of every kind give.
 
     A place is what stands behind the colon of a spelling: ``articles.jsonl`` of
     ``jsonl:articles.jsonl``.

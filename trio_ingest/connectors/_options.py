@@ -1,4 +1,4 @@
-"""The options of a kind: declared as fields of an attrs class, read by whoever asks users."""
+"""The options of a kind, declared as fields of an attrs class."""
 
 from __future__ import annotations
 

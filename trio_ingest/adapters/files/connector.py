@@ -17,7 +17,7 @@ _EVERY_FILE: Final = "**/*"
 
 @attrs.frozen(kw_only=True)
 class FilesOptions:
-    """How the files of a source are read."""
+    """The options of a directory as a source."""
 
     encoding: str = option("utf-8", help="How bytes become text.", metavar="NAME")
     max_record_bytes: int = option(

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from trio_ingest import Document, DocumentFailed, SetupError
-from trio_ingest.adapters._bytes.reader import STANDARD_INPUT
+from trio_ingest.adapters._bytes.opening import STANDARD_INPUT
 from trio_ingest.connectors import AdapterConnector, Touches, option
 
 from ._adapter import JsonLinesAdapter
@@ -18,7 +18,7 @@ from ._adapter import JsonLinesAdapter
 
 @attrs.frozen(kw_only=True)
 class JsonLinesOptions:
-    """How the lines of a source are read."""
+    """The options of a JSON Lines source."""
 
     id_field: str = option("id", help="The field that identifies a document.", metavar="NAME")
     content_field: str = option("text", help="The field that holds its text.", metavar="NAME")
@@ -50,7 +50,7 @@ class JsonLinesAdapterConnector(AdapterConnector):
             if sys.stdin is None:
                 raise SetupError("standard input is closed; give a file, or a pipe.")
             return
-        shown = _shortened(place)
+        shown = f"{place!r:.80}"
         # Not opened to see: a named pipe would lose its writer when we close it.
         try:
             mode = os.stat(place).st_mode  # noqa: PTH116 - Path changes what is raised, by version
@@ -102,8 +102,3 @@ class JsonLinesAdapterConnector(AdapterConnector):
             f"Note: no document has a text, in a field {field!r}.{there} Name the right one "
             f"with --content-field."
         )
-
-
-def _shortened(text: str) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= 80 else shown[:77] + "..."

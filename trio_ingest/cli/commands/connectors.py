@@ -29,7 +29,7 @@ def adapters_command() -> None:
     Any package can add one: it names a class in its entry points, in the group
     trio_ingest.adapters.
     """
-    _show(adapter_connectors(), USER_ADAPTER)
+    _list_kinds(adapter_connectors(), USER_ADAPTER)
 
 
 @click.command("sinks", short_help="List the kinds of SINK.")
@@ -39,7 +39,7 @@ def sinks_command() -> None:
     Any package can add one: it names a class in its entry points, in the group
     trio_ingest.sinks.
     """
-    _show(sink_connectors(), USER_SINK)
+    _list_kinds(sink_connectors(), USER_SINK)
 
 
 def facts_of(kind: Connector) -> Iterator[tuple[str, str]]:
@@ -61,7 +61,7 @@ def option_text(one: Option) -> tuple[str, str]:
     return spelling, f"{one.help}{unit}{default}"
 
 
-def _show(kinds: Connectors[Connector], user_kind: Connector) -> None:
+def _list_kinds(kinds: Connectors[Connector], user_kind: Connector) -> None:
     for kind in [*kinds.values(), user_kind]:
         click.echo(kind.spelling)
         _wrapped(kind.summary)

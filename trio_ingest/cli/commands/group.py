@@ -27,17 +27,17 @@ def invoke(arguments: Sequence[str] | None) -> int:
     try:
         status = command.main(arguments, prog_name="trio-ingest", standalone_mode=False)
     except click.ClickException as error:
-        _show(error)
+        _show_error(error)
         return error.exit_code
     except OSError as error:
         # Help or the version, where nothing more can be written.
         _leave_alone("stdout")
         if error.errno == errno.EPIPE:
             return ExitStatus.OUTPUT_CLOSED
-        _show(click.ClickException(f"the answer cannot be written: {error.strerror}."))
+        _show_error(click.ClickException(f"the answer cannot be written: {error.strerror}."))
         return ExitStatus.RUN_FAILED
     except (click.Abort, KeyboardInterrupt):
-        _show(_Interrupted("Interrupted."))
+        _show_error(_Interrupted("Interrupted."))
         return ExitStatus.INTERRUPTED
     return int(status or ExitStatus.DONE)
 
@@ -56,7 +56,7 @@ def _leave_alone(name: str) -> None:
     setattr(sys, name, io.StringIO())
 
 
-def _show(error: click.ClickException) -> None:
+def _show_error(error: click.ClickException) -> None:
     try:
         error.show()
     except OSError:

@@ -236,7 +236,7 @@ def run_command(  # noqa: PLR0913 -- an argument for each option
 
 
 def _empty_content_hint(sources: Sequence[Source]) -> Callable[[Document], str | None] | None:
-    """What to say of documents without content, where all are of one kind."""
+    """Return what gives the hint about documents without content, for sources of one kind."""
     first = sources[0]
     connector = first.endpoint.connector
     if any(one.endpoint.connector is not connector for one in sources):

@@ -54,7 +54,7 @@ def verify_command(*, path: str, ordered: bool, resumed_from: str | None, quiet:
     except EventLogError as error:
         raise click.UsageError(str(error)) from error
     try:
-        _show(path, report, quiet=quiet)
+        _show_report(path, report, quiet=quiet)
     except BrokenPipeError:
         # What could not be written waits in the stream, and would fail once more at the end.
         sys.stdout = io.StringIO()
@@ -63,7 +63,7 @@ def verify_command(*, path: str, ordered: bool, resumed_from: str | None, quiet:
 
 
 def _checkpoint_in(path: str) -> Checkpoint:
-    """A checkpoint that somebody has stored.
+    """A checkpoint from a file.
 
     Raises:
         click.UsageError: it is none.
@@ -79,22 +79,22 @@ def _checkpoint_in(path: str) -> Checkpoint:
     )
 
 
-def _show(path: str, report: VerifyReport, *, quiet: bool) -> None:
+def _show_report(path: str, report: VerifyReport, *, quiet: bool) -> None:
     for finding in report.findings[:_SHOWN]:
-        _print(f"{path}:{finding.line}: {finding.kind}: {finding.message}")
+        _echo(f"{path}:{finding.line}: {finding.kind}: {finding.message}")
     if report.found > _SHOWN:
-        _print(f"... and {report.found - _SHOWN:,} more.")
+        _echo(f"... and {report.found - _SHOWN:,} more.")
     if quiet:
         return
     for run in report.runs:
         if not run.is_finished:
-            _print(f"{path}:{run.first_line}: note: {_cut(run)}")
+            _echo(f"{path}:{run.first_line}: note: {_cut(run)}")
     if report.is_torn:
-        _print(f"{path}: note: the last line is torn: whoever wrote it was killed.")
+        _echo(f"{path}: note: the last line is torn: its writer was killed.")
     events = sum(run.events for run in report.runs)
     runs = f"{len(report.runs):,} {'run' if len(report.runs) == 1 else 'runs'}"
     wrong = "nothing is wrong" if report.is_good else f"{report.found:,} wrong"
-    _print(f"{path}: {runs}, {events:,} events: {wrong}.")
+    _echo(f"{path}: {runs}, {events:,} events: {wrong}.")
 
 
 def _cut(run: RunReport) -> str:
@@ -107,7 +107,7 @@ def _cut(run: RunReport) -> str:
     return f"{what}; {run.in_flight:,} {noun} in flight when the log stops."
 
 
-def _print(text: str) -> None:
+def _echo(text: str) -> None:
     if sys.stdout is not None:  # it may have been closed before we began
         shown = encodable(printable(text), sys.stdout.encoding or "utf-8")
         print(shown, flush=True)  # noqa: T201 -- it is the answer

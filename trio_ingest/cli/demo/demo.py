@@ -193,14 +193,14 @@ def _say_figure(name: str, text: str) -> None:
 
 def _say(text: str, *, bold: bool = False) -> None:
     if sys.stdout is None:
-        return  # it was closed before we began, so nobody reads it
+        return  # it was closed before we began, so it has no reader
     shown = encodable(text, sys.stdout.encoding or "utf-8")
     is_bold = bold and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     print(f"\033[1m{shown}\033[0m" if is_bold else shown, flush=True)  # noqa: T201 -- the answer
 
 
 def _complain(text: str) -> None:
-    # Whether anybody reads it or not, the exit status tells.
+    # Read or not, the exit status tells.
     outlet = Outlet(sys.stderr)
     outlet.write(f"{text}\n")
     outlet.flush()

@@ -1,4 +1,4 @@
-"""What the demo ingests: a copy of the standard library's source files, one of them broken."""
+"""The source of the demo: a copy of the standard library's files, one of them broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the demo's database has what it must have: each document exactly once."""
+"""The proof that the demo's database has each document exactly once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUERY: Final = '"Mersenne Twister"'
 
 @attrs.frozen(kw_only=True)
 class Proof:
-    """What is in the database, beside what should be.
+    """The content of the database, beside what should be there.
 
     Args:
         rows: of the table ``documents``.
@@ -37,7 +37,7 @@ class Proof:
     hits: list[tuple[str, str]]
 
     def faults(self, good: Collection[str], bad: Collection[str]) -> list[str]:
-        """What does not add up, as sentences; empty when all is well.
+        """The sentences about what does not add up, as sentences; empty when all is well.
 
         Args:
             good: the files that are text.
@@ -95,7 +95,7 @@ def look_at(database: Path, good: Collection[str]) -> Proof:
 
 
 def stored(database: Path) -> int:
-    """How many documents are there now; none while there is no database."""
+    """Return the count of documents now; 0 while there is no database."""
     try:
         with closing(_read_only(database)) as connection:
             [(count,)] = connection.execute("SELECT count(*) FROM documents")

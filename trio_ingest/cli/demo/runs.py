@@ -18,9 +18,9 @@ from trio_ingest.cli.terminal.lines import Outlet
 
 
 class Interruption:
-    """Whether somebody wants the demo to end.
+    """The wish that the demo ends, kept until it can be followed.
 
-    An exception out of a signal's handler could come between a process and whoever is to
+    An exception out of a signal's handler could come between a process and the code that is to
     end it, or while the directory is removed. So the handler kills the run that is going
     on and notes the wish, and the demo looks at it wherever it can stop.
     """
@@ -102,7 +102,7 @@ def ended(process: subprocess.Popen[bytes]) -> Ended:
     """Wait for the end of a run."""
     began = time.monotonic()
     peak = None
-    # Whoever interrupts us kills the run, and may be told of its end before we are.
+    # An interruption kills the run, and may be told of its end before we are.
     with suppress(ChildProcessError):
         peak = _wait(process)
     return Ended(process.wait(), time.monotonic() - began, peak)
@@ -117,7 +117,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int | None:
 
 
 def _import_path() -> dict[str, str]:
-    """What the run needs to find this very package, from a folder of its own."""
+    """The environment in which the run finds this very package, from a folder of its own."""
     here = Path(__file__).resolve().parents[3]
     given = [
         Path(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry

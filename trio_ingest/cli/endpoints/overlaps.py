@@ -44,7 +44,7 @@ def check_overlaps(
 
 
 def _identities(path: str | int) -> set[_Identity]:
-    """What tells a file from others: its real path, and its number, which links share."""
+    """The identities of a file: its real path, and its number, which links share."""
     found: set[_Identity] = set() if isinstance(path, int) else {os.path.realpath(path)}
     with suppress(OSError, ValueError):
         status = os.stat(path)  # noqa: PTH116 -- a descriptor as well

@@ -37,12 +37,12 @@ class Destination:
 
     @property
     def restart_empties(self) -> bool:
-        """Whether a job that begins again loses the documents that are there."""
+        """True when a job that begins again loses the documents that are there."""
         return self.endpoint.connector.restart_empties
 
     @property
     def failures_place(self) -> str | None:
-        """Where it keeps failed records and rejected documents, if it does."""
+        """The place of failed records and rejected documents, if it keeps them."""
         return self.endpoint.connector.failures_place(self.place)
 
 

@@ -47,10 +47,10 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
             return ExitStatus.USAGE
         report.run_failed(why)
         return ExitStatus.RUN_FAILED
-    return _told(end, report, signals)
+    return _say_end(end, report, signals)
 
 
-def _told(end: _End, report: Report, signals: Signals) -> int:
+def _say_end(end: _End, report: Report, signals: Signals) -> int:
     if end == "finished":
         report.finished()
     elif end == "limit":
@@ -74,7 +74,7 @@ async def _ingest(job: Job, report: Report, outputs: Outputs, signals: Signals) 
         except Exception:
             if not scope.cancel_called:
                 raise
-            # What could not be waited for has failed meanwhile; nobody wants it any more.
+            # What could not be waited for has failed meanwhile, and is not wanted any more.
             await trio.lowlevel.checkpoint()  # noqa: ASYNC120 -- to discard it is what is meant
             raise
         finally:

@@ -1,4 +1,4 @@
-"""What ``trio-ingest run`` was asked for, and the end that it came to."""
+"""The request of ``trio-ingest run``, and the exit status of its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Beginning: TypeAlias = Literal["resume", "restart"]
 
 
 class ExitStatus(enum.IntEnum):
-    """What the shell is told of the end that a run came to, and when."""
+    """The exit status of each end that a run can come to, with its meaning."""
 
     meaning: str
 
@@ -35,13 +35,13 @@ class ExitStatus(enum.IntEnum):
     DOCUMENTS_FAILED = 3, "finished, but more documents of the job failed than --max-failed"
     HUNG_UP = 129, "stopped by SIGHUP: its terminal has gone"
     INTERRUPTED = 130, "stopped by Ctrl-C"
-    OUTPUT_CLOSED = 141, "stopped, because nobody reads the standard output any more"
+    OUTPUT_CLOSED = 141, "stopped, because the reader of the standard output has gone"
     TERMINATED = 143, "stopped by SIGTERM"
 
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What is to be moved, where to, and how.
+    """The sources and sinks of a run, and its policies.
 
     Args:
         sources: what is read.
@@ -74,7 +74,7 @@ class Job:
 
     @property
     def is_dry(self) -> bool:
-        """Whether nothing is written to any sink."""
+        """True when nothing is written to any sink."""
         return not self.destinations
 
     @property
@@ -83,7 +83,7 @@ class Job:
         return sorted(source.adapter.source for source in self.sources)
 
     def pipeline(self) -> IngestionPipeline:
-        """What reads the sources."""
+        """Return the pipeline that reads the sources."""
         return IngestionPipeline(
             *(source.adapter for source in self.sources),
             workers=self.workers,

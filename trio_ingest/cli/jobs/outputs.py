@@ -1,4 +1,4 @@
-"""What is written beside the sinks: every event, and the dead letters."""
+"""The files beside the sinks: every event, and the dead letters."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Outputs:
         """Open them, before anything else is made; what is in them stays.
 
         Raises:
-            EventLogError: one cannot be written, or is somebody else's.
+            EventLogError: one cannot be written, or another program wrote it.
         """
         with self._writing():  # a named pipe makes us wait for its reader
             for file in self._files():

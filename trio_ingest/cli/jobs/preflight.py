@@ -1,4 +1,4 @@
-"""What the sinks have of a job already, and whether it may be run like that."""
+"""The checks before a run: what the sinks have of the job already must fit what is asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def look(job: Job) -> dict[str, Totals]:  # noqa: ASYNC910 -- there is a s
         what each sink has, by its path; those without a checkpoint are left out.
 
     Raises:
-        SetupError: a checkpoint is there that nobody asked to resume, or of another job.
+        SetupError: a checkpoint is there and --resume was not given, or it is of another job.
         CheckpointError: it is damaged, or a newer release wrote it.
     """
     stored: dict[str, SinkState] = {}
@@ -73,7 +73,7 @@ def _check_sources(
 
 
 def _emptied(job: Job) -> str:
-    """What a restart does to documents that are there, for the sentence about it."""
+    """The clause about documents that a restart drops."""
     emptied = [one.place for one in job.destinations if one.restart_empties]
     return f", which empties {' and '.join(emptied)}" if emptied else ""
 

@@ -56,7 +56,7 @@ class RecordedClock:
 
 
 class Replays:
-    """What is to be replayed.
+    """The recorded runs to replay.
 
     Args:
         path: of the log.
@@ -74,7 +74,7 @@ class Replays:
 
 
 class _Course:
-    """How the recorded runs went."""
+    """The course of the recorded runs."""
 
     def __init__(self) -> None:
         self._newest: dict[str, AdapterStateChange] = {}
@@ -99,7 +99,7 @@ class _Course:
 
     @property
     def was_cut(self) -> bool:
-        """Whether a source had more to give, as far as the log tells."""
+        """True when a source had more to give, as far as the log tells."""
         return any(
             one.new_state != "finished" or one.reason is not None
             for one in self._newest.values()
@@ -127,10 +127,10 @@ def replay_job(
         return ExitStatus.RUN_FAILED
     if any(stream.is_torn for stream in replays.streams):
         report.note(f"{shortened(replays.path)} ends in the middle of a line.")
-    return _told(end, report, signals, course)
+    return _report_end(end, report, signals, course)
 
 
-def _told(end: _End, report: Report, signals: Signals, course: _Course) -> int:
+def _report_end(end: _End, report: Report, signals: Signals, course: _Course) -> int:
     if end == "aborted":
         report.aborted()
         return signals.exit_status
@@ -173,7 +173,7 @@ async def _replay(
                     await _prepare(replays, stream, job)
                     async with stream:
                         stop.begun(stream)
-                        await _deliver(job, watch, stream, heard)
+                        await _deliver_recorded(job, watch, stream, heard)
                         course.has_delivered = not job.is_dry
                     if signals.first is not None:
                         break
@@ -229,12 +229,12 @@ async def _prepare(replays: Replays, stream: ReplayStream, job: Job) -> None:
         )
     if stream.resumed_from is not None and not stored.covers(stream.resumed_from):
         raise SetupError(
-            f"Between two runs of {name} events are missing: whoever recorded the first one "
-            f"was killed. Each SINK has what is before that. To have the rest, go on from the "
-            f"source: trio-ingest run SOURCE --to SINK --resume."
+            f"Between two runs of {name} events are missing: the program that recorded "
+            f"the first one was killed. Each SINK has what is before that. To have the rest, "
+            f"go on from the source: trio-ingest run SOURCE --to SINK --resume."
         )
     if stream.resumed_from is None:
-        # From the beginning, as far as anybody knows. What is there already is kept from the
+        # From the beginning, as far as is known. What is there already is kept from the
         # sinks, where the numbers of the records tell which that is.
         stream.resumed_from = Checkpoint(
             tuple(
@@ -244,7 +244,7 @@ async def _prepare(replays: Replays, stream: ReplayStream, job: Job) -> None:
         )
 
 
-async def _deliver(
+async def _deliver_recorded(
     job: Job, watch: RunObserver, stream: ReplayStream, heard: Callable[[PipelineEvent], None]
 ) -> None:
     if job.is_dry:

@@ -1,4 +1,4 @@
-"""Whoever hears every event of a run on its way to the sinks."""
+"""The observer of every event of a run on its way to the sinks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RunObserver:
             LimitReached: by the event after the last one that counts, whose arrival
                 acknowledges that one.
             EventLogError: it cannot be written.
-            OutputClosedError: nobody reads standard output any more.
+            OutputClosedError: the reader of standard output has gone.
         """
         kind = type(event)
         if self._left is not None:
@@ -81,7 +81,7 @@ class RunObserver:
 
     @property
     def totals(self) -> Totals:
-        """What has ended in a dry run, where no sink counts it."""
+        """The counts of a dry run, where no sink counts."""
         return Totals(
             completed=self._ended[DocumentCompleted],
             failed=self._ended[DocumentFailed],

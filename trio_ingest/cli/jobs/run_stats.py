@@ -1,4 +1,4 @@
-"""How a run stands, in the figures that people want to see."""
+"""The figures of a run that people want to see."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RunStats:
 
 
 class _Mark(NamedTuple):
-    """What had been counted at one moment of the window."""
+    """The counts at one moment of the window."""
 
     at_seconds: float
     ended: int

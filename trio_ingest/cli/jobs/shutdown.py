@@ -1,4 +1,4 @@
-"""How a run ends before its sources do: gently first, then at once."""
+"""The end of a run before its sources end: gently first, then at once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Shutdown:
         """End the run; called by the handler of the signal, between any two steps."""
         self._times = times
         if self._outputs.is_writing and (times > 1 or self._stream is None):
-            # Whoever reads what we write has stopped, or has not begun, so nothing else
+            # The reader of what we write has stopped, or has not begun, so nothing else
             # would be heard.
             raise KeyboardInterrupt
         if self._outputs.is_writing:

@@ -43,7 +43,7 @@ def display_for(
         clock: seconds, from anywhere.
 
     Nothing that a display does raises because of its stream: the documents matter, even
-    when nobody reads what is said of them.
+    when what is said of them has no reader.
     """
     stream = sys.stderr if stream is None else stream
     is_dumb = os.environ.get("TERM", "").lower() in _DUMB_TERMINALS

@@ -15,7 +15,7 @@ from .text import counted, details, encodable, fitting, printable
 # A log that a person looks through later.
 _LOG_SECONDS: Final = 10.0
 
-# Faster than this nobody reads, and each line costs a write to the terminal.
+# Faster than this cannot be read, and each line costs a write to the terminal.
 TERMINAL_SECONDS: Final = 0.1
 
 
@@ -25,7 +25,7 @@ class Outlet:
     Args:
         stream: where to; nowhere when None.
 
-    Nothing here raises OSError or ValueError. When nobody reads standard error any more,
+    Nothing here raises OSError or ValueError. When standard error has no reader any more,
     the documents still matter.
     """
 
@@ -47,7 +47,7 @@ class Outlet:
                 self._stream.flush()
 
     def columns(self) -> int:
-        """How wide the terminal is, at this moment."""
+        """The width of the terminal at this moment."""
         with suppress(OSError, ValueError):
             # Python itself would ask standard output, which may be a file.
             if self._stream is not None and "COLUMNS" not in os.environ:

@@ -74,7 +74,7 @@ class View:
 
 
 def _wordings(figures: RunStats) -> list[str]:
-    """How far the run has come, the longest wording first."""
+    """The wordings of the progress, the longest first."""
     words, total = counted(figures), known_total(figures)
     bare = words.rpartition(" ")[0]
     if not total:
@@ -148,7 +148,7 @@ class Live:
 
     def _begin(self, view: View) -> None:
         # A process that ends by an exception may close nothing. The lines stay then, above
-        # its traceback, but nobody wants to be left without a cursor.
+        # its traceback, but the cursor must be there again.
         atexit.register(self._show_cursor)
         self._live = RichLive(
             view,

@@ -1,4 +1,4 @@
-"""What a run has come to, counted while it goes and said at its end."""
+"""The report of a run, counted while it goes and said at its end."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Report:
 
     @property
     def is_well(self) -> bool:
-        """Whether no more documents have failed than may."""
+        """True when no more documents have failed than may."""
         return self.failed <= self._max_failed
 
     # -- while it runs -------------------------------------------------------------------
@@ -119,11 +119,11 @@ class Report:
         self.detail(f"Skipped: {where_and_why}")
 
     def note(self, sentence: str) -> None:
-        """What everybody wants to hear who wants to hear anything."""
+        """Say something, unless the run is to be quiet."""
         self._say(sentence)
 
     def detail(self, sentence: str) -> None:
-        """What only those want to hear who asked for everything."""
+        """Say something in a verbose run alone."""
         if self._volume == "verbose":
             self._display.say(sentence)
 
@@ -132,11 +132,11 @@ class Report:
         self._display.progress(self.meter.figures)
 
     def stopping(self, signal_name: str) -> None:
-        """Somebody asked for an end."""
+        """Say that the run was asked to stop."""
         self._say(self.stopping_words(signal_name))
 
     def stopping_words(self, signal_name: str) -> str:
-        """What is said when somebody asks for an end."""
+        """Return the sentence about a run that was asked to stop."""
         again = "Again" if signal_name == "Ctrl-C" else "A second signal"
         return (
             f"Stopping after {signal_name}: what is in flight is finished and stored. "
@@ -157,7 +157,7 @@ class Report:
         )
 
     def stopped(self, *, at_the_end: bool) -> None:
-        """What was in flight is finished, as was asked for."""
+        """Say that the run stopped when what was in flight was finished."""
         where = " The job is done." if at_the_end else self._where()
         self._end(f"Stopped: {self._counts()}.{where}")
 
@@ -178,7 +178,7 @@ class Report:
         self._display.say(f"Error: {why}")
 
     def silent(self) -> None:
-        """Nobody listens any more."""
+        """Close the display without a word."""
         self._display.close()
 
     def _say(self, sentence: str) -> None:
@@ -260,7 +260,7 @@ class _FirstOnes:
 
 
 def _summed(totals: Mapping[str, Totals]) -> Totals:
-    """What is in every sink, and what is missing in any."""
+    """The totals of the sink that has the least."""
     return min(totals.values(), key=lambda one: one.delivered)
 
 

@@ -6,7 +6,7 @@ from trio_ingest.cli.jobs.run_stats import RunStats
 
 
 def counted(figures: RunStats) -> str:
-    """How many documents have ended, and of how many."""
+    """The count of documents that have ended, and of all."""
     noun = "document" if (known_total(figures) or figures.done) == 1 else "documents"
     total = known_total(figures)
     if total is None:
@@ -65,7 +65,7 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with whatever a terminal would obey, and what nobody can write, spelled out.
+    """The text with whatever a terminal would obey, and what cannot be written, spelled out.
 
     File names and documents are foreign: they may hold escape sequences.
     """

@@ -15,7 +15,7 @@ from ._sink import SqliteSink
 
 @attrs.frozen(kw_only=True)
 class SqliteOptions:
-    """How documents are put into a database."""
+    """The options of a database as a sink."""
 
     duplicates: Literal["replace", "keep", "fail"] = option(
         "replace",
