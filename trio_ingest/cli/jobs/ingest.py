@@ -24,7 +24,7 @@ from .shutdown import LimitReached, Shutdown
 # As many as make a batch: more progress would have nothing to tell.
 _PROGRESS_DOCUMENTS: Final = 500
 
-_End: TypeAlias = Literal["finished", "limit", "stopped", "stopped at the end", "aborted"]
+_Outcome: TypeAlias = Literal["finished", "limit", "stopped", "stopped at the end", "aborted"]
 
 
 def run_job(job: Job, report: Report, signals: Signals) -> int:
@@ -50,7 +50,7 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
     return _say_end(end, report, signals)
 
 
-def _say_end(end: _End, report: Report, signals: Signals) -> int:
+def _say_end(end: _Outcome, report: Report, signals: Signals) -> int:
     if end == "finished":
         report.finished()
     elif end == "limit":
@@ -64,7 +64,7 @@ def _say_end(end: _End, report: Report, signals: Signals) -> int:
     return ExitStatus.DONE if report.is_well else ExitStatus.DOCUMENTS_FAILED
 
 
-async def _ingest(job: Job, report: Report, outputs: Outputs, signals: Signals) -> _End:
+async def _ingest(job: Job, report: Report, outputs: Outputs, signals: Signals) -> _Outcome:
     with trio.CancelScope() as scope:
         stop = Shutdown(scope, report, outputs, signals)
         watch = RunObserver(job, report, outputs, stop)

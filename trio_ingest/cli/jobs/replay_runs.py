@@ -31,7 +31,7 @@ from .outputs import Outputs
 from .run_observer import RunObserver
 from .shutdown import Shutdown
 
-_End: TypeAlias = Literal["finished", "failed", "cut", "stopped", "aborted"]
+_Outcome: TypeAlias = Literal["finished", "failed", "cut", "stopped", "aborted"]
 
 
 class RecordedClock:
@@ -130,7 +130,7 @@ def replay_job(
     return _report_end(end, report, signals, course)
 
 
-def _report_end(end: _End, report: Report, signals: Signals, course: _Course) -> int:
+def _report_end(end: _Outcome, report: Report, signals: Signals, course: _Course) -> int:
     if end == "aborted":
         report.aborted()
         return signals.exit_status
@@ -153,7 +153,7 @@ async def _replay(
     signals: Signals,
     clock: RecordedClock,
     course: _Course,
-) -> _End:
+) -> _Outcome:
     outputs = Outputs(None, None)
     with trio.CancelScope() as scope:
         stop = Shutdown(scope, report, outputs, signals)
