@@ -57,7 +57,8 @@ if TYPE_CHECKING:
     from ._core.options import RetryPolicy
     from ._pipeline import IngestionPipeline, RunArguments
     from ._results import DocumentStream, PipelineResult
-    from ._stream import EventStream, StreamStatistics
+    from ._statistics import StreamStatistics
+    from ._stream import EventStream
 
 __version__ = "0.1.0"
 
@@ -151,10 +152,8 @@ _HOMES = {
             "DocumentStream",
             "PipelineResult",
         ),
-        "_stream": (
-            "EventStream",
-            "StreamStatistics",
-        ),
+        "_statistics": ("StreamStatistics",),
+        "_stream": ("EventStream",),
     }.items()
     for name in names
 }

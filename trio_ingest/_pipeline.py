@@ -43,6 +43,9 @@ class RunArguments(TypedDict, total=False):
     estimated_total: int | None
 
 
+RunArguments.__module__ = "trio_ingest"
+
+
 class IngestionPipeline:
     """Adapters plus policies; holds no run state, so it can be run again and again.
 
@@ -61,6 +64,8 @@ class IngestionPipeline:
     Raises:
         SetupError: when an adapter lacks something, or an argument is out of range.
     """
+
+    __module__ = "trio_ingest"
 
     def __init__(
         self,

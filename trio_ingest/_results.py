@@ -1,7 +1,5 @@
 """Consumers that are part of the public face: documents only, and the eager list."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -14,7 +12,8 @@ from trio_ingest._core.documents import Document
 from trio_ingest._core.events import DocumentCompleted, DocumentFailed, PipelineEvent
 from trio_ingest._engine.runtime import ki_protected
 
-from ._stream import EventStream, StreamStatistics
+from ._statistics import StreamStatistics
+from ._stream import EventStream
 
 # Past this many, holding every document is likely to be a mistake.
 EAGER_LIMIT = 10_000
@@ -33,6 +32,8 @@ class PipelineResult:
         completed_at: seconds since the epoch.
     """
 
+    __module__ = "trio_ingest"
+
     documents: list[Document]
     errors: list[DocumentFailed]
     success_count: int
@@ -47,6 +48,8 @@ class DocumentStream:
     Asking for the next document acknowledges the one before, and everything else that
     came until then.
     """
+
+    __module__ = "trio_ingest"
 
     def __init__(self, events: EventStream[Document]) -> None:
         self._events = events

@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-import attrs
-
 from trio_ingest._core.checkpoints import Checkpoint
 from trio_ingest._core.errors import SetupError, StreamClosedError, add_note, described
 from trio_ingest._core.events import PipelineEvent
@@ -20,38 +18,9 @@ from trio_ingest._engine.inline import Inline
 from trio_ingest._engine.runtime import Runtime, ki_protected
 from trio_ingest._engine.setup import RunSetup, failure_of
 
+from ._statistics import StreamStatistics
+
 Shown_co = TypeVar("Shown_co", covariant=True)
-
-
-@attrs.frozen(kw_only=True)
-class StreamStatistics:
-    """A stream at one moment.
-
-    Args:
-        queue_depth: events waiting for the consumer.
-        buffer_size: how many may wait.
-        in_flight: documents started and not ended.
-        completed: documents completed.
-        failed: documents failed.
-        skipped: records that were done already.
-        retried: retries announced.
-        fetch_seconds: time spent in ``fetch``, summed over tasks like the next three.
-        parse_seconds: time spent in ``parse``.
-        consumer_seconds: time spent waiting for the consumer.
-        throttle_seconds: time spent held back on purpose.
-    """
-
-    queue_depth: int
-    buffer_size: int
-    in_flight: int
-    completed: int
-    failed: int
-    skipped: int
-    retried: int
-    fetch_seconds: float
-    parse_seconds: float
-    consumer_seconds: float
-    throttle_seconds: float
 
 
 class EventStream(Generic[Shown_co]):
@@ -69,6 +38,8 @@ class EventStream(Generic[Shown_co]):
     Memory: ``buffer_size`` events and twice ``workers`` records; in the bare form one
     record and its events.
     """
+
+    __module__ = "trio_ingest"
 
     def __init__(
         self,

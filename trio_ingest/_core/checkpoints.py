@@ -5,12 +5,10 @@ position for each adapter run, keyed by the adapter's source and the canonical
 JSON of its params. Its size follows what is in flight, never how much was done.
 """
 
-from __future__ import annotations
-
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import attrs
 
@@ -41,6 +39,8 @@ class Cursor:
         value: any JSON value; a resumed run calls ``fetch(cursor=value, **params)``.
     """
 
+    __module__ = "trio_ingest"
+
     value: Any
 
 
@@ -58,6 +58,8 @@ class Position:
         finished: whether the adapter run came to its end.
         stable_order: whether the same numbers will name the same records next time.
     """
+
+    __module__ = "trio_ingest"
 
     source: str
     parameters: str
@@ -84,6 +86,8 @@ class Checkpoint:
         version: of this form.
     """
 
+    __module__ = "trio_ingest"
+
     positions: tuple[Position, ...]
     version: int = CHECKPOINT_VERSION
 
@@ -96,7 +100,7 @@ class Checkpoint:
         """The position of one adapter run; None when the checkpoint knows none of it."""
         return self._by_key.get((source, canonical_parameters(params)))
 
-    def covers(self, other: Checkpoint) -> bool:
+    def covers(self, other: Self) -> bool:
         """Whether this checkpoint claims everything that the other one claims."""
         mine = self._by_key
         for theirs in other.positions:
@@ -108,7 +112,7 @@ class Checkpoint:
                 return False
         return True
 
-    def meet(self, other: Checkpoint) -> Checkpoint:
+    def meet(self, other: Self) -> Self:
         """What both claim: from there, whoever holds either of them misses nothing.
 
         Positions are those of this checkpoint; one that the other lacks claims nothing.
@@ -123,7 +127,7 @@ class Checkpoint:
             ),
         )
 
-    def join(self, other: Checkpoint) -> Checkpoint:
+    def join(self, other: Self) -> Self:
         """What either claims, where records keep their numbers; else what ``other`` claims.
 
         Positions are those of the other checkpoint.
@@ -160,7 +164,7 @@ class Checkpoint:
         return {"version": self.version, "positions": positions}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Checkpoint:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """A checkpoint from what ``to_dict`` gave.
 
         Raises:

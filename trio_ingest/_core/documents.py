@@ -1,7 +1,5 @@
 """The parsed result that the whole pipeline exists to deliver."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +18,8 @@ class Document:
         raw: the record it was parsed from, or whatever should be kept of it.
         metadata: anything else; shallow: the engine never copies or changes it.
     """
+
+    __module__ = "trio_ingest"
 
     doc_id: str
     source: str

@@ -12,33 +12,49 @@ from contextlib import suppress
 class IngestError(Exception):
     """The base of every exception that trio_ingest itself raises."""
 
+    __module__ = "trio_ingest"
+
 
 class SetupError(IngestError, ValueError):
     """The caller asked for something that cannot work; raised before the first event."""
+
+    __module__ = "trio_ingest"
 
 
 class CheckpointError(IngestError):
     """A checkpoint does not fit this run: other params, another pipeline, a newer version."""
 
+    __module__ = "trio_ingest"
+
 
 class StreamClosedError(IngestError):
     """A stream was used after its block was left, or entered a second time."""
+
+    __module__ = "trio_ingest"
 
 
 class StreamBusyError(IngestError):
     """Two tasks waited for the next event of one stream at the same time."""
 
+    __module__ = "trio_ingest"
+
 
 class UnknownEventError(IngestError):
     """Recorded JSON names an event type that the reader was not told of."""
+
+    __module__ = "trio_ingest"
 
 
 class MissingExtraError(IngestError, ImportError):
     """A feature needs a package that is not installed; the message names the extra."""
 
+    __module__ = "trio_ingest"
+
 
 class EngineBug(IngestError):
     """The engine broke one of its own rules; please report it."""
+
+    __module__ = "trio_ingest"
 
 
 def shortened(value: object) -> str:

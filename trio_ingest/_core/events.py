@@ -8,8 +8,6 @@ instead fills a mutable twin of the same layout and then hands it the frozen
 class, which costs about a quarter and leaves a real frozen instance.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -38,6 +36,8 @@ class PipelineEvent:
             was at work, or a loss.
     """
 
+    __module__ = "trio_ingest"
+
     version: ClassVar[int] = 1
 
     timestamp: float = 0.0
@@ -55,6 +55,8 @@ class DocumentStarted(PipelineEvent):
         parameters: the params of this adapter run.
         record_number: ties this event to the end of the same record.
     """
+
+    __module__ = "trio_ingest"
 
     doc_id: str
     adapter: str
@@ -74,6 +76,8 @@ class DocumentCompleted(PipelineEvent):
         record_number: ties this event to its start.
         retry_count: attempts minus one.
     """
+
+    __module__ = "trio_ingest"
 
     document: Document
     duration: float
@@ -98,6 +102,8 @@ class DocumentFailed(PipelineEvent):
         raw: the record itself, for the dead letter.
     """
 
+    __module__ = "trio_ingest"
+
     doc_id: str | None
     error: Exception
     error_type: str
@@ -120,6 +126,8 @@ class DocumentSkipped(PipelineEvent):
         reason: why it was skipped.
     """
 
+    __module__ = "trio_ingest"
+
     doc_id: str
     adapter: str
     record_number: int
@@ -139,6 +147,8 @@ class DocumentRetrying(PipelineEvent):
         delay_seconds: how long until the next attempt.
         record_number: ties this event to its start.
     """
+
+    __module__ = "trio_ingest"
 
     doc_id: str
     adapter: str
@@ -170,6 +180,8 @@ class BatchProgress(PipelineEvent):
             Asking for this event has acknowledged them all.
     """
 
+    __module__ = "trio_ingest"
+
     completed: int
     failed: int
     in_flight: int
@@ -195,6 +207,8 @@ class AdapterStateChange(PipelineEvent):
         new_state: where it is.
         reason: why, or None when that is the ordinary course.
     """
+
+    __module__ = "trio_ingest"
 
     adapter: str
     old_state: AdapterState

@@ -1,7 +1,5 @@
 """The consumer that brings a stream into sinks, a batch with each checkpoint."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +43,8 @@ class DeliveryReport:
         checkpoint: covers everything that every sink has.
         totals: of each sink, by its name, over all runs of the job.
     """
+
+    __module__ = "trio_ingest.delivery"
 
     checkpoint: Checkpoint
     totals: Mapping[str, Totals]

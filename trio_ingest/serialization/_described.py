@@ -1,7 +1,5 @@
 """What stands for a value that JSON, or the reader, has no form for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,6 +23,8 @@ class RecordedError(Exception):
         message: its text.
         notes: what was noted on it.
     """
+
+    __module__ = "trio_ingest.serialization"
 
     def __init__(self, type_name: str, message: str, notes: tuple[str, ...] = ()) -> None:
         super().__init__(type_name, message, notes)
@@ -70,6 +70,8 @@ class OpaqueValue:
         text: its ``repr``, at most 1,000 characters of it, or why it was not written.
     """
 
+    __module__ = "trio_ingest.serialization"
+
     type_name: str
     text: str
 
@@ -83,6 +85,8 @@ class UnknownEvent(PipelineEvent):
     Args:
         fields: the whole line, as JSON values.
     """
+
+    __module__ = "trio_ingest.serialization"
 
     fields: Mapping[str, Any]
 

@@ -21,6 +21,9 @@ from trio_ingest.adapters.errors import BadFileError
 from ._parsing import DECODER, LineParser, LineRecord, may_hold_surrogates, short_repr
 
 
+LineRecord.__module__ = "trio_ingest.adapters"
+
+
 class JsonLinesAdapter:
     """Reads documents from a JSON Lines file, plain or gzip, or from standard input.
 
@@ -56,7 +59,9 @@ class JsonLinesAdapter:
     raw='{"id": 1, "abstract": "On cats.", "year": 1979}', metadata={'year': 1979})
     """
 
-    stable_order: Final = True
+    __module__ = "trio_ingest.adapters"
+
+    stable_order = True
 
     def __init__(
         self,
