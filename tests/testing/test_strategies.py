@@ -90,6 +90,6 @@ def test_without_hypothesis_it_says_what_to_install() -> None:
         )
         said = ran.stderr.splitlines()[-1]
         assert said.startswith(
-            "trio_ingest._core.errors.MissingExtraError: The strategies and"
+            "trio_ingest.MissingExtraError: The strategies and"
         )
         assert said.endswith("Install it: pip install 'trio_ingest[testing]'")
