@@ -10,6 +10,7 @@ from trio_ingest._core.checkpoints import Checkpoint
 from trio_ingest._core.errors import SetupError, add_note
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.options import DEFAULTS, Policy, RetryPolicy, RunOptions, Shaping
+from trio_ingest._core.reprs import listed, summary
 from trio_ingest._engine.engine import AnyEngine, Engine
 from trio_ingest._engine.runtime import TRIO, Runtime
 from trio_ingest._engine.setup import RunSetup
@@ -99,6 +100,15 @@ class IngestionPipeline:
                 DEFAULTS.new_pipeline_id if new_pipeline_id is None else new_pipeline_id
             ),
         )
+
+    def __repr__(self) -> str:
+        return summary(self, self._details)
+
+    def _details(self) -> str:
+        workers = self._policy.workers
+        order = "" if workers == 1 else ", ordered" if self._policy.ordered else ", unordered"
+        sources = listed([plan.source for plan in self._plans])
+        return f" {sources}: {workers:,} worker{'' if workers == 1 else 's'}{order}"
 
     @overload
     def stream_events(

@@ -10,6 +10,7 @@ import attrs
 from trio_ingest._core.checkpoints import Checkpoint
 from trio_ingest._core.documents import Document
 from trio_ingest._core.events import DocumentCompleted, DocumentFailed, PipelineEvent
+from trio_ingest._core.reprs import html_table, summary
 from trio_ingest._engine.runtime import ki_protected
 
 from ._statistics import StreamStatistics
@@ -40,6 +41,19 @@ class PipelineResult:
     failure_count: int
     started_at: float
     completed_at: float
+
+    def __repr__(self) -> str:
+        return summary(
+            self,
+            lambda: (
+                f": {self.success_count:,} documents, {self.failure_count:,} errors, "
+                f"{self.completed_at - self.started_at:.3g} s"
+            ),
+        )
+
+    def _repr_html_(self) -> str:
+        counts = ("documents", self.success_count), ("errors", self.failure_count)
+        return html_table("PipelineResult", [*counts, *(("", e) for e in self.errors[:5])])
 
 
 class DocumentStream:
@@ -97,6 +111,12 @@ class DocumentStream:
     def checkpoint(self) -> Checkpoint:
         """See ``EventStream.checkpoint``."""
         return self._events.checkpoint()
+
+    def __repr__(self) -> str:
+        return repr(self._events).replace("EventStream", "DocumentStream", 1)
+
+    def _repr_html_(self) -> str:
+        return self._events._repr_html_().replace("EventStream", "DocumentStream", 1)
 
 
 def is_document(event: PipelineEvent) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeAlias
 import attrs
 
 from .errors import CheckpointError, SetupError, shortened
+from .reprs import one_line
 
 CHECKPOINT_VERSION = 1
 
@@ -41,7 +42,7 @@ class Cursor:
 
     __module__ = "trio_ingest"
 
-    value: Any
+    value: Any = attrs.field(repr=one_line)
 
 
 @attrs.frozen
@@ -61,11 +62,11 @@ class Position:
 
     __module__ = "trio_ingest"
 
-    source: str
-    parameters: str
+    source: str = attrs.field(repr=one_line)
+    parameters: str = attrs.field(repr=one_line)
     watermark: int = 0
-    ended: tuple[tuple[int, int], ...] = ()
-    cursor: Any = None
+    ended: tuple[tuple[int, int], ...] = attrs.field(default=(), repr=one_line)
+    cursor: Any = attrs.field(default=None, repr=one_line)
     cursor_record: int | None = None
     finished: bool = False
     stable_order: bool = False
@@ -88,7 +89,7 @@ class Checkpoint:
 
     __module__ = "trio_ingest"
 
-    positions: tuple[Position, ...]
+    positions: tuple[Position, ...] = attrs.field(repr=lambda value: one_line(value, 400))
     version: int = CHECKPOINT_VERSION
 
     @property

@@ -5,6 +5,8 @@ from typing import Any
 
 import attrs
 
+from .reprs import one_line
+
 
 @attrs.frozen
 class Document:
@@ -21,8 +23,8 @@ class Document:
 
     __module__ = "trio_ingest"
 
-    doc_id: str
-    source: str
-    content: str
-    raw: Any = None
-    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    doc_id: str = attrs.field(repr=one_line)
+    source: str = attrs.field(repr=one_line)
+    content: str = attrs.field(repr=one_line)
+    raw: Any = attrs.field(default=None, repr=one_line)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, repr=one_line)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from .reprs import one_line
+
 
 class IngestError(Exception):
     """The base of every exception that trio_ingest itself raises."""
@@ -59,11 +61,7 @@ class EngineBug(IngestError):
 
 def shortened(value: object) -> str:
     """``repr(value)``, cut at 80 characters so that a message stays one sentence."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 -- whatever a user's repr does, there is a message
-        text = f"<{type(value).__name__}, whose repr failed>"
-    return text if len(text) <= 80 else text[:77] + "..."
+    return one_line(value, 80)
 
 
 def described(error: BaseException) -> str:

@@ -76,7 +76,7 @@ class OpaqueValue:
     text: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class UnknownEvent(PipelineEvent):
     """An event whose type or version the reader does not know, kept as it came.
 
@@ -94,6 +94,9 @@ class UnknownEvent(PipelineEvent):
     def type_name(self) -> str:
         """What the line calls its type."""
         return str(self.fields["type"])
+
+    def _details(self) -> str:
+        return f" of type {self.type_name!r}"
 
 
 def name_of(kind: type) -> str:
