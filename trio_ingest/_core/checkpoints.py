@@ -94,8 +94,8 @@ class Checkpoint:
 
     @property
     def finished(self) -> bool:
-        """Whether every adapter run came to its end."""
-        return all(position.finished for position in self.positions)
+        """Whether every adapter run came to its end; False when there is no position."""
+        return bool(self.positions) and all(position.finished for position in self.positions)
 
     def position(self, source: str, params: Mapping[str, Any]) -> Position | None:
         """The position of one adapter run; None when the checkpoint knows none of it."""
