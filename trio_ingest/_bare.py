@@ -29,7 +29,7 @@ class BareForm:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can come, for any reason."""
+        """True when nothing more can come, for any reason."""
         return self.events.ag_frame is None
 
     def over(self) -> Exception:

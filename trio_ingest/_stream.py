@@ -1,4 +1,4 @@
-"""One run, being consumed: the two forms of a stream behind one class."""
+"""The stream of one run: the ``async with`` form, and the door to the bare form."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class EventStream(Generic[Shown_co]):
     """One run of a pipeline, as a stream of events; made by ``stream_events``.
 
     ``async with pipeline.stream_events() as events: async for event in events`` is the
-    primary form: adapters run in tasks of their own, and when the block has been left, by
-    any road, every task is gone and every adapter is closed.
+    primary form: adapters run in tasks of their own. After the block every task is gone and
+    every adapter is closed, also after a ``break``, an exception or a cancellation.
     ``async for event in pipeline.stream_events()`` is the bare form: everything happens in
     the caller's task, one record at a time, with no buffer.
 
     Asking for the next event acknowledges the one before. A stream is one run: it cannot
     be entered or iterated again.
 
-    Memory: ``buffer_size`` events and twice ``workers`` records; in the bare form one
-    record and its events.
+    Memory: ``buffer_size`` events, and for each adapter one record, or ``2 * workers`` with
+    several workers; in the bare form one record and its events.
     """
 
     __module__ = "trio_ingest"
@@ -64,24 +64,24 @@ class EventStream(Generic[Shown_co]):
 
     @property
     def resumed_from(self) -> Checkpoint | None:
-        """The checkpoint that was passed as ``resume_from``."""
+        """The checkpoint that was passed as ``resume_from``, or None."""
         return self._setup.options.resume_from
 
     @property
     def was_begun(self) -> bool:
-        """Whether it has been entered, iterated or closed."""
+        """True once it has been entered, iterated or closed."""
         return self._engine is not None or self._bare is not None or self._closed
 
     @property
     def was_iterated(self) -> bool:
-        """Whether an event has been taken from it."""
+        """True once an event has been taken from it."""
         if self._engine is not None:
             return self._engine.run.sequence > self._engine.queue_depth
         return self._bare is not None and self._bare.inline.run.sequence > 0
 
     @property
     def shows_everything(self) -> bool:
-        """Whether neither a filter nor a transformer shapes what is seen."""
+        """True when no filter and no transformer stands before the consumer."""
         return self._shaping is None
 
     # -- the async with form -------------------------------------------------------
@@ -121,14 +121,14 @@ class EventStream(Generic[Shown_co]):
             await self._runtime.leave(self._nursery_manager, exc)  # noqa: ASYNC102 -- cancelled
         except BaseException as error:  # noqa: ASYNC103, BLE001 -- raised below if it must be
             cancelled = error
-        # Only now: a producer that is still being cancelled must find the channel whole.
+        # Only now: a producer that is still being cancelled must find the channel open.
         engine.channel.close(engine.channel.failure)
-        self._raise_what_nobody_saw(engine, exc, cancelled)
+        self._raise_unseen(engine, exc, cancelled)
 
-    def _raise_what_nobody_saw(
+    def _raise_unseen(
         self, engine: AnyEngine, exc: BaseException | None, cancelled: BaseException | None
     ) -> None:
-        """Raise what comes before the body's own exception; that one leaves by itself."""
+        """Raise a failure that the consumer has not met; the body's own leaves by itself."""
         fatal = engine.channel.failure
         if cancelled is not None and engine.without_cancelled(cancelled) is not None:
             fatal = engine.without_cancelled(cancelled)
@@ -138,7 +138,7 @@ class EventStream(Generic[Shown_co]):
         unseen = failure_of(engine.cleanup_errors)
         asked_once = self._runtime.cancels_once and (cancelled or (exc and failed is None))
         if unseen is not None and asked_once:
-            # Raising it would take the place of a cancellation that nobody repeats.
+            # Raising it would take the place of a cancellation that is not repeated.
             warnings.warn(
                 f"An adapter failed while the run was being cancelled: {described(unseen)}",
                 RuntimeWarning,
@@ -154,10 +154,12 @@ class EventStream(Generic[Shown_co]):
     async def aclose(self) -> None:
         """Close a stream that is iterated in the bare form; for ``contextlib.aclosing``.
 
-        Does nothing to a stream that was never iterated or has ended.
+        A stream that has ended stays as it is; one that was never iterated cannot be any
+        more. Cancelled here, the adapters still have the pipeline's grace to close.
 
         Raises:
-            SetupError: inside the stream's own block, which closes it on the way out.
+            SetupError: in the ``async with`` form, whose block closes the stream.
+            Exception: what an adapter's closing raised.
         """
         if self._engine is not None:
             raise SetupError("Leave the `async with` block of this stream: that closes it.")
@@ -178,12 +180,16 @@ class EventStream(Generic[Shown_co]):
         return events
 
     def __anext__(self) -> Awaitable[Shown_co]:
-        """The next event. If cancelled, nothing is lost.
+        """Return the next event, and acknowledge the one before.
+
+        Cancelled in the ``async with`` form, no event is lost: the next call returns it. In
+        the bare form the run itself is cancelled, and the stream has ended.
 
         Raises:
             StopAsyncIteration: at the end of the stream.
-            StreamBusyError: when another task is waiting for the next event.
-            StreamClosedError: when the block has been left.
+            StreamBusyError: another task is waiting for the next event.
+            StreamClosedError: the block has been left, or the stream was cut short.
+            SetupError: in the bare form, the pipeline has more than one worker.
             Exception: a dead adapter's failure, after the last event; of several, an
                 ``ExceptionGroup`` in adapter order.
         """
@@ -204,7 +210,7 @@ class EventStream(Generic[Shown_co]):
                 if shaping is None or shaping.passes(event):
                     return event if shaping is None else shaping.shaped(event)
             except StopAsyncIteration as error:
-                # Raised as itself it would look like the end.
+                # Raised as itself it would look like the end of the stream.
                 raise RuntimeError("a filter or transformer raised it") from error
 
     def _bare_form(self) -> BareForm:
@@ -228,9 +234,11 @@ class EventStream(Generic[Shown_co]):
     def drain(self) -> None:
         """Stop fetching, finish what is in flight, and end the stream normally.
 
+        Returns at once; the consumer goes on iterating until the end comes. Ends a pause.
+
         Raises:
-            SetupError: in the bare form, which has nothing to drain.
-            StreamClosedError: when the block has been left.
+            SetupError: in the bare form, or before the block was entered.
+            StreamClosedError: the block has been left.
         """
         self._open_engine("drain").drain()
         self._mode = "draining"
@@ -238,9 +246,12 @@ class EventStream(Generic[Shown_co]):
     def pause(self) -> None:
         """Fetch nothing more until ``resume``; what is in flight and buffered goes on.
 
+        Returns at once; changes nothing while the stream drains.
+
         Raises:
-            SetupError: in the bare form: stop asking instead.
-            StreamClosedError: when the block has been left.
+            SetupError: in the bare form, where not asking is enough, or before the block was
+                entered.
+            StreamClosedError: the block has been left.
         """
         self._open_engine("pause").pause()
         if self._mode == "running":
@@ -250,20 +261,20 @@ class EventStream(Generic[Shown_co]):
         """Go on after ``pause``; changes nothing otherwise.
 
         Raises:
-            SetupError: in the bare form.
-            StreamClosedError: when the block has been left.
+            SetupError: in the bare form, or before the block was entered.
+            StreamClosedError: the block has been left.
         """
         self._open_engine("resume").resume()
         if self._mode == "paused":
             self._mode = "running"
 
     def statistics(self) -> StreamStatistics:
-        """The numbers of this moment.
+        """Return the numbers of this moment; also after the block.
 
         In the bare form, the time of the step under way is counted when it ends.
 
         Raises:
-            SetupError: before the stream was entered or iterated.
+            SetupError: the stream was neither entered nor iterated yet.
         """
         if self._engine is not None:
             self._engine.account_time()
@@ -288,13 +299,14 @@ class EventStream(Generic[Shown_co]):
         )
 
     def checkpoint(self) -> Checkpoint:
-        """Covers exactly what the consumer has acknowledged, now.
+        """Return a checkpoint of exactly what has been acknowledged; also after the block.
 
         The event in the consumer's hands is not acknowledged until it asks for the next.
-        Still works after the block was left.
 
         Raises:
-            SetupError: before the stream was entered or iterated.
+            SetupError: the stream was neither entered nor iterated yet.
+
+        Memory: O(records in flight).
         """
         if self._engine is not None:
             return self._engine.checkpoint()
@@ -303,10 +315,10 @@ class EventStream(Generic[Shown_co]):
         raise self._has_not_begun("checkpoint")
 
     def _enter_host(self) -> None:
-        """Refuse to run inside an async library that is not the runtime's, or in none.
+        """Refuse to run in an async library that is not the runtime's, or in none.
 
         Raises:
-            SetupError: naming what to use there.
+            SetupError: names what to use there.
         """
         self._runtime = self._runtime.here()
         self._runtime.check_host()

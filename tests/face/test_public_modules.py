@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pickle
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -42,7 +43,16 @@ ERRORS = pytest.mark.parametrize(
     "cls", [c for c in HOMES if issubclass(c, Exception)], ids=lambda cls: cls.__name__
 )
 
-BY_TYPE = {int: 1, str: "text", float: 1.5, bool: True, list: [], tuple: (), dict: {}}
+BY_TYPE = {
+    int: 1,
+    str: "text",
+    float: 1.5,
+    bool: True,
+    list: [],
+    tuple: (),
+    dict: {},
+    Mapping: {},
+}
 
 
 def value_of(hint: Any) -> Any:
@@ -99,6 +109,7 @@ def test_an_error_names_its_public_class_in_a_traceback(cls: Any) -> None:
     assert (other.__class__, other.args, str(other)) == (cls, error.args, str(error))
 
 
+@pytest.mark.filterwarnings("ignore:run_async_legacy is deprecated")
 @pytest.mark.parametrize(
     ("error", "recorded"),
     [
@@ -110,16 +121,14 @@ def test_an_error_names_its_public_class_in_a_traceback(cls: Any) -> None:
 def test_a_failure_is_stored_under_a_name_that_moves_do_not_change(
     error: Exception, recorded: str
 ) -> None:
-    async def failures() -> list[DocumentFailed]:
-        class Feed(ScriptedAdapter):
-            def parse(self, _: Any) -> Any:
-                raise error
+    class Feed(ScriptedAdapter):
+        def parse(self, _: Any) -> Any:
+            raise error
 
-        async with IngestionPipeline(Feed([1])).stream_events() as events:
-            return [event async for event in events if isinstance(event, DocumentFailed)]
-
-    [failed] = trio.run(failures)
-    assert failed.error_type == recorded
+    pipeline = IngestionPipeline(Feed([1]))
+    [failed] = trio.run(pipeline.run_async).errors
+    [eager] = trio.run(pipeline.run_async_legacy).errors
+    assert failed.error_type == eager.error_type == recorded
     read = EventCodec().decode(EventCodec().encode(failed))
     assert isinstance(read, DocumentFailed)
     assert isinstance(read.error, RecordedError)
