@@ -102,7 +102,8 @@ def test_an_object_is_copied_and_pickled(cls: Any) -> None:
 @ERRORS
 def test_an_error_names_its_public_class_in_a_traceback(cls: Any) -> None:
     # Those with arguments of their own have a path, perhaps a line number, and a reason.
-    takes = cls.__init__.__code__.co_varnames if "__init__" in vars(cls) else ("self", "text")
+    code = getattr(cls.__init__, "__code__", None)
+    takes = ("self", "text") if code is None else code.co_varnames
     values: dict[str, Any] = {"line_number": 3, "notes": ("a note",)}
     error = cls(*(values.get(name, name) for name in takes[1:]))
     other = pickle.loads(pickle.dumps(error))

@@ -156,8 +156,8 @@ def _stream(
             f'runtime must be "asyncio" or "trio", whichever the adapters await; '
             f"got {runtime!r}."
         )
-    in_thread = runtime == "trio" and not trio.lowlevel.in_trio_run()
-    new_engine = _engine_in_thread if in_thread else Engine
+    needs_thread = runtime == "trio" and not trio.lowlevel.in_trio_run()
+    new_engine = _engine_in_thread if needs_thread else Engine
     return stream_of(pipeline, AsyncioRuntime(), shaping, options, new_engine)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import AsyncGenerator
-from typing import Final
 
 import anyio.to_thread
 
@@ -19,9 +18,6 @@ from trio_ingest.adapters._bytes.positions import parse_position
 from trio_ingest.adapters.errors import BadFileError
 
 from ._parsing import DECODER, LineParser, LineRecord, may_hold_surrogates, short_repr
-
-
-LineRecord.__module__ = "trio_ingest.adapters"
 
 
 class JsonLinesAdapter:
