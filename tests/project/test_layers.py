@@ -16,7 +16,7 @@ from tests.project.tree import NAME, PACKAGE, imports_of, module_name, parsed, s
 STEPS: list[set[str]] = [
     {"_core"},
     {"_engine"},
-    {"_stream", "_results", "_pipeline", "_legacy", ""},
+    {"_statistics", "_bare", "_stream", "_results", "_pipeline", "_legacy", ""},
     {"threads", "serialization", "delivery", "connectors"},
     {"storage"},
     {"adapters", "sinks", "stores", "transforms", "metrics", "eventlog", "consumers", "aio"},
@@ -58,6 +58,8 @@ THIRD_PARTY = {
     "testing": {"anyio", "attrs", "hypothesis", "trio", "trio_util"},
     "cli": {"anyio", "attrs", "click", "rich", "trio"},
     "pytest_plugin": {"pytest", "trio"},
+    "_statistics": {"attrs"},
+    "_bare": set(),
     "_stream": {"attrs", "trio"},
     "_results": {"attrs", "trio"},
     "_pipeline": {"attrs", "trio"},

@@ -49,12 +49,18 @@ class Adapter(Protocol):
         """Makes a document of one record; what it raises fails that record alone."""
 
 
+Adapter.__module__ = "trio_ingest"
+
+
 @runtime_checkable
 class Identifies(Protocol):
     """Knows a record's document id before parsing it."""
 
     def identify(self, record: Any) -> str:
         """Called once for each record, before work on it starts."""
+
+
+Identifies.__module__ = "trio_ingest"
 
 
 @runtime_checkable
@@ -65,11 +71,17 @@ class EstimatesTotal(Protocol):
         """Called once for each adapter run; in the ``async with`` form beside the fetch."""
 
 
+EstimatesTotal.__module__ = "trio_ingest"
+
+
 @runtime_checkable
 class HasStableOrder(Protocol):
     """Yields the same records in the same order every time, so they can be counted off."""
 
     stable_order: bool
+
+
+HasStableOrder.__module__ = "trio_ingest"
 
 
 @runtime_checkable
@@ -80,12 +92,18 @@ class JudgesErrors(Protocol):
         """Called for each failed attempt."""
 
 
+JudgesErrors.__module__ = "trio_ingest"
+
+
 @runtime_checkable
 class Closes(Protocol):
     """Holds something open that must be released."""
 
     async def aclose(self) -> None:
         """Called once at the end of every stream, by any road, within the grace."""
+
+
+Closes.__module__ = "trio_ingest"
 
 
 @attrs.frozen(eq=False)

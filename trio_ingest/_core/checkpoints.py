@@ -5,16 +5,15 @@ position for each adapter run, keyed by the adapter's source and the canonical
 JSON of its params. Its size follows what is in flight, never how much was done.
 """
 
-from __future__ import annotations
-
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import attrs
 
 from .errors import CheckpointError, SetupError, shortened
+from .reprs import one_line
 
 CHECKPOINT_VERSION = 1
 
@@ -41,7 +40,9 @@ class Cursor:
         value: any JSON value; a resumed run calls ``fetch(cursor=value, **params)``.
     """
 
-    value: Any
+    __module__ = "trio_ingest"
+
+    value: Any = attrs.field(repr=one_line)
 
 
 @attrs.frozen
@@ -59,11 +60,13 @@ class Position:
         stable_order: whether the same numbers will name the same records next time.
     """
 
-    source: str
-    parameters: str
+    __module__ = "trio_ingest"
+
+    source: str = attrs.field(repr=one_line)
+    parameters: str = attrs.field(repr=one_line)
     watermark: int = 0
-    ended: tuple[tuple[int, int], ...] = ()
-    cursor: Any = None
+    ended: tuple[tuple[int, int], ...] = attrs.field(default=(), repr=one_line)
+    cursor: Any = attrs.field(default=None, repr=one_line)
     cursor_record: int | None = None
     finished: bool = False
     stable_order: bool = False
@@ -84,19 +87,21 @@ class Checkpoint:
         version: of this form.
     """
 
-    positions: tuple[Position, ...]
+    __module__ = "trio_ingest"
+
+    positions: tuple[Position, ...] = attrs.field(repr=lambda value: one_line(value, 400))
     version: int = CHECKPOINT_VERSION
 
     @property
     def finished(self) -> bool:
-        """Whether every adapter run came to its end."""
-        return all(position.finished for position in self.positions)
+        """Whether every adapter run came to its end; False when there is no position."""
+        return bool(self.positions) and all(position.finished for position in self.positions)
 
     def position(self, source: str, params: Mapping[str, Any]) -> Position | None:
         """The position of one adapter run; None when the checkpoint knows none of it."""
         return self._by_key.get((source, canonical_parameters(params)))
 
-    def covers(self, other: Checkpoint) -> bool:
+    def covers(self, other: Self) -> bool:
         """Whether this checkpoint claims everything that the other one claims."""
         mine = self._by_key
         for theirs in other.positions:
@@ -108,7 +113,7 @@ class Checkpoint:
                 return False
         return True
 
-    def meet(self, other: Checkpoint) -> Checkpoint:
+    def meet(self, other: Self) -> Self:
         """What both claim: from there, whoever holds either of them misses nothing.
 
         Positions are those of this checkpoint; one that the other lacks claims nothing.
@@ -123,7 +128,7 @@ class Checkpoint:
             ),
         )
 
-    def join(self, other: Checkpoint) -> Checkpoint:
+    def join(self, other: Self) -> Self:
         """What either claims, where records keep their numbers; else what ``other`` claims.
 
         Positions are those of the other checkpoint.
@@ -160,7 +165,7 @@ class Checkpoint:
         return {"version": self.version, "positions": positions}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Checkpoint:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """A checkpoint from what ``to_dict`` gave.
 
         Raises:

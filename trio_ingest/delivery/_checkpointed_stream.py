@@ -62,6 +62,9 @@ class CheckpointedStream(Protocol):
         ...
 
 
+CheckpointedStream.__module__ = "trio_ingest.delivery"
+
+
 _MEMBERS: Final = frozenset(name for name in vars(CheckpointedStream) if name[:1] != "_") | {
     "__aenter__",
     "__aiter__",

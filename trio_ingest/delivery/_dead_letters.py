@@ -43,6 +43,8 @@ class DeadLetter:
         timestamp: when it ended, in seconds since the epoch.
     """
 
+    __module__ = "trio_ingest.delivery"
+
     doc_id: str | None
     adapter: str
     record_number: int

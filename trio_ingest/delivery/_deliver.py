@@ -1,11 +1,10 @@
 """The consumer that brings a stream into sinks, a batch with each checkpoint."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from html import escape
 from operator import itemgetter
 from typing import Final, get_args
 
@@ -46,6 +45,8 @@ class DeliveryReport:
         totals: of each sink, by its name, over all runs of the job.
     """
 
+    __module__ = "trio_ingest.delivery"
+
     checkpoint: Checkpoint
     totals: Mapping[str, Totals]
 
@@ -53,6 +54,22 @@ class DeliveryReport:
     def bad(self) -> int:
         """Records of the whole job that the sink lacks which lacks most of them."""
         return max(totals.bad for totals in self.totals.values())
+
+    def __repr__(self) -> str:
+        sinks = (
+            f"{name!r:.80}: {totals.delivered:,} delivered, {totals.bad:,} bad"
+            for name, totals in self.totals.items()
+        )
+        return f"<DeliveryReport {'; '.join(sinks):.300}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{totals.delivered:,}</td>"
+            f"<td>{totals.failed:,}</td><td>{totals.rejected:,}</td></tr>"
+            for name, totals in self.totals.items()
+        )
+        names = "<tr><th>sink</th><th>delivered</th><th>failed</th><th>rejected</th></tr>"
+        return f"<table><caption>DeliveryReport</caption>{names}{rows}</table>"
 
 
 async def deliver(

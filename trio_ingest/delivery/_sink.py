@@ -1,7 +1,5 @@
 """The output side: what a sink must have, what it may have, and what it is given."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal, Protocol, Self, TypeAlias, runtime_checkable
@@ -32,6 +30,8 @@ class Rejection:
         reason: why, as a sentence.
     """
 
+    __module__ = "trio_ingest.delivery"
+
     document: Document
     reason: str
 
@@ -54,6 +54,8 @@ class Batch:
 
     Memory: the documents, each held once.
     """
+
+    __module__ = "trio_ingest.delivery"
 
     checkpoint: Checkpoint
     completed: Sequence[DocumentCompleted] = ()
@@ -171,6 +173,9 @@ class Sink(Protocol):
         """
 
 
+Sink.__module__ = "trio_ingest.delivery"
+
+
 @runtime_checkable
 class ResumableSink(Protocol):
     """A sink that keeps the checkpoint, so that a run can be resumed from it."""
@@ -180,3 +185,6 @@ class ResumableSink(Protocol):
 
     async def forget(self) -> None:
         """Drop checkpoint, totals and dead letters, so that a job can begin again."""
+
+
+ResumableSink.__module__ = "trio_ingest.delivery"

@@ -1,7 +1,5 @@
 """How a whole job stands: every run of it together, from its first checkpoint on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -26,6 +24,8 @@ class Totals:
         rejected: documents that the sink, or one before it in the delivery, did not take.
     """
 
+    __module__ = "trio_ingest.delivery"
+
     completed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -43,7 +43,7 @@ class Totals:
 
     def plus(
         self, *, completed: int = 0, failed: int = 0, skipped: int = 0, rejected: int = 0
-    ) -> Totals:
+    ) -> "Totals":
         """These and so many more."""
         return Totals(
             completed=self.completed + completed,
@@ -66,6 +66,8 @@ class SinkState:
     Memory: with the checkpoint's, a number for each rejected document of one batch.
     """
 
+    __module__ = "trio_ingest.delivery"
+
     checkpoint: Checkpoint
     totals: Totals = attrs.field(factory=Totals)
     rejected: frozenset[RecordKey] = frozenset()
@@ -80,7 +82,7 @@ class SinkState:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SinkState:
+    def from_dict(cls, data: Mapping[str, Any]) -> "SinkState":
         """From what ``to_dict`` gave.
 
         Raises:

@@ -7,3 +7,5 @@ from trio_ingest import IngestError
 
 class SinkError(IngestError):
     """A sink cannot go on: locked, full, damaged, or in use; what it committed stays."""
+
+    __module__ = "trio_ingest.delivery"

@@ -59,6 +59,8 @@ class Inflated:
     Memory: 1 MiB.
     """
 
+    __module__ = "trio_ingest.storage"
+
     def __init__(self, descriptor: int, ahead: bytes = b"") -> None:
         self._descriptor = descriptor
         self._ahead = ahead

@@ -37,6 +37,8 @@ _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 class OutputClosedError(IngestError):
     """Nobody reads standard output any more."""
 
+    __module__ = "trio_ingest.storage"
+
 
 class JsonLinesFile:
     """Lines of JSON to a file, or to standard output.
@@ -58,6 +60,8 @@ class JsonLinesFile:
 
     Memory: 64 KiB, and the longest line.
     """
+
+    __module__ = "trio_ingest.storage"
 
     def __init__(
         self,

@@ -72,6 +72,8 @@ class FileLock:
     The file of the lock stays; removing it would let two runs hold two locks.
     """
 
+    __module__ = "trio_ingest.storage"
+
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor: int | None = None

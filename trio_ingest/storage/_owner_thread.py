@@ -33,6 +33,8 @@ class OwnerThread:
         name: of the thread, as debuggers show it.
     """
 
+    __module__ = "trio_ingest.storage"
+
     def __init__(self, name: str) -> None:
         self._name = name
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)

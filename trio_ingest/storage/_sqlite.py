@@ -52,6 +52,8 @@ class SqliteDatabase:
     Memory: 16 MiB of pages at most, besides what is read and written.
     """
 
+    __module__ = "trio_ingest.storage"
+
     def __init__(
         self,
         path: str | os.PathLike[str],

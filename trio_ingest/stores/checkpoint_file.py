@@ -42,6 +42,8 @@ class FileCheckpointStore:
     Memory: O(one checkpoint).
     """
 
+    __module__ = "trio_ingest.stores"
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
         self._lock = FileLock(self._path)

@@ -35,6 +35,8 @@ class SqliteCheckpointStore:
     Memory: O(one checkpoint).
     """
 
+    __module__ = "trio_ingest.stores"
+
     def __init__(
         self,
         path: str | os.PathLike[str],

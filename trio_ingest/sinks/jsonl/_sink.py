@@ -48,6 +48,8 @@ class JsonLinesSink:
     Memory: the text of one batch.
     """
 
+    __module__ = "trio_ingest.sinks"
+
     def __init__(self, path: str | os.PathLike[str], *, keep_raw: bool = True) -> None:
         self._path = os.fspath(path)
         self._keep_raw = keep_raw

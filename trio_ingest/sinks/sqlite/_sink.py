@@ -54,6 +54,8 @@ class SqliteSink:
     Memory: O(one batch).
     """
 
+    __module__ = "trio_ingest.sinks"
+
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -1,7 +1,5 @@
 """What a ledger says of a document, and all that it says, a page at a time."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -36,6 +34,8 @@ class LedgerEntry:
         updated_at: when it came to this state, in seconds since the epoch.
     """
 
+    __module__ = "trio_ingest.stores"
+
     doc_id: str
     source: str
     state: LedgerState
@@ -57,6 +57,8 @@ class LedgerEntries:
 
     Memory: a page of a thousand entries.
     """
+
+    __module__ = "trio_ingest.stores"
 
     def __init__(
         self,

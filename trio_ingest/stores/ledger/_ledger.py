@@ -63,6 +63,8 @@ class SqliteLedger:
     Memory: O(one batch).
     """
 
+    __module__ = "trio_ingest.stores"
+
     def __init__(
         self, path: str | os.PathLike[str], *, busy_timeout_seconds: float = 5.0
     ) -> None:
