@@ -7,6 +7,7 @@ members, and whatever a crash does, only the last one can be torn.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 import tempfile
@@ -17,8 +18,8 @@ from typing import Final
 
 from trio_ingest import IngestError
 
+from ._atomic_file import write_all
 from ._locks import lock_open_file
-from ._torn import is_whole
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -47,6 +48,18 @@ def start_of(head: bytes) -> bytes:
         return zlib.decompressobj(_GZIP).decompress(head, _MOST_BYTES)
     except zlib.error:
         return head
+
+
+def is_whole(line: bytes) -> bool:
+    """Say whether a line without its line feed lacks nothing else of a JSON object.
+
+    Args:
+        line: the last one of a log; an object is closed by its last byte.
+    """
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class Inflated:
@@ -154,7 +167,7 @@ def _mended_copy(descriptor: int, path: str) -> int:
         if hasattr(os, "fchmod"):
             os.fchmod(made, stat.S_IMODE(os.fstat(descriptor).st_mode))
         for lines in _whole_lines(descriptor):
-            _write_all(made, member(lines))
+            write_all(made, member(lines))
         os.fsync(made)
         Path(name).replace(path)
     except BaseException:
@@ -177,9 +190,3 @@ def _whole_lines(descriptor: int) -> Iterator[bytes]:
         rest = tail
     if rest and is_whole(rest):
         yield rest + b"\n"
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]

@@ -15,7 +15,6 @@ from trio_ingest import IngestError
 from . import _gzip_tail
 from ._locks import lock_open_file
 from ._paths import path_text
-from ._torn import is_whole
 
 # As a path, standard output.
 STANDARD_STREAM: Final = "-"
@@ -262,7 +261,7 @@ class JsonLinesFile:
             return True
         # A killed run leaves the start of a line. What is whole is somebody else's, and so is
         # what goes on for long without our words.
-        return not feed and len(head) < _TORN_BYTES and not is_whole(head)
+        return not feed and len(head) < _TORN_BYTES and not _gzip_tail.is_whole(head)
 
 
 def _mend_tail(descriptor: int, size: int) -> None:
@@ -270,7 +269,7 @@ def _mend_tail(descriptor: int, size: int) -> None:
     end = _end_of_last_line(descriptor, size)
     if end == size:
         return
-    if is_whole(_piece(descriptor, end, size - end)):
+    if _gzip_tail.is_whole(_piece(descriptor, end, size - end)):
         os.lseek(descriptor, size, os.SEEK_SET)
         os.write(descriptor, b"\n")
     else:

@@ -82,12 +82,15 @@ class FileLock:
         """Take the lock, or refuse.
 
         Raises:
-            SetupError: another run holds it.
-            OSError: the file of the lock cannot be made, or the file system has no locks.
+            SetupError: another run holds it; the file of the lock cannot be made, or is a
+                file of another program; or the file system has no locks.
         """
         lock_path = f"{os.path.realpath(self._path)}.lock"
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        descriptor = os.open(lock_path, flags, 0o666)
+        try:
+            descriptor = os.open(lock_path, flags, 0o666)
+        except OSError as error:
+            raise self._unlockable(error) from error
         try:
             _take(descriptor)
         except OSError as error:
@@ -95,7 +98,7 @@ class FileLock:
             os.close(descriptor)
             if error.errno not in _HELD:
                 # A file system without locks, say.
-                raise OSError(error.errno, error.strerror, lock_path) from error
+                raise self._unlockable(error) from error
             who = f"process {holder}" if holder.isdigit() else "another run"
             raise SetupError(
                 f"{path_text(self._path)} is in use by {who}. Wait until that has ended, or "
@@ -124,6 +127,13 @@ class FileLock:
                 # A process that was forked meanwhile has it open too.
                 _give(descriptor)
             os.close(descriptor)
+
+    def _unlockable(self, error: OSError) -> SetupError:
+        return SetupError(
+            f"{path_text(self._path)} cannot be used: the file of its lock, with .lock at the "
+            f"end, cannot be opened: {error.strerror}. Give a file that you may write, in a "
+            f"folder that you may write."
+        )
 
     def __del__(self) -> None:
         # A Ctrl-C while it was being taken must not keep it for ever.

@@ -10,18 +10,18 @@ from urllib.parse import quote
 
 from trio_ingest import SetupError
 from trio_ingest.delivery import SinkState
-from trio_ingest.storage import FileLock, SqliteDatabase, path_text, transaction
+from trio_ingest.storage import FileLock, SqliteDatabase, transaction
 from trio_ingest.storage import checkpoint_table as table
-
-from ._taking import take
 
 Answer = TypeVar("Answer")
 
 DEFAULT_JOB: Final = "default"
 
 
-class JobDatabase:
+class JobDatabase(SqliteDatabase):
     """A SQLite file, locked against a second run, with the checkpoint of one job.
+
+    For one thread, like every ``SqliteDatabase``.
 
     Args:
         path: the file; it and its tables are made when missing.
@@ -48,78 +48,80 @@ class JobDatabase:
             raise SetupError(
                 f"job must be a name, a string that can be printed; got {job!r:.80}."
             )
-        # Jobs in one file may run side by side.
-        suffix = "" if job == DEFAULT_JOB else f"-{quote(job, safe='')}"
-        self._lock = FileLock(f"{os.fspath(path)}.{kind}{suffix}")
-        self._database = SqliteDatabase(
+        super().__init__(
             path,
-            self._prepare,
-            inspect=self._look,
-            # In the thread: not while a write is under way.
-            closed=self._lock.release,
+            self._prepare_job,
+            inspect=self._inspect_job,
             busy_timeout_seconds=busy_timeout_seconds,
         )
-        self.path = self._database.path
+        # Jobs in one file may run side by side.
+        suffix = "" if job == DEFAULT_JOB else f"-{quote(job, safe='')}"
+        self._lock = FileLock(f"{self.path}.{kind}{suffix}")
         self._job = f"{kind}:{job}"
         self._create = create
-        self._inspect = inspect
-        # Touched in the thread alone.
+        self._inspect_further = inspect
         self._revision = table.NO_REVISION
 
-    async def open(self) -> None:
-        """Open it, and keep other runs away; see ``SqliteDatabase.open``.
+    def close(self) -> None:
+        """Close the file and give the lock back."""
+        try:
+            super().close()
+        finally:
+            self._lock.release()
 
-        Raises:
-            SetupError: also when another run has it.
-        """
-        if self._database.is_open:
-            raise SetupError(
-                f"{path_text(self.path)} is open already. Make one object for each block."
-            )
-        await self._database.open()
-
-    async def close(self) -> None:
-        """Close it: a write under way has been committed or rolled back by then."""
-        await self._database.close()
-
-    async def run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """What ``work`` returns; see ``SqliteDatabase.run``."""
-        return await self._database.run(work)
-
-    async def load(self) -> SinkState | None:
-        """What the job has, or None before its first commit.
+    def load(self) -> SinkState | None:
+        """Return what the job has, or None before its first commit.
 
         Raises:
             CheckpointError: it is damaged, or a newer release wrote it.
+            SinkError: the database cannot be read.
         """
-        return await self._database.run(self._load)
+        return self.run(self._load)
 
-    async def commit(
-        self, delivered: SinkState, work: Callable[[sqlite3.Connection], Answer]
-    ) -> Answer:
+    def save(self, state: SinkState) -> None:
+        """Move the checkpoint alone; see ``commit``."""
+        self.commit(state, lambda _: None)
+
+    def commit(self, state: SinkState, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Do ``work`` and move the checkpoint, in one transaction.
 
         Raises:
             SinkError: SQLite failed, or another run has moved the checkpoint.
-
-        Cancelled here, both are committed, or neither was begun.
         """
-        return await self._database.run(lambda c: self._commit(c, delivered, work))
 
-    async def forget(self, work: Callable[[sqlite3.Connection], object] | None = None) -> None:
-        """Do ``work`` and drop the checkpoint, in one transaction."""
-        await self._database.run(lambda c: self._forget(c, work))
+        def commit(connection: sqlite3.Connection) -> Answer:
+            with transaction(connection):
+                answer = work(connection)
+                revision = table.move(connection, self._job, self._revision, state)
+            self._revision = revision
+            return answer
 
-    # Everything below runs in the thread of the database.
+        return self.run(commit)
 
-    def _look(self, connection: sqlite3.Connection) -> None:
+    def forget(self, work: Callable[[sqlite3.Connection], object] | None = None) -> None:
+        """Do ``work`` and drop the checkpoint, in one transaction.
+
+        Raises:
+            SinkError: SQLite failed.
+        """
+
+        def forget(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                if work is not None:
+                    work(connection)
+                table.drop(connection, self._job)
+            self._revision = table.NO_REVISION
+
+        self.run(forget)
+
+    def _inspect_job(self, connection: sqlite3.Connection) -> None:
         table.inspect(connection)
-        if self._inspect is not None:
-            self._inspect(connection)
+        if self._inspect_further is not None:
+            self._inspect_further(connection)
         # Only now: a file that is refused gets no lock file beside it.
-        take(self._lock, self.path)
+        self._lock.take()
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _prepare_job(self, connection: sqlite3.Connection) -> None:
         table.create(connection)
         if self._create is not None:
             self._create(connection)
@@ -127,28 +129,5 @@ class JobDatabase:
 
     def _load(self, connection: sqlite3.Connection) -> SinkState | None:
         found = table.read(connection, self._job)
-        self._revision, delivered = (table.NO_REVISION, None) if found is None else found
-        return delivered
-
-    def _commit(
-        self,
-        connection: sqlite3.Connection,
-        delivered: SinkState,
-        work: Callable[[sqlite3.Connection], Answer],
-    ) -> Answer:
-        with transaction(connection):
-            answer = work(connection)
-            revision = table.move(connection, self._job, self._revision, delivered)
-        self._revision = revision
-        return answer
-
-    def _forget(
-        self,
-        connection: sqlite3.Connection,
-        work: Callable[[sqlite3.Connection], object] | None,
-    ) -> None:
-        with transaction(connection):
-            if work is not None:
-                work(connection)
-            table.drop(connection, self._job)
-        self._revision = table.NO_REVISION
+        self._revision, state = (table.NO_REVISION, None) if found is None else found
+        return state

@@ -64,7 +64,7 @@ async def test_a_dead_letter_is_stored_however_long_it_is(tmp_path: Path) -> Non
         failure(1, raw=[long]),
     ]
     async with SqliteSink(path) as sink:
-        await sink._database.run(lambda c: c.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000))
+        await sink._run(lambda c: c.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000))
         [rejection] = await sink.write(batch_of([document(long, long)], failed=failures))
     assert rejection.document.doc_id == long
     rows = asked(path, "SELECT raw, doc_id FROM trio_ingest_dead_letters")

@@ -7,15 +7,13 @@ one rename is the commit. What was appended without it is cut off by whoever com
 from __future__ import annotations
 
 import errno
-import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.delivery import SinkError, SinkState
-from trio_ingest.storage import FileLock, path_text, replace_file
+from trio_ingest.storage import FileLock, checked_path, path_text, replace_file
 
 from ._append import AppendFile, Mark
 from ._side import Side
@@ -49,7 +47,7 @@ class JobFiles:
 
     def __init__(self, path: str) -> None:
         self._given = path
-        self._lock: FileLock | None = None
+        self._lock = FileLock(path)
         self._output = AppendFile(path, _MEND_OUTPUT)
         self._failed = AppendFile(path, _MEND_FAILED)
         self._side_path = path
@@ -83,9 +81,8 @@ class JobFiles:
             SinkError: the disk failed.
         """
         try:
-            # A lock would be left beside somebody else's file, so look first.
-            self._place_at(_resolved(self._given))
-            assert self._lock is not None
+            # A lock would be left beside a file of another program, so look first.
+            self._place_at(checked_path(self._given))
             self._lock.take()
             side = self._read_side()
             self._restore(self._begun() if side is None else side)
@@ -137,8 +134,7 @@ class JobFiles:
         """Close the files and give the lock back."""
         self._output.close()
         self._failed.close()
-        if self._lock is not None:
-            self._lock.release()
+        self._lock.release()
 
     # -- opening ---------------------------------------------------------------------------
 
@@ -147,9 +143,10 @@ class JobFiles:
         self._failed = AppendFile(f"{path}.failed", _MEND_FAILED)
         self._side_path = f"{path}.checkpoint"
         for other in (self._failed.path, self._side_path):
-            _check_kind(other)
+            checked_path(other)
         self._refuse_what_is_not_ours()
         self._lock = FileLock(path)
+        self._trouble, self._is_curable = None, True
 
     def _refuse_what_is_not_ours(self) -> None:
         # In this order: the side file is there before anything is written.
@@ -265,47 +262,6 @@ class JobFiles:
 
 def _remedy(error: OSError) -> str:
     return "Make room, then go on." if error.errno in _NO_ROOM else "Mend that, then go on."
-
-
-def _resolved(path: str) -> str:
-    """The file itself, however many names it has: two runs must meet at one lock.
-
-    Raises:
-        SetupError: there can be no output.
-        OSError: it cannot be looked at.
-    """
-    if not path:
-        raise SetupError("path is empty; give the file to write to.")
-    if "\0" in path:
-        raise SetupError(
-            f"The path {path_text(repr(path))} holds a null character, so no file can have "
-            f"it. Give another path."
-        )
-    # As it was given: what a link of the system leads to need not have a name.
-    _check_kind(path)
-    real = Path(os.path.realpath(path))
-    if not real.parent.is_dir():
-        raise SetupError(
-            f"{path_text(path)} cannot be opened: the folder {path_text(str(real.parent))} "
-            f"does not exist. Make it first."
-        )
-    return str(real)
-
-
-def _check_kind(path: str) -> None:
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        raise SetupError(
-            f"{path_text(path)} cannot be opened: it is a directory. Give a file."
-        )
-    if not stat.S_ISREG(mode):
-        raise SetupError(
-            f"{path_text(path)} is no regular file: a pipe or a device cannot be cut back to "
-            f"the last commit, so no job could be resumed. Give a file."
-        )
 
 
 def _size(path: str) -> int:

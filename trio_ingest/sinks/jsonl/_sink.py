@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
-from trio_ingest import SetupError
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import OwnerThread, path_text
+from trio_ingest.storage import ThreadResource
 
 from ._files import JobFiles
 from ._lines import lines_of
 
 
-class JsonLinesSink:
+class JsonLinesSink(ThreadResource):
     """Appends documents to a file of JSON objects, one a line.
 
     Args:
@@ -51,42 +48,14 @@ class JsonLinesSink:
     __module__ = "trio_ingest.sinks"
 
     def __init__(self, path: str | os.PathLike[str], *, keep_raw: bool = True) -> None:
-        self._path = os.fspath(path)
         self._keep_raw = keep_raw
-        self._owner: OwnerThread | None = None
-        self._files = JobFiles(self._path)
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return f"jsonl:{self._path}"
+        self._files = JobFiles(os.fspath(path))
+        super().__init__(f"jsonl:{os.fspath(path)}", self._files)
 
     @property
     def guarantee(self) -> Guarantee:
         """Documents and checkpoint are committed in one step."""
         return "exactly-once"
-
-    async def __aenter__(self) -> Self:
-        if self._owner is not None:
-            raise SetupError(
-                f"{path_text(self._path)} is open already. Make one sink for each block."
-            )
-        self._owner = OwnerThread(self.name)
-        self._files = JobFiles(self._path)
-        try:
-            await self._owner.call(self._files.open)
-        except BaseException:
-            await self._close()  # noqa: ASYNC102 -- it shields itself, with a limit
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._close()  # noqa: ASYNC102 -- it shields itself, with a limit
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
         """Append a batch and its dead letters, and commit them with its checkpoint.
@@ -101,7 +70,7 @@ class JsonLinesSink:
 
         Cancelled here, the batch has been committed whole, or was not begun.
         """
-        return await self._opened().call(lambda: self._write(batch))
+        return await self._in_thread(lambda: self._write(batch))
 
     async def load(self) -> SinkState | None:
         """What the last committed batch left, or None before the first one.
@@ -110,7 +79,7 @@ class JsonLinesSink:
             CheckpointError: that is damaged, a newer release wrote it, or the file is not
                 what it left.
         """
-        return await self._opened().call(lambda: self._files.delivered)
+        return await self._in_thread(lambda: self._files.delivered)
 
     async def forget(self) -> None:
         """Drop documents, dead letters and checkpoint, so that the job begins again.
@@ -122,20 +91,7 @@ class JsonLinesSink:
 
         Cancelled here, all of it has been dropped, or nothing.
         """
-        await self._opened().call(self._files.forget)
-
-    def _opened(self) -> OwnerThread:
-        if self._owner is None:
-            raise SetupError(
-                f"{path_text(self._path)} is not open. Open the sink first: async with "
-                f"JsonLinesSink(...) as sink."
-            )
-        return self._owner
-
-    async def _close(self) -> None:
-        owner, self._owner = self._owner, None
-        assert owner is not None
-        await owner.aclose(self._files.close)
+        await self._in_thread(self._files.forget)
 
     def _write(self, batch: Batch) -> list[Rejection]:
         """In the owner thread, making the lines as well."""

@@ -78,6 +78,10 @@ class Job:
     def __init__(self, name: str, path: str) -> None:
         self._name = name
         self._path = path
+        self.reset()
+
+    def reset(self) -> None:
+        """Know nothing of the job, as when the database was just opened."""
         self._was_read = False
         self._revision = checkpoint_table.NO_REVISION
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from types import TracebackType
-from typing import Final, Self, get_args
+from collections.abc import Callable
+from typing import Final, TypeVar, get_args
 
 from trio_ingest import SetupError
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import SqliteDatabase, transaction
+from trio_ingest.storage import SqliteDatabase, ThreadResource, transaction
 
 from ._full_text import build_full_text, check_full_text
 from ._job import Job, check_job_tables, create_job_tables
@@ -17,11 +17,13 @@ from ._put import Duplicates, Writer
 from ._rows import rows_of
 from ._shape import check_documents, create_documents
 
+Answer = TypeVar("Answer")
+
 # SQLite counts milliseconds in 31 bits.
 _LONGEST_TIMEOUT_SECONDS: Final = 2_000_000
 
 
-class SqliteSink:
+class SqliteSink(ThreadResource):
     """Puts documents into the table ``documents`` of a SQLite file.
 
     Args:
@@ -69,7 +71,6 @@ class SqliteSink:
         self._is_unique = duplicates != "allow"
         self._duplicates = duplicates
         self._full_text = full_text
-        self._job_name = job
         self._writer = Writer(duplicates)
         self._database = SqliteDatabase(
             path,
@@ -79,12 +80,8 @@ class SqliteSink:
         )
         self._job = Job(job, self._database.path)
         self._conflicts = 0
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        suffix = "" if self._job_name == "default" else f"#{self._job_name}"
-        return f"sqlite:{self._database.path}{suffix}"
+        suffix = "" if job == "default" else f"#{job}"
+        super().__init__(f"sqlite:{self._database.path}{suffix}", self._database)
 
     @property
     def guarantee(self) -> Guarantee:
@@ -101,19 +98,6 @@ class SqliteSink:
         """How many documents gave way to an earlier one, which was kept."""
         return self._conflicts if self._duplicates == "keep" else 0
 
-    async def __aenter__(self) -> Self:
-        await self._database.open()
-        self._job = Job(self._job_name, self._database.path)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._database.close()  # noqa: ASYNC102 -- it shields itself
-
     async def load(self) -> SinkState | None:
         """What the last committed batch of the job left, or None before the first one.
 
@@ -124,8 +108,7 @@ class SqliteSink:
         From then on ``write`` builds on what was found, and refuses once another run
         has added to it.
         """
-        self._check_open()
-        return await self._database.run(self._job.load)
+        return await self._run(self._job.load)
 
     async def forget(self) -> None:
         """Drop the checkpoint of the job and its dead letters; the documents stay.
@@ -136,8 +119,7 @@ class SqliteSink:
         A run that is writing this job fails at its next batch. Cancelled here, all of it
         has been dropped, or nothing.
         """
-        self._check_open()
-        await self._database.run(self._forget)
+        await self._run(self._forget)
 
     async def write(self, batch: Batch) -> list[Rejection]:
         """Commit a batch in one transaction: documents, dead letters and checkpoint.
@@ -158,12 +140,10 @@ class SqliteSink:
 
         Memory: O(the batch).
         """
-        self._check_open()
-        return await self._database.run(lambda connection: self._write(connection, batch))
+        return await self._run(lambda connection: self._write(connection, batch))
 
-    def _check_open(self) -> None:
-        if not self._database.is_open:
-            raise SetupError("Open the sink first: async with SqliteSink(...) as sink.")
+    async def _run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        return await self._in_thread(lambda: self._database.run(work))
 
     # Everything below runs in the owner thread.
 
@@ -174,8 +154,9 @@ class SqliteSink:
         check_job_tables(connection, path)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        # Once more, now that nobody else can write: it may have been made meanwhile.
+        # Once more, now that no other process can write: it may have been made meanwhile.
         self._inspect(connection)
+        self._job.reset()
         create_documents(connection, is_unique=self._is_unique)
         create_job_tables(connection)
         if self._full_text:

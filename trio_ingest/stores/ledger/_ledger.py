@@ -6,11 +6,11 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Final, Self
+from collections.abc import Callable, Sequence
+from typing import Final, Self, TypeVar
 
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
+from trio_ingest.storage import ThreadResource
 from trio_ingest.stores._job_database import DEFAULT_JOB, JobDatabase
 
 from ._completed import CompletedIds
@@ -19,7 +19,10 @@ from ._moves import STATES, LedgerState, known_state
 from ._rows import CREATE, Row, check_shape, is_moved, key_of, move, rows_of, spelled
 from .errors import LedgerError
 
+Answer = TypeVar("Answer")
+
 _REOPEN: Final = "DELETE FROM ledger WHERE doc_id = ?"
+_CLEAR: Final = "DELETE FROM ledger"
 _COUNT: Final = "SELECT state, count(*) FROM ledger GROUP BY state"
 
 
@@ -27,7 +30,7 @@ _COUNT: Final = "SELECT state, count(*) FROM ledger GROUP BY state"
 _MOST_ATTEMPTS: Final = 10**9
 
 
-class SqliteLedger:
+class SqliteLedger(ThreadResource):
     """Keeps the state of every document in the table ``ledger`` of a SQLite file.
 
     Args:
@@ -78,11 +81,7 @@ class SqliteLedger:
         )
         self._completed = CompletedIds(self._database.path)
         self._refused = 0
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return f"ledger:{self._database.path}"
+        super().__init__(f"ledger:{self._database.path}", self._database)
 
     @property
     def guarantee(self) -> Guarantee:
@@ -95,24 +94,18 @@ class SqliteLedger:
         return self._refused
 
     async def __aenter__(self) -> Self:
-        await self._database.open()
+        await super().__aenter__()
         try:
             # In this thread, which will ask; it is open already, so that takes no time.
             self._completed.open()
         except BaseException:
-            self._completed.close()
-            await self._database.close()  # noqa: ASYNC102 -- it shields itself, with a limit
+            await self._close()  # noqa: ASYNC102 -- it shields itself, with a limit
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def _close(self) -> None:
         self._completed.close()
-        await self._database.close()  # noqa: ASYNC102 -- it shields itself, with a limit
+        await super()._close()
 
     def __contains__(self, doc_id: object) -> bool:
         """Whether a document is completed; what is no string is not.
@@ -132,8 +125,10 @@ class SqliteLedger:
 
         Cancelled here, all of it is committed, or was not begun.
         """
-        self._refused += await self._database.commit(
-            batch.delivered(), lambda connection: move(connection, rows_of(batch))
+        self._refused += await self._in_thread(
+            lambda: self._database.commit(
+                batch.delivered(), lambda connection: move(connection, rows_of(batch))
+            )
         )
         return ()
 
@@ -183,7 +178,7 @@ class SqliteLedger:
             duration_seconds,
             time.time() if updated_at is None else updated_at,
         )
-        await self._database.run(lambda connection: _record(connection, doc_id, row))
+        await self._run(lambda connection: _record(connection, doc_id, row))
 
     async def reopen(self, doc_id: str) -> bool:
         """Forget how one document ended, so that it may come to any state again.
@@ -197,7 +192,7 @@ class SqliteLedger:
         Cancelled here, it is committed, or was not begun.
         """
         key = key_of(doc_id)
-        found = await self._database.run(lambda c: c.execute(_REOPEN, (key,)).rowcount)
+        found = await self._run(lambda c: c.execute(_REOPEN, (key,)).rowcount)
         return found == 1
 
     async def entry(self, doc_id: str) -> LedgerEntry | None:
@@ -206,7 +201,7 @@ class SqliteLedger:
         Raises:
             SinkError: the database cannot be read.
         """
-        return await self._database.run(lambda connection: entry_of(connection, doc_id))
+        return await self._run(lambda connection: entry_of(connection, doc_id))
 
     def entries(self, *, state: LedgerState | None = None) -> LedgerEntries:
         """All entries, in the order of their ids, to be read with ``async for``.
@@ -220,7 +215,7 @@ class SqliteLedger:
 
         Memory: a page of a thousand entries.
         """
-        return LedgerEntries(self._database.run, None if state is None else known_state(state))
+        return LedgerEntries(self._run, None if state is None else known_state(state))
 
     async def counts(self) -> dict[LedgerState, int]:
         """How many documents are in each state; it looks at every entry.
@@ -228,7 +223,7 @@ class SqliteLedger:
         Raises:
             SinkError: the database cannot be read.
         """
-        found = dict(await self._database.run(lambda c: c.execute(_COUNT).fetchall()))
+        found = dict(await self._run(lambda c: c.execute(_COUNT).fetchall()))
         return {state: found.get(state, 0) for state in STATES}
 
     async def load(self) -> SinkState | None:
@@ -238,7 +233,7 @@ class SqliteLedger:
             CheckpointError: it is damaged, or a newer release wrote it.
             SinkError: the database cannot be read.
         """
-        return await self._database.load()
+        return await self._in_thread(self._database.load)
 
     async def forget(self) -> None:
         """Drop the checkpoint, so that the job can begin again; the entries stay.
@@ -251,7 +246,7 @@ class SqliteLedger:
 
         Cancelled here, it is dropped, or was not touched.
         """
-        await self._database.forget()
+        await self._in_thread(self._database.forget)
 
     async def clear(self) -> None:
         """Drop every entry and the checkpoint.
@@ -261,7 +256,10 @@ class SqliteLedger:
 
         Cancelled here, all of it is dropped, or nothing was touched.
         """
-        await self._database.forget(lambda c: c.execute("DELETE FROM ledger"))
+        await self._in_thread(lambda: self._database.forget(lambda c: c.execute(_CLEAR)))
+
+    async def _run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        return await self._in_thread(lambda: self._database.run(work))
 
 
 def _record(connection: sqlite3.Connection, doc_id: str, row: Row) -> None:
