@@ -16,8 +16,8 @@ from trio_ingest import (
     SetupError,
 )
 
-from ._sink import Batch, Rejection, key_of
-from ._totals import RecordKey, Totals
+from ._sink import Batch, Rejection
+from ._totals import RecordKey, SinkState, Totals
 
 # Long documents fill the memory before a batch of them has come together.
 MOST_CHARACTERS: Final = 8 * 1024 * 1024
@@ -114,10 +114,19 @@ class BatchBuilder:
         if len(self) >= self._batch_size or self._characters >= MOST_CHARACTERS:
             self.is_full = True
 
-    def without(self, stored: Checkpoint, now: Checkpoint) -> BatchBuilder:
-        """A copy that lacks what ``stored`` covers, where record numbers tell.
+    def without(
+        self, stored: Checkpoint, now: Checkpoint
+    ) -> tuple[BatchBuilder, list[DocumentCompleted]]:
+        """Return a copy that lacks what ``stored`` covers, where record numbers tell.
 
         They do where they named the same records then that they name now.
+
+        Args:
+            stored: the checkpoint of a sink.
+            now: covers what is pending, and all before.
+
+        Returns:
+            the copy, and the documents that it lacks.
         """
         positions: dict[tuple[str, int], tuple[Position | None, Position | None]] = {}
 
@@ -137,16 +146,13 @@ class BatchBuilder:
                 or not then.covers(record_number)
             )
 
-        rest = BatchBuilder(self._batch_size)
-        rest._completed = [
-            event
-            for event in self._completed
-            if is_new(
-                event.adapter_metadata["adapter"],
-                event.adapter_metadata["parameters"],
-                event.record_number,
-            )
-        ]
+        rest, held = BatchBuilder(self._batch_size), []
+        for event in self._completed:
+            run = event.adapter_metadata
+            if is_new(run["adapter"], run["parameters"], event.record_number):
+                rest._completed.append(event)
+            else:
+                held.append(event)
         rest._failed = [
             (event, params)
             for event, params in self._failed
@@ -157,32 +163,23 @@ class BatchBuilder:
             for event, params in self._skipped
             if is_new(event.adapter, params, event.record_number)
         ]
-        return rest
-
-    def rejected_before(
-        self,
-        known: frozenset[RecordKey],
-        rest: BatchBuilder,
-        checkpoint: Checkpoint,
-        reason: str,
-    ) -> list[Rejection]:
-        """Of what ``rest`` lacks, the documents that a sink is known not to have taken."""
-        left = {id(event) for event in rest._completed}
-        return [
-            Rejection(event.document, reason)
-            for event in self._completed
-            if id(event) not in left and key_of(event, checkpoint) in known
-        ]
+        return rest, held
 
     def batch(
         self,
         checkpoint: Checkpoint,
-        before: Totals,
+        state: SinkState | None,
         rejected: Sequence[Rejection],
-        previous: Checkpoint | None,
         known: frozenset[RecordKey],
     ) -> Batch:
-        """As a sink gets it."""
+        """Return what is pending as a sink gets it.
+
+        Args:
+            checkpoint: covers it, and all that the sink has.
+            state: of the sink; None before its first batch.
+            rejected: documents that the sinks before it did not take.
+            known: rejected records that the sink's state goes on naming.
+        """
         if rejected:
             held = {id(event.document) for event in self._completed}
             rejected = [one for one in rejected if id(one.document) in held]
@@ -191,9 +188,9 @@ class BatchBuilder:
             completed=tuple(self._completed),
             failed=tuple(event for event, _ in self._failed),
             skipped=tuple(event for event, _ in self._skipped),
-            before=before,
+            before=Totals() if state is None else state.totals,
             rejected=rejected,
-            previous=previous,
+            previous=None if state is None else state.checkpoint,
             known=known,
         )
 

@@ -277,14 +277,13 @@ class _Delivery:
         self._to_forget = ()
         for leg in self._legs:
             try:
-                answer = await leg.commit(self._pending, checkpoint, rejected)
+                rejections = await leg.commit(self._pending, checkpoint, rejected)
             except Exception as error:
                 with suppress(Exception):  # an exception that cannot be changed
                     error.add_note(self._where(leg))
                 raise
-            rejected += [*answer.new, *answer.again]
             if self._on_rejection is not None:
-                for rejection in answer.new:
+                for rejection in rejections:
                     self._on_rejection(leg.name, rejection)
         self._pending.clear()
         report = self._report(checkpoint)

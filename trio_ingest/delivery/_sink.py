@@ -99,24 +99,45 @@ class Batch:
         Args:
             rejections: the documents of this batch that the sink does not take.
         """
-        letters = [DeadLetter.of_failure(event) for event in self.failed]
-        if rejections:
-            # Lists, because an adapter may give one document for several records.
-            events: dict[int, list[DocumentCompleted]] = {}
-            for event in reversed(self.completed):
-                events.setdefault(id(event.document), []).append(event)
-            for rejection in rejections:
-                if not events.get(id(rejection.document)):
-                    raise SinkError(
-                        f"A sink rejected the document {rejection.document.doc_id!r:.80} in a "
-                        f"form that is not in its batch. Reject the document itself, not a "
-                        f"copy, and once."
-                    )
-                event = events[id(rejection.document)].pop()
-                letters.append(
-                    DeadLetter.of_rejection(event, rejection.document, rejection.reason)
-                )
-        return letters
+        return [
+            *(DeadLetter.of_failure(event) for event in self.failed),
+            *(
+                DeadLetter.of_rejection(event, rejection.document, rejection.reason)
+                for event, rejection in matched(self, rejections)
+            ),
+        ]
+
+
+def matched(
+    batch: Batch, rejections: Sequence[Rejection], by: str = "A sink"
+) -> list[tuple[DocumentCompleted, Rejection]]:
+    """Return each rejection behind the event that brought its document.
+
+    Args:
+        batch: the batch that was written.
+        rejections: the answer of a sink.
+        by: the name of the sink.
+
+    Raises:
+        SinkError: a document is not in the batch, or rejected more often than it is there.
+    """
+    if not rejections:
+        return []
+    # Lists, because an adapter may give one document for several records.
+    left: dict[int, list[DocumentCompleted]] = {}
+    for event in reversed(batch.completed):
+        left.setdefault(id(event.document), []).append(event)
+    found = []
+    for rejection in rejections:
+        events = left.get(id(rejection.document))
+        if not events:
+            raise SinkError(
+                f"{by} rejected the document {rejection.document.doc_id!r:.80} twice, or in a "
+                f"form that is not in its batch. Let it reject the document itself, not a "
+                f"copy, and once."
+            )
+        found.append((events.pop(), rejection))
+    return found
 
 
 def key_of(event: DocumentCompleted, checkpoint: Checkpoint) -> RecordKey:

@@ -8,28 +8,14 @@ until the run has caught up.
 from __future__ import annotations
 
 import inspect
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from trio_ingest import Checkpoint, CheckpointError, SetupError
 
 from ._batch_builder import BatchBuilder
-from ._sink import Batch, Rejection, ResumableSink, Sink
+from ._sink import Batch, Rejection, ResumableSink, Sink, key_of, matched
 from ._totals import RecordKey, SinkState, Totals
 from .errors import SinkError
-
-
-class Answer(NamedTuple):
-    """What a sink did not take.
-
-    Args:
-        new: of this batch.
-        again: of this batch, but rejected in an earlier run, when the sink was ahead.
-    """
-
-    new: Sequence[Rejection]
-    again: Sequence[Rejection]
 
 
 class SinkTask:
@@ -42,11 +28,14 @@ class SinkTask:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.name = sink.name
-        self.totals = Totals()
         # None until the first commit of a new job.
-        self.checkpoint: Checkpoint | None = None
+        self._state: SinkState | None = None
         self._is_ahead = False
-        self._rejected: frozenset[RecordKey] = frozenset()
+
+    @property
+    def totals(self) -> Totals:
+        """The counts of the whole job, as far as the sink has it."""
+        return Totals() if self._state is None else self._state.totals
 
     async def look(self) -> bool:  # noqa: ASYNC910 -- the same
         """Whether what the sink has can be read: before it is forgotten."""
@@ -81,8 +70,7 @@ class SinkTask:
                     f"resume_from=await resume_point(...) with all sinks of the delivery."
                 )
             return  # noqa: ASYNC910 -- the same
-        self.totals, self.checkpoint = stored.totals, stored.checkpoint
-        self._rejected = stored.rejected
+        self._state = stored
         if resumed_from is None:
             raise CheckpointError(
                 f"{self.name} has a checkpoint of this job, {_described(stored)}. To go on "
@@ -104,61 +92,60 @@ class SinkTask:
         self._is_ahead = not resumed_from.covers(stored.checkpoint)
 
     async def commit(
-        self, pending: BatchBuilder, checkpoint: Checkpoint, rejected: Sequence[Rejection]
-    ) -> Answer:
+        self, pending: BatchBuilder, checkpoint: Checkpoint, rejected: list[Rejection]
+    ) -> Sequence[Rejection]:
         """Let the sink commit what it lacks of ``pending``, and the checkpoint.
 
         Args:
             pending: what has come since the last commit.
             checkpoint: covers exactly that and all before.
-            rejected: what the sinks before this one did not take.
+            rejected: documents that the sinks before this one did not take; those that this
+                one did not take, now or in an earlier run, are added.
+
+        Returns:
+            the documents that it did not take now.
 
         Raises:
+            SinkError: it rejected what is not in its batch.
             Exception: what the sink's ``write`` raises; then it has what it had.
         """
-        again: list[Rejection] = []
-        known: frozenset[RecordKey] = frozenset()
-        previous = self.checkpoint
-        if self._is_ahead and previous is not None:
-            rest = pending.without(previous, checkpoint)
-            known = self._rejected
-            if known:
-                reason = f"{self.name} rejected it in an earlier run."
-                again = pending.rejected_before(known, rest, checkpoint, reason)
-            pending, joined = rest, previous.join(checkpoint)
+        state, known, again = self._state, frozenset[RecordKey](), list[Rejection]()
+        if state is not None and self._is_ahead:
+            known = state.rejected
+            pending, held = pending.without(state.checkpoint, checkpoint)
+            again = [
+                Rejection(event.document, f"{self.name} rejected it in an earlier run.")
+                for event in held
+                if known and key_of(event, checkpoint) in known
+            ]
+            joined = state.checkpoint.join(checkpoint)
             self._is_ahead = joined != checkpoint
             checkpoint = joined
-        batch = pending.batch(checkpoint, self.totals, rejected, previous, known)
+        batch = pending.batch(checkpoint, state, rejected, known)
+        rejections = await self._write(batch)
+        self._state = batch.delivered(rejections)
+        rejected += [*rejections, *again]
+        return rejections
+
+    async def _write(self, batch: Batch) -> tuple[Rejection, ...]:
+        """Return the sink's answer, when it is one."""
         answer: object = self._sink.write(batch)
         if not inspect.isawaitable(answer):
             raise SetupError(
                 f"The write of {self.name} must be a coroutine function, `async def write`, "
                 f"and gave {answer!r:.80}."
             )
-        rejections = self._checked(batch, await answer)
-        delivered = batch.delivered(rejections)
-        self.totals, self.checkpoint = delivered.totals, checkpoint
-        self._rejected = delivered.rejected
-        return Answer(rejections, again)
-
-    def _checked(self, batch: Batch, answer: object) -> tuple[Rejection, ...]:
-        if answer is None:
+        found = await answer
+        if found is None:
             return ()
-        rejections = tuple(answer) if isinstance(answer, Iterable) else (answer,)
-        left = Counter(id(event.document) for event in batch.completed) if rejections else {}
+        rejections = tuple(found) if isinstance(found, Iterable) else (found,)
         for rejection in rejections:
             if not isinstance(rejection, Rejection):
                 raise SinkError(
                     f"The write of {self.name} gave {rejection!r:.80}, which is no Rejection. "
                     f"Let it give a list of those, or an empty one."
                 )
-            left[id(rejection.document)] = left.get(id(rejection.document), 0) - 1
-            if left[id(rejection.document)] < 0:
-                raise SinkError(
-                    f"{self.name} rejected the document {rejection.document.doc_id!r:.80} "
-                    f"twice, or in a form that is not in its batch. Let it reject the "
-                    f"document itself, not a copy, and once."
-                )
+        matched(batch, rejections, self.name)
         return rejections
 
     def described(self) -> str:
