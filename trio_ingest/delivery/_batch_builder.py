@@ -1,4 +1,4 @@
-"""What has come since the last commit."""
+"""The ends of records that have come since the last commit."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ class BatchBuilder:
         self._skipped: list[tuple[DocumentSkipped, _Params | None]] = []
         self._characters = 0
         self._ended = 0
-        # Whether it is time for a commit; asked at every event.
+        # True when it is time for a commit; asked at every event.
         self.is_full = False
 
     @property
     def ended(self) -> int:
-        """Documents completed and failed since the beginning, committed or not."""
+        """The documents completed and failed since the beginning, committed or not."""
         return self._ended + len(self._completed) + len(self._failed)
 
     def __len__(self) -> int:
         return len(self._completed) + len(self._failed) + len(self._skipped)
 
-    def take(self, event: PipelineEvent) -> None:
-        """Keep what the event says of a record's end; other events say nothing here."""
+    def add(self, event: PipelineEvent) -> None:
+        """Keep an event that ends a record; remember the params that a start names."""
         kind = type(event)
         if kind is DocumentStarted:
             self._params[event.adapter] = event.parameters  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ class BatchBuilder:
             self._completed.append(event)  # type: ignore[arg-type]
             # Both are text as a rule, which needs no further call.
             self._characters += len(content) if type(content) is str else 0
-            self._characters += len(raw) if type(raw) is str else _size_of(raw)
+            self._characters += len(raw) if type(raw) is str else _characters_in(raw)
             others = len(self._failed) + len(self._skipped)
             if (
                 len(self._completed) + others >= self._batch_size
@@ -87,15 +87,15 @@ class BatchBuilder:
         elif kind is DocumentFailed:
             params = self._params.get(event.adapter)  # type: ignore[attr-defined]
             self._failed.append((event, params))  # type: ignore[arg-type]
-            self._grow(_size_of(event.raw))  # type: ignore[attr-defined]
+            self._grow(_characters_in(event.raw))  # type: ignore[attr-defined]
         elif kind is DocumentSkipped:
             params = self._params.get(event.adapter)  # type: ignore[attr-defined]
             self._skipped.append((event, params))  # type: ignore[arg-type]
             self._grow(0)
         else:
-            self._take_other(event)
+            self._check_other(event)
 
-    def _take_other(self, event: PipelineEvent) -> None:
+    def _check_other(self, event: PipelineEvent) -> None:
         if isinstance(event, DocumentCompleted | DocumentFailed | DocumentSkipped):
             raise SetupError(
                 f"The stream gives {type(event).__name__} objects, which are ends of a record "
@@ -195,7 +195,7 @@ class BatchBuilder:
         )
 
     def clear(self) -> None:
-        """It was committed."""
+        """Forget what was committed."""
         self._ended += len(self._completed) + len(self._failed)
         self._completed, self._failed, self._skipped = [], [], []
         self._characters = 0
@@ -203,16 +203,16 @@ class BatchBuilder:
 
 
 def _position(checkpoint: Checkpoint, adapter: str, params: _Params | None) -> Position | None:
-    """The position that an end belongs to; None when nothing tells which it is."""
+    """Return the position that an end belongs to; None when nothing tells which it is."""
     if params is not None:
         return checkpoint.position(adapter, params)
-    # Nobody has seen a start: the caller's filter hides them.
+    # No start was seen: the caller's filter hides them.
     of_adapter = [p for p in checkpoint.positions if p.source == adapter]
     return of_adapter[0] if len(of_adapter) == 1 else None
 
 
-def _size_of(value: object) -> int:
-    """How long a text is, or the texts that a record is made of; 0 for anything else."""
+def _characters_in(value: object) -> int:
+    """Return the length of a text, or of those that a record is made of; else 0."""
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""One sink on the way of a delivery: what it has, and what it must not get twice.
+"""The delivery into one sink, which must lack nothing and get nothing twice.
 
 After a crash between two sinks' commits one of them is ahead. The run resumes from what
 both have, so the one ahead sees documents again that it holds; they are kept from it
@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from trio_ingest import Checkpoint, CheckpointError, SetupError
 
 from ._batch_builder import BatchBuilder
-from ._sink import Batch, Rejection, ResumableSink, Sink, key_of, matched
+from ._sink import Batch, Rejection, ResumableSink, Sink, matched, record_key
 from ._totals import RecordKey, SinkState, Totals
 from .errors import SinkError
 
 
 class SinkTask:
-    """One sink, with what it has committed.
+    """One sink of a delivery, and the state that it has committed.
 
     Args:
         sink: open.
@@ -37,8 +37,8 @@ class SinkTask:
         """The counts of the whole job, as far as the sink has it."""
         return Totals() if self._state is None else self._state.totals
 
-    async def look(self) -> bool:  # noqa: ASYNC910 -- the same
-        """Whether what the sink has can be read: before it is forgotten."""
+    async def is_readable(self) -> bool:  # noqa: ASYNC910 -- a sink without state is not asked
+        """Say whether the state of the sink can be read."""
         if not isinstance(self._sink, ResumableSink):
             return True  # noqa: ASYNC910 -- the same
         try:
@@ -52,14 +52,15 @@ class SinkTask:
         if isinstance(self._sink, ResumableSink):
             await self._sink.forget()
 
-    async def begin(  # noqa: ASYNC910 -- a sink that remembers nothing is not asked
+    async def load(  # noqa: ASYNC910 -- the same
         self, resumed_from: Checkpoint | None
     ) -> None:
-        """Look at what the sink has, and refuse a run that does not fit it.
+        """Read the state of the sink, and refuse a run that does not fit it.
 
         Raises:
             CheckpointError: the run would pass over documents that the sink lacks, or
                 begin a job again that the sink has a checkpoint of.
+            Exception: what the sink's ``load`` raises.
         """
         stored = await self._sink.load() if isinstance(self._sink, ResumableSink) else None
         if stored is None:
@@ -116,7 +117,7 @@ class SinkTask:
             again = [
                 Rejection(event.document, f"{self.name} rejected it in an earlier run.")
                 for event in held
-                if known and key_of(event, checkpoint) in known
+                if known and record_key(event, checkpoint) in known
             ]
             joined = state.checkpoint.join(checkpoint)
             self._is_ahead = joined != checkpoint
@@ -128,7 +129,7 @@ class SinkTask:
         return rejections
 
     async def _write(self, batch: Batch) -> tuple[Rejection, ...]:
-        """Return the sink's answer, when it is one."""
+        """Return the rejections of the sink, once they are known to be some."""
         answer: object = self._sink.write(batch)
         if not inspect.isawaitable(answer):
             raise SetupError(
@@ -148,8 +149,8 @@ class SinkTask:
         matched(batch, rejections, self.name)
         return rejections
 
-    def described(self) -> str:
-        """What the sink has, for a message."""
+    def summary(self) -> str:
+        """Return in words how much the sink has."""
         of_this_run = "" if isinstance(self._sink, ResumableSink) else " of this run"
         return f"{self.name} has {_counted(self.totals)}{of_this_run}"
 

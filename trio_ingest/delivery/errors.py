@@ -1,4 +1,4 @@
-"""What a sink says when it can take nothing more."""
+"""The error of a sink that can take nothing more."""
 
 from __future__ import annotations
 
