@@ -39,7 +39,7 @@ from trio_ingest.storage import FileLock
 
 path = sys.argv[1]
 lock = FileLock(path)
-lock.take()
+lock.acquire()
 waits, tells = os.pipe()
 if os.fork() == 0:
     os.close(tells)
@@ -48,7 +48,7 @@ if os.fork() == 0:
 os.close(waits)
 lock.release()
 again = FileLock(path)
-again.take()
+again.acquire()
 os.close(tells)
 os.wait()
 print("taken")
@@ -59,7 +59,7 @@ import os, signal, sys
 from trio_ingest.storage import FileLock
 
 lock = FileLock(sys.argv[1])
-lock.take()
+lock.acquire()
 if os.fork() == 0:
     print("alive", flush=True)
     sys.stdin.read()
@@ -76,7 +76,7 @@ from trio_ingest.storage import FileLock
 
 path = sys.argv[1]
 lock = FileLock(path)
-lock.take()
+lock.acquire()
 if os.fork() == 0:
     how = sys.argv[2]
     if how == "releases":
@@ -88,7 +88,7 @@ if os.fork() == 0:
     sys.exit(0)
 assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
 try:
-    FileLock(path).take()
+    FileLock(path).acquire()
 except SetupError as error:
     assert f"in use by process {os.getpid()}" in str(error), error
     print("still held")
@@ -118,14 +118,14 @@ def test_lock_that_was_released_is_free_whoever_has_its_descriptor_still_open(
 ) -> None:
     # As a child has it that was forked behind Python's back, by a library.
     lock, other = FileLock(str(tmp_path / "file")), FileLock(str(tmp_path / "file"))
-    lock.take()
+    lock.acquire()
     assert lock._descriptor is not None
     copy = os.dup(lock._descriptor)
     try:
         with pytest.raises(SetupError, match="is in use by process"):
-            other.take()
+            other.acquire()
         lock.release()
-        other.take()
+        other.acquire()
         other.release()
     finally:
         os.close(copy)
@@ -147,11 +147,11 @@ def test_lock_of_a_killed_holder_can_be_taken_though_its_forked_child_lives(
         try:
             assert holder.stdout.readline() == "alive\n"
             with pytest.raises(SetupError, match=f"is in use by process {holder.pid}"):
-                FileLock(path).take()
+                FileLock(path).acquire()
             holder.kill()
             holder.wait()
             lock = FileLock(path)
-            lock.take()
+            lock.acquire()
             lock.release()
         finally:
             holder.kill()

@@ -1,4 +1,4 @@
-"""JSON of small values, many times."""
+"""JSON of many small values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def encode_with(encoder: json.JSONEncoder) -> Callable[[Any], str]:
-    """What ``encoder.encode`` does, with CPython's own encoder made once.
+    """Return ``encoder.encode`` with CPython's own encoder made once.
 
     ``encode`` makes that anew for each value, which costs as much as a small value does.
 

@@ -37,13 +37,13 @@ _MOST_BYTES: Final = 1024 * 1024
 
 
 def member(data: bytes) -> bytes:
-    """The data as a gzip member."""
+    """Return the data as a gzip member."""
     deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     return deflate.compress(data) + deflate.flush()
 
 
 def start_of(head: bytes) -> bytes:
-    """What the first bytes of a gzip file hold; they themselves when it is none."""
+    """Return the data of the first bytes of a gzip file; the bytes when it is none."""
     try:
         return zlib.decompressobj(_GZIP).decompress(head, _MOST_BYTES)
     except zlib.error:
@@ -67,7 +67,7 @@ class Inflated:
 
     Args:
         descriptor: of the file, at its start.
-        ahead: what has been read of it already.
+        ahead: bytes of it that have been read already.
 
     Memory: 1 MiB.
     """
@@ -84,7 +84,7 @@ class Inflated:
         self.is_damaged = False
 
     def pieces(self) -> Iterator[bytes]:
-        """The data; ``is_torn`` says at the end whether there should have been more."""
+        """Yield the data; at the end, ``is_torn`` says whether there should have been more."""
         rest = self._ahead
         place = len(rest)
         inflate = zlib.decompressobj(_GZIP)
@@ -101,7 +101,7 @@ class Inflated:
                 data = inflate.decompress(rest, _MOST_BYTES)
             except zlib.error:
                 self.is_torn = True
-                self.is_damaged = self._goes_on()
+                self.is_damaged = self._has_later_member()
                 return
             if data:
                 yield data
@@ -111,8 +111,8 @@ class Inflated:
                 self.whole = place - len(rest)
                 inflate, began = zlib.decompressobj(_GZIP), False
 
-    def _goes_on(self) -> bool:
-        """Whether a later member can be read: then no crash has done this."""
+    def _has_later_member(self) -> bool:
+        """Say whether a later member can be read: then no crash has done this."""
         os.lseek(self._descriptor, self.whole + 1, os.SEEK_SET)
         ahead = b""
         while piece := os.read(self._descriptor, _READ_BYTES):
@@ -138,7 +138,7 @@ def mend(descriptor: int, path: str, error: type[IngestError]) -> int:
         error: the class of what is raised when it is damaged.
 
     Returns:
-        the descriptor to go on with.
+        the descriptor to use from now on.
 
     Raises:
         OSError: the disk fails; then the file is as it was.
@@ -180,7 +180,7 @@ def _mended_copy(descriptor: int, path: str) -> int:
 
 
 def _whole_lines(descriptor: int) -> Iterator[bytes]:
-    """Whole lines, a good many at a time."""
+    """Yield whole lines, a good many at a time."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     rest = b""
     for piece in Inflated(descriptor).pieces():

@@ -27,19 +27,19 @@ if sys.platform == "win32":
         finally:
             os.lseek(descriptor, place, os.SEEK_SET)
 
-    def _take(descriptor: int) -> None:
+    def _acquire(descriptor: int) -> None:
         _at_locked_byte(descriptor, msvcrt.LK_NBLCK)
 
-    def _give(descriptor: int) -> None:
+    def _release(descriptor: int) -> None:
         _at_locked_byte(descriptor, msvcrt.LK_UNLCK)
 
 else:
     import fcntl
 
-    def _take(descriptor: int) -> None:
+    def _acquire(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _give(descriptor: int) -> None:
+    def _release(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
@@ -50,21 +50,21 @@ def lock_open_file(descriptor: int) -> bool:
     """Keep other writers away from an open file until it is closed.
 
     Returns:
-        whether this process is its only writer now. A file system without locks keeps
+        True when this process is its only writer now. A file system without locks keeps
         no other away, and gives True.
     """
     try:
-        _take(descriptor)
+        _acquire(descriptor)
     except OSError as error:
         return error.errno not in _HELD
     return True
 
 
 class FileLock:
-    """Keeps a second run away from a file, through an empty file beside it.
+    """Keeps a second run away from a file, through the small file ``<path>.lock`` beside it.
 
-    A file beside it, because SQLite's own locks on a file are dropped by the system when
-    anything else in the process closes it.
+    A file beside it, because the system drops SQLite's own locks on a file when anything
+    else in the process closes it.
 
     Args:
         path: the file to be kept; a link is followed.
@@ -78,8 +78,8 @@ class FileLock:
         self._path = path
         self._descriptor: int | None = None
 
-    def take(self) -> None:
-        """Take the lock, or refuse.
+    def acquire(self) -> None:
+        """Acquire the lock, without waiting for it.
 
         Raises:
             SetupError: another run holds it; the file of the lock cannot be made, or is a
@@ -92,7 +92,7 @@ class FileLock:
         except OSError as error:
             raise self._unlockable(error) from error
         try:
-            _take(descriptor)
+            _acquire(descriptor)
         except OSError as error:
             holder = os.read(descriptor, 20).decode(errors="replace").strip()
             os.close(descriptor)
@@ -119,13 +119,13 @@ class FileLock:
             os.write(descriptor, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Give it back; nothing happens when it was not taken."""
+        """Release the lock; nothing happens when it was not acquired."""
         descriptor, self._descriptor = self._descriptor, None
         _held.discard(self)
         if descriptor is not None:
             with suppress(OSError):
                 # A process that was forked meanwhile has it open too.
-                _give(descriptor)
+                _release(descriptor)
             os.close(descriptor)
 
     def _unlockable(self, error: OSError) -> SetupError:
@@ -136,12 +136,12 @@ class FileLock:
         )
 
     def __del__(self) -> None:
-        # A Ctrl-C while it was being taken must not keep it for ever.
+        # A Ctrl-C while it was being acquired must not keep it for ever.
         with suppress(Exception):
             self.release()
 
     def close_in_child(self) -> None:
-        """What a forked process does: the lock is its parent's, who must not die with it."""
+        """Close it in a forked process without releasing it: the lock is its parent's."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

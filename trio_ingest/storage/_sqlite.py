@@ -15,7 +15,7 @@ from ._paths import checked_path, path_text
 
 Answer = TypeVar("Answer")
 
-# What no later attempt changes: somebody must give another path, or permission.
+# Errors that no later attempt changes: another path or a permission is needed.
 _MISTAKES_OF_SETUP: Final = frozenset(
     {
         sqlite3.SQLITE_CANTOPEN,
@@ -47,7 +47,7 @@ class SqliteDatabase:
         prepare: called by ``open`` with the connection, inside a transaction that it may
             write in; what it raises is raised by ``open``.
         inspect: called before anything is changed, likewise; None for no such look.
-        busy_timeout_seconds: how long to wait for another program's lock.
+        busy_timeout_seconds: the longest wait for another program's lock.
 
     Memory: 16 MiB of pages at most, besides what is read and written.
     """
@@ -93,13 +93,13 @@ class SqliteDatabase:
                 timeout=self._busy_timeout_seconds,
                 isolation_level=None,
             )
-            # Looked at before anything is changed: it may be somebody else's.
+            # Looked at before anything is changed: it may be of another program.
             if self._inspect is not None:
                 self._inspect(self._connection)
             self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
-            # Not left to what this SQLite was built with: whoever comes after it in a
-            # delivery counts on it that what was committed is on the disk.
+            # Not left to what this SQLite was built with: the sinks after it in a delivery
+            # count on it that what was committed is on the disk.
             self._connection.execute("PRAGMA synchronous = FULL")
             [(mode,)] = self._connection.execute("PRAGMA journal_mode = WAL")
             if mode != "wal":
@@ -134,7 +134,7 @@ class SqliteDatabase:
         """
         assert self._connection is not None
         if self._file() != self._identity:
-            # SQLite would go on writing into what nobody can open any more.
+            # SQLite would go on writing into a file that no process can open any more.
             raise SinkError(
                 f"{path_text(self.path)} was deleted or replaced while it was in use, so "
                 f"what is written would be lost. Leave it in its place, and begin the job "
@@ -180,7 +180,14 @@ class SqliteDatabase:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that may write: committed at the end, rolled back by an exception."""
+    """A transaction that may write: committed at the end, rolled back by an exception.
+
+    Args:
+        connection: in autocommit mode, as that of a ``SqliteDatabase`` is.
+
+    Raises:
+        sqlite3.Error: it cannot begin or be committed; nothing of it is kept.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

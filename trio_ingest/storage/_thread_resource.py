@@ -65,7 +65,7 @@ class ThreadResource:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
         return self._name
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A store that keeps the checkpoint of a job and nothing else, wherever it keeps it."""
+"""The base of stores that keep the checkpoint of a job and nothing else."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class CheckpointStore(ThreadResource):
     the two, it is behind, and what it lacks comes again.
 
     Args:
-        name: what messages call it.
-        keeper: where the checkpoint is.
+        name: the name in messages.
+        keeper: the file or database with the checkpoint.
 
     Memory: O(one checkpoint).
     """
@@ -49,7 +49,7 @@ class CheckpointStore(ThreadResource):
         """Keep the checkpoint of a batch, once the sinks before it have its documents.
 
         Args:
-            batch: what they have committed.
+            batch: as they have committed it.
 
         Returns:
             no rejections.

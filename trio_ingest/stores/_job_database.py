@@ -25,12 +25,12 @@ class JobDatabase(SqliteDatabase):
 
     Args:
         path: the file; it and its tables are made when missing.
-        kind: what keeps it, so that a store, a ledger and a sink in one file do not take
-            each other's checkpoint for their own.
-        job: whose checkpoint it is.
+        kind: the kind of its owner, so that a store, a ledger and a sink in one file do not
+            take each other's checkpoint for their own.
+        job: the name of the job.
         create: makes further tables, inside a transaction.
         inspect: refuses a database that is not ours, before anything is changed.
-        busy_timeout_seconds: how long to wait for another program's lock.
+        busy_timeout_seconds: the longest wait for another program's lock.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class JobDatabase(SqliteDatabase):
         self._revision = table.NO_REVISION
 
     def close(self) -> None:
-        """Close the file and give the lock back."""
+        """Close the file and release the lock."""
         try:
             super().close()
         finally:
@@ -79,20 +79,20 @@ class JobDatabase(SqliteDatabase):
         return self.run(self._load)
 
     def save(self, state: SinkState) -> None:
-        """Move the checkpoint alone; see ``commit``."""
+        """Save the checkpoint alone; see ``commit``."""
         self.commit(state, lambda _: None)
 
     def commit(self, state: SinkState, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Do ``work`` and move the checkpoint, in one transaction.
+        """Do ``work`` and save the checkpoint, in one transaction.
 
         Raises:
-            SinkError: SQLite failed, or another run has moved the checkpoint.
+            SinkError: SQLite failed, or another run has replaced the checkpoint.
         """
 
         def commit(connection: sqlite3.Connection) -> Answer:
             with transaction(connection):
                 answer = work(connection)
-                revision = table.move(connection, self._job, self._revision, state)
+                revision = table.save(connection, self._job, self._revision, state)
             self._revision = revision
             return answer
 
@@ -115,11 +115,11 @@ class JobDatabase(SqliteDatabase):
         self.run(forget)
 
     def _inspect_job(self, connection: sqlite3.Connection) -> None:
-        table.inspect(connection)
+        table.check(connection)
         if self._inspect_further is not None:
             self._inspect_further(connection)
         # Only now: a file that is refused gets no lock file beside it.
-        self._lock.take()
+        self._lock.acquire()
 
     def _prepare_job(self, connection: sqlite3.Connection) -> None:
         table.create(connection)

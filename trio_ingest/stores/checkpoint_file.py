@@ -53,7 +53,7 @@ class _CheckpointFile:
 
     def open(self) -> None:
         folder = Path(checked_path(self._path)).parent
-        self._lock.take()
+        self._lock.acquire()
         try:
             # A file without a name, to see that there may be files, and room for one.
             with tempfile.TemporaryFile(dir=folder) as file:

@@ -16,8 +16,8 @@ class SqliteCheckpointStore(CheckpointStore):
 
     Args:
         path: the file; it and the table are made when missing, other tables left alone.
-        job: whose checkpoint it is; several jobs may share a file, also at one time.
-        busy_timeout_seconds: how long to wait for another program's lock.
+        job: the name of the job; several jobs may share a file, also at one time.
+        busy_timeout_seconds: the longest wait for another program's lock.
 
     ``async with`` raises:
         SetupError: the path is empty, a directory, no database, or may not be written; its

@@ -24,7 +24,7 @@ _FLAGS: Final = (
 
 @attrs.frozen
 class Mark:
-    """A place in a file, and how to tell that it is still the same file.
+    """A place in a file, and a check that it is still the same file.
 
     Args:
         offset: in bytes from its start.
@@ -36,11 +36,11 @@ class Mark:
 
 
 class AppendFile:
-    """Appends behind a mark; what is there after it is none of the file's.
+    """Appends behind a mark; bytes behind it are no part of the file.
 
     Args:
         path: the file.
-        mend: what to do with one that is not what a mark says, as the end of a sentence.
+        mend: the end of a sentence: what to do with one that is not what a mark says.
 
     Every ``OSError`` of its methods has the path as ``filename``.
     """
@@ -55,12 +55,11 @@ class AppendFile:
     def open(self, mark: Mark) -> None:
         """Open the file; what is behind ``mark`` is cut off before the next append.
 
-        Not here: whoever only looks, or is refused after all, leaves it as it is.
+        Not here: a run that only looks, or is refused after all, leaves it as it is.
 
         Raises:
             FileNotFoundError: there is none.
-            CheckpointError: it is not the file that the mark was made in; then it is as
-                it was.
+            CheckpointError: it is not the file that the mark was made in.
             OSError: it cannot be opened or read.
         """
         try:
@@ -97,7 +96,7 @@ class AppendFile:
         self._mark, self._tail = Mark(), b""
 
     def append(self, data: bytes | bytearray) -> Mark:
-        """Write ``data`` behind the mark, and to the disk; ``keep`` then moves the mark.
+        """Write ``data`` behind the mark, and to the disk; ``commit`` then moves the mark.
 
         Returns:
             the mark behind ``data``.
@@ -112,8 +111,8 @@ class AppendFile:
             self.create()
         assert self._descriptor is not None
         try:
-            self._look(self._descriptor)
-            self._cut(self._descriptor)
+            self._check_in_place(self._descriptor)
+            self._truncate(self._descriptor)
             if data:
                 write_all(self._descriptor, data)
                 os.fsync(self._descriptor)
@@ -125,27 +124,27 @@ class AppendFile:
             self._next_tail = tail
         return self._next_mark
 
-    def keep(self) -> None:
-        """What has been appended last is part of the file from now on."""
+    def commit(self) -> None:
+        """Make what has been appended last a part of the file."""
         self._mark, self._tail = self._next_mark, self._next_tail
 
-    def cut(self) -> None:
-        """Take away what is behind the mark.
+    def truncate(self) -> None:
+        """Cut off what is behind the mark.
 
         Raises:
             OSError: it cannot be cut.
         """
         if self._descriptor is not None:
-            self._cut(self._descriptor)
+            self._truncate(self._descriptor)
 
     def close(self) -> None:
-        """Close it; nothing happens when it is not open."""
+        """Close the file; nothing happens when it is not open."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
-    def _look(self, descriptor: int) -> None:
-        """Refuse to write where nobody will find it."""
+    def _check_in_place(self, descriptor: int) -> None:
+        """Refuse to write to a file that its path no longer leads to."""
         try:
             here = Path(self.path).stat()
         except FileNotFoundError:
@@ -153,16 +152,16 @@ class AppendFile:
         if here is None or not os.path.samestat(here, os.fstat(descriptor)):
             raise OSError(errno.ENOENT, "it was moved away or deleted while it was written to")
 
-    def _cut(self, descriptor: int) -> None:
+    def _truncate(self, descriptor: int) -> None:
         size = os.fstat(descriptor).st_size
         if size > self._mark.offset:
             os.ftruncate(descriptor, self._mark.offset)
         elif size < self._mark.offset:
             # Cutting would fill the gap with zeros.
-            raise OSError(errno.EIO, "somebody else has cut it short")
+            raise OSError(errno.EIO, "another program has cut it short")
 
     def _checked(self, descriptor: int, mark: Mark) -> bytes:
-        """The bytes before the mark, when they are those that were written there."""
+        """Return the bytes before the mark, when they are those that were written there."""
         start = max(0, mark.offset - CHECKED_BYTES)
         os.lseek(descriptor, start, os.SEEK_SET)
         tail = b""

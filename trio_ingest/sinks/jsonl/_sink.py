@@ -17,7 +17,7 @@ class JsonLinesSink(ThreadResource):
 
     Args:
         path: the file; it is made when missing. Of a link, the file that it leads to.
-        keep_raw: whether a line has the field ``raw``.
+        keep_raw: False for lines without the field ``raw``.
 
     A line is ``{"doc_id", "source", "content", "raw", "metadata"}`` in UTF-8, which
     ``JsonLinesAdapter(path, id_field="doc_id", content_field="content")`` reads again.
@@ -27,13 +27,14 @@ class JsonLinesSink(ThreadResource):
 
     Beside it are ``<path>.checkpoint``, which says how much of the file is committed, and
     once there are any, the dead letters in ``<path>.failed``, one JSON object a line.
-    The file belongs to the job: whatever somebody else appends to it is cut off when it
-    is opened, and one that has something in it and no checkpoint is refused. Dead letters
+    The file belongs to the job: what another program appends to it is cut off before the
+    next batch, and one that has something in it and no checkpoint is refused. Dead letters
     may be moved away between two runs. ``<path>.lock`` keeps a second run away.
 
-    Use it with ``async with``, which raises:
+    ``async with`` raises:
         SetupError: the path is empty, a directory, a pipe or a device, or may not be
-            written; its folder is missing; it is somebody else's; another run uses it.
+            written; its folder is missing; another program has written it; another run
+            uses it.
         SinkError: the disk fails.
 
     A checkpoint that is damaged, or does not fit the file, is a ``CheckpointError`` of
@@ -54,11 +55,14 @@ class JsonLinesSink(ThreadResource):
 
     @property
     def guarantee(self) -> Guarantee:
-        """Documents and checkpoint are committed in one step."""
+        """Exactly once: documents and checkpoint are committed in one step."""
         return "exactly-once"
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
         """Append a batch and its dead letters, and commit them with its checkpoint.
+
+        Args:
+            batch: what has come since the last one.
 
         Returns:
             the documents that have no line, with the reason; all others are committed.
@@ -69,24 +73,26 @@ class JsonLinesSink(ThreadResource):
                 the batch is committed, and once that is mended the next write goes on.
 
         Cancelled here, the batch has been committed whole, or was not begun.
+
+        Memory: the text of the batch.
         """
         return await self._in_thread(lambda: self._write(batch))
 
     async def load(self) -> SinkState | None:
-        """What the last committed batch left, or None before the first one.
+        """Return what the last committed batch left, or None before the first one.
 
         Raises:
             CheckpointError: that is damaged, a newer release wrote it, or the file is not
                 what it left.
         """
-        return await self._in_thread(lambda: self._files.delivered)
+        return await self._in_thread(lambda: self._files.state)
 
     async def forget(self) -> None:
         """Drop documents, dead letters and checkpoint, so that the job begins again.
 
         Raises:
-            CheckpointError: the file is not what the last batch left, so it may be
-                somebody else's; it is as it was.
+            CheckpointError: the file is not what the last batch left, so another program
+                may have written it; it is as it was.
             SinkError: the disk fails; open the sink again to see what there is.
 
         Cancelled here, all of it has been dropped, or nothing.
@@ -94,7 +100,9 @@ class JsonLinesSink(ThreadResource):
         await self._in_thread(self._files.forget)
 
     def _write(self, batch: Batch) -> list[Rejection]:
-        """In the owner thread, making the lines as well."""
+        """Make the lines and commit them, both in the thread."""
         lines = lines_of(batch, keep_raw=self._keep_raw)
-        self._files.commit(lines.documents, lines.letters, batch.delivered(lines.rejections))
+        self._files.commit(
+            lines.documents, lines.dead_letters, batch.delivered(lines.rejections)
+        )
         return lines.rejections

@@ -1,4 +1,4 @@
-"""What a job leaves beside the documents: its checkpoint, and its dead letters."""
+"""The tables of a job beside the documents: its checkpoint, and its dead letters."""
 
 from __future__ import annotations
 
@@ -34,45 +34,45 @@ CREATE TABLE IF NOT EXISTS trio_ingest_dead_letters (
 _FIELDS: Final = [field.name for field in attrs.fields(DeadLetter)]
 _RAW: Final = _FIELDS.index("raw")
 
-_ADD_LETTER: Final = (
+_INSERT_DEAD_LETTER: Final = (
     f"INSERT INTO trio_ingest_dead_letters (job, {', '.join(_FIELDS)}) "  # noqa: S608 -- ours
     f"VALUES (?{', ?' * len(_FIELDS)})"
 )
 
-_LETTER_COLUMNS: Final = {"job", *_FIELDS}
+_DEAD_LETTER_COLUMNS: Final = {"job", *_FIELDS}
 
 
 def check_job_tables(connection: sqlite3.Connection, path: str) -> None:
     """Refuse tables with our names that lack our columns; none at all is fine.
 
     Raises:
-        SetupError: says which.
+        SetupError: a table is of another shape.
     """
-    checkpoint_table.inspect(connection)
+    checkpoint_table.check(connection)
     found = connection.execute(
         "SELECT name FROM pragma_table_info('trio_ingest_dead_letters')"
     )
     names = {name for (name,) in found}
-    if names and not names >= _LETTER_COLUMNS:
+    if names and not names >= _DEAD_LETTER_COLUMNS:
         raise SetupError(
             f"{path_text(path)} has a table 'trio_ingest_dead_letters' of another release of "
-            f"trio_ingest, without the columns {', '.join(sorted(_LETTER_COLUMNS - names))}. "
+            f"trio_ingest, without the columns {', '.join(sorted(_DEAD_LETTER_COLUMNS - names))}. "
             f"Upgrade trio_ingest, rename that table, or write to another file."
         )
 
 
 def create_job_tables(connection: sqlite3.Connection) -> None:
-    """Make what is missing of them."""
+    """Make the tables that are missing."""
     checkpoint_table.create(connection)
     connection.execute(_DEAD_LETTERS)
 
 
 class Job:
-    """One job's rows, and the revision at which this run knows them to be.
+    """The rows of one job, and the revision of its checkpoint that this run has seen.
 
     Args:
-        name: of the job.
-        path: of the database, for messages.
+        name: the name of the job.
+        path: the name of the database in messages.
     """
 
     def __init__(self, name: str, path: str) -> None:
@@ -81,49 +81,53 @@ class Job:
         self.reset()
 
     def reset(self) -> None:
-        """Know nothing of the job, as when the database was just opened."""
+        """Have seen nothing of the job, as when the database was just opened."""
         self._was_read = False
         self._revision = checkpoint_table.NO_REVISION
 
     def load(self, connection: sqlite3.Connection) -> SinkState | None:
-        """What the last commit left; later commits build on it.
+        """Return what the last commit left; later commits build on it.
 
         Raises:
             CheckpointError: it is damaged, or a newer release wrote it.
         """
         found = checkpoint_table.read(connection, self._name)
-        revision, delivered = (checkpoint_table.NO_REVISION, None) if found is None else found
-        self._was_read, self._revision = True, revision
-        return delivered
+        revision, state = (checkpoint_table.NO_REVISION, None) if found is None else found
+        self.committed(revision)
+        return state
 
-    def forget(self, connection: sqlite3.Connection) -> None:
-        """Drop checkpoint and dead letters; the documents stay."""
-        checkpoint_table.drop(connection, self._name)
-        connection.execute("DELETE FROM trio_ingest_dead_letters WHERE job = ?", (self._name,))
-
-    def was_forgotten(self) -> None:
-        """That was committed."""
-        self._was_read, self._revision = True, checkpoint_table.NO_REVISION
-
-    def save(
-        self, connection: sqlite3.Connection, delivered: SinkState, letters: list[DeadLetter]
-    ) -> int:
-        """Put letters and checkpoint beside the documents, within their transaction.
+    def forget(self, connection: sqlite3.Connection) -> int:
+        """Drop checkpoint and dead letters; the documents stay.
 
         Returns:
-            the revision to give to ``was_saved`` when that is committed.
+            the revision to give to ``committed``.
+        """
+        checkpoint_table.drop(connection, self._name)
+        connection.execute("DELETE FROM trio_ingest_dead_letters WHERE job = ?", (self._name,))
+        return checkpoint_table.NO_REVISION
+
+    def save(
+        self,
+        connection: sqlite3.Connection,
+        state: SinkState,
+        dead_letters: list[DeadLetter],
+    ) -> int:
+        """Write dead letters and checkpoint beside the documents, within their transaction.
+
+        Returns:
+            the revision to give to ``committed``.
 
         Raises:
-            SinkError: somebody else has written the job; nothing may be committed.
+            SinkError: another run has written the job; nothing may be committed.
         """
         limit = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
-        for letter in letters:
-            values = attrs.astuple(letter, recurse=False)
+        for dead_letter in dead_letters:
+            values = attrs.astuple(dead_letter, recurse=False)
             try:
-                connection.execute(_ADD_LETTER, (self._name, *values))
+                connection.execute(_INSERT_DEAD_LETTER, (self._name, *values))
             except (sqlite3.DataError, OverflowError, UnicodeEncodeError):
                 cut = _cut(values, (limit - len(self._name) * 4) // (len(_FIELDS) + 1))
-                connection.execute(_ADD_LETTER, (self._name, *cut))
+                connection.execute(_INSERT_DEAD_LETTER, (self._name, *cut))
         if not self._was_read and checkpoint_table.exists(connection, self._name):
             raise SinkError(
                 f"{path_text(self._path)} has a checkpoint of the job {self._name!r} already, "
@@ -131,15 +135,15 @@ class Job:
                 f"Resume from `await resume_point(sink)`, or call `await sink.forget()` to "
                 f"begin again."
             )
-        return checkpoint_table.move(connection, self._name, self._revision, delivered)
+        return checkpoint_table.save(connection, self._name, self._revision, state)
 
-    def was_saved(self, revision: int) -> None:
-        """That was committed."""
+    def committed(self, revision: int) -> None:
+        """Build on this revision from now on: it is in the database."""
         self._was_read, self._revision = True, revision
 
 
 def _cut(values: tuple[Any, ...], most_bytes: int) -> list[Any]:
-    """The values with each text at a length at which the letter fits into a row."""
+    """Return the values with each text cut to a length with which they fit into a row."""
     cut = list(values)
     for place, value in enumerate(values):
         if isinstance(value, str):

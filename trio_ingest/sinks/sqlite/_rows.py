@@ -1,4 +1,4 @@
-"""How a document becomes a row, and why one cannot."""
+"""Documents as rows, and the reasons of those that have none."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class _UnfitError(Exception):
 
 
 def rows_of(documents: Sequence[Document]) -> tuple[list[Row], dict[int, str]]:
-    """The rows of those documents that have one, in order.
+    """Return the rows of those documents that have one, in order.
 
     Text, bytes, numbers and None stay what they are as ``raw``; any other ``raw`` and
     the metadata become JSON.
 
     Returns:
-        the rows; and for each other document, by its place, why it has none.
+        the rows; and the reason for each other document, by its index.
 
     Memory: O(documents); their texts are shared.
     """
@@ -64,12 +64,12 @@ def rows_of(documents: Sequence[Document]) -> tuple[list[Row], dict[int, str]]:
 
 
 def reason_of(error: Exception, row: Row, limit: int) -> str:
-    """Why the database did not take a row, as a sentence.
+    """Return the reason why the database did not take a row, as a sentence.
 
     Args:
-        error: what it raised.
+        error: the exception that it raised.
         row: the row.
-        limit: how many bytes a value or a row may have.
+        limit: the most bytes that a value or a row may have.
     """
     if isinstance(error, UnicodeEncodeError):
         name = next(
@@ -126,8 +126,6 @@ def _any_mapping(value: Any) -> Any:
 
 
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_any_mapping)
-
-
 _encode: Final = encode_with(_JSON)
 
 

@@ -13,9 +13,9 @@ from trio_ingest.storage import SqliteDatabase, ThreadResource, transaction
 
 from ._full_text import build_full_text, check_full_text
 from ._job import Job, check_job_tables, create_job_tables
-from ._put import Duplicates, Writer
 from ._rows import rows_of
-from ._shape import check_documents, create_documents
+from ._schema import check_documents, create_documents
+from ._writer import Duplicates, RowWriter
 
 Answer = TypeVar("Answer")
 
@@ -28,15 +28,15 @@ class SqliteSink(ThreadResource):
 
     Args:
         path: the file; it and its tables are made when missing.
-        duplicates: what becomes of a document whose ``doc_id`` is there already:
-            ``replace`` puts it in place of the earlier one, ``keep`` leaves the earlier
-            one, ``fail`` rejects it, ``allow`` makes every document a row.
-        full_text: whether to make an FTS5 index, ``documents_full_text(content)``. Triggers
-            keep it from then on, whoever writes (but for an ``INSERT OR REPLACE`` of another
-            program, of which SQLite tells no trigger unless that program turns on
+        duplicates: the rule for a document whose ``doc_id`` is there already: ``replace``
+            puts it in place of the earlier one, ``keep`` leaves the earlier one, ``fail``
+            rejects it, ``allow`` makes every document a row.
+        full_text: True to make an FTS5 index, ``documents_full_text(content)``. Triggers keep
+            it from then on, also when other programs write (but for their ``INSERT OR
+            REPLACE``, of which SQLite tells no trigger unless that program turns on
             ``recursive_triggers``); rows that are there already are read once.
-        job: which checkpoint of the database is meant. Jobs share the documents.
-        busy_timeout_seconds: how long to wait for another program's lock.
+        job: the name of the checkpoint in the database. Jobs share the documents.
+        busy_timeout_seconds: the longest wait for another program's lock.
 
     ``raw`` is stored as it is when it is text, bytes, a number or None, and as JSON
     otherwise; ``metadata`` as JSON. The checkpoint of each job is in the table
@@ -44,7 +44,7 @@ class SqliteSink(ThreadResource):
     ``trio_ingest_dead_letters``. The database is in WAL mode, so others can read while a
     run writes.
 
-    Use it with ``async with``, which raises:
+    ``async with`` raises:
         SetupError: an argument is wrong; the path is empty or a directory, its folder is
             missing, the file is no database, may not be written, or has a table
             ``documents`` that does not fit; or this SQLite has no FTS5.
@@ -71,7 +71,7 @@ class SqliteSink(ThreadResource):
         self._is_unique = duplicates != "allow"
         self._duplicates = duplicates
         self._full_text = full_text
-        self._writer = Writer(duplicates)
+        self._writer = RowWriter(duplicates)
         self._database = SqliteDatabase(
             path,
             self._prepare,
@@ -85,21 +85,21 @@ class SqliteSink(ThreadResource):
 
     @property
     def guarantee(self) -> Guarantee:
-        """Documents and checkpoint are committed in one piece."""
+        """Exactly once: documents and checkpoint are committed in one transaction."""
         return "exactly-once"
 
     @property
     def replaced(self) -> int:
-        """How many documents, written through this object, took an earlier one's place."""
+        """The number of documents, written through this object, that replaced an earlier one."""
         return self._conflicts if self._duplicates == "replace" else 0
 
     @property
     def kept(self) -> int:
-        """How many documents gave way to an earlier one, which was kept."""
+        """The number of documents that gave way to an earlier one, which was kept."""
         return self._conflicts if self._duplicates == "keep" else 0
 
     async def load(self) -> SinkState | None:
-        """What the last committed batch of the job left, or None before the first one.
+        """Return what the last committed batch of the job left, or None before the first one.
 
         Raises:
             CheckpointError: it is damaged, or a newer release wrote it.
@@ -124,9 +124,12 @@ class SqliteSink(ThreadResource):
     async def write(self, batch: Batch) -> list[Rejection]:
         """Commit a batch in one transaction: documents, dead letters and checkpoint.
 
+        Args:
+            batch: what has come since the last one.
+
         Returns:
             the documents that cannot be stored, with the reason: half of a surrogate
-            pair, a value too long, no JSON form, a rule of somebody else's table, or,
+            pair, a value too long, no JSON form, a rule of a table that was there, or,
             with ``duplicates="fail"``, an id that is there already.
 
         Raises:
@@ -165,15 +168,15 @@ class SqliteSink(ThreadResource):
 
     def _forget(self, connection: sqlite3.Connection) -> None:
         with transaction(connection):
-            self._job.forget(connection)
-        self._job.was_forgotten()
+            revision = self._job.forget(connection)
+        self._job.committed(revision)
 
     def _write(self, connection: sqlite3.Connection, batch: Batch) -> list[Rejection]:
         documents = batch.documents
         rows, unfit = rows_of(documents)
         rejections = [Rejection(documents[place], why) for place, why in unfit.items()]
         with transaction(connection):
-            refused = self._writer.put(connection, rows)
+            refused = self._writer.write(connection, rows)
             if refused:
                 rowed = [d for place, d in enumerate(documents) if place not in unfit]
                 rejections += [Rejection(rowed[place], why) for place, why in refused.items()]
@@ -181,7 +184,7 @@ class SqliteSink(ThreadResource):
                 connection, batch.delivered(rejections), batch.dead_letters(rejections)
             )
         # Here and not in the caller's task, which may be cancelled by now.
-        self._job.was_saved(revision)
+        self._job.committed(revision)
         self._conflicts += self._writer.conflicts
         return rejections
 

@@ -1,4 +1,4 @@
-"""What a ledger says when it is asked to contradict itself."""
+"""The error of a ledger that is asked to contradict itself."""
 
 from __future__ import annotations
 
