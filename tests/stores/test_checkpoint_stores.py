@@ -282,7 +282,7 @@ async def test_several_jobs_share_a_database_at_one_time(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("job", ["", "a\0b", "\ud800", 7])
 def test_a_job_has_a_name(tmp_path: Path, job: Any) -> None:
-    with pytest.raises(SetupError, match="job must be a name"):
+    with pytest.raises(SetupError, match="job must be a text"):
         SqliteCheckpointStore(tmp_path / "kept.db", job=job)
 
 

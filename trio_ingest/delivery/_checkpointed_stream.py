@@ -18,34 +18,27 @@ class CheckpointedStream(Protocol):
     @property
     def resumed_from(self) -> Checkpoint | None:
         """The checkpoint that it began from; None at the beginning."""
-        ...
 
     @property
     def was_begun(self) -> bool:
         """True once it has been entered, iterated or closed."""
-        ...
 
     @property
     def was_iterated(self) -> bool:
         """True once an event has been taken from it."""
-        ...
 
     @property
     def shows_everything(self) -> bool:
         """True when the events have every number from 0 on."""
-        ...
 
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint of exactly what the consumer has acknowledged."""
-        ...
 
     def statistics(self) -> StreamStatistics:
         """Return the numbers of this moment."""
-        ...
 
     async def __aenter__(self) -> Any:
         """Start the stream."""
-        ...
 
     async def __aexit__(
         self,
@@ -55,11 +48,9 @@ class CheckpointedStream(Protocol):
         /,
     ) -> None:
         """Stop the stream."""
-        ...
 
     def __aiter__(self) -> AsyncIterator[PipelineEvent]:
         """Return the iterator of the events."""
-        ...
 
 
 CheckpointedStream.__module__ = "trio_ingest.delivery"

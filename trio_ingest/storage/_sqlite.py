@@ -34,6 +34,9 @@ _PAGE_BYTES: Final = 16 * 1024
 # id out of order reads a page again. Much more, and it shows as this process's memory.
 _CACHE_KIBIBYTES: Final = 16 * 1024
 
+# SQLite counts milliseconds in 31 bits.
+_LONGEST_WAIT_SECONDS: Final = 2_000_000
+
 _WHAT_STAYS: Final = "What was committed before stays, and the job can be resumed."
 
 
@@ -47,7 +50,10 @@ class SqliteDatabase:
         prepare: called by ``open`` with the connection, inside a transaction that it may
             write in; what it raises is raised by ``open``.
         inspect: called before anything is changed, likewise; None for no such look.
-        busy_timeout_seconds: the longest wait for another program's lock.
+        busy_timeout_seconds: the longest wait for another program's lock, up to 2,000,000.
+
+    Raises:
+        SetupError: ``busy_timeout_seconds`` is no such number.
 
     Memory: 16 MiB of pages at most, besides what is read and written.
     """
@@ -62,6 +68,12 @@ class SqliteDatabase:
         inspect: Callable[[sqlite3.Connection], object] | None = None,
         busy_timeout_seconds: float = 5.0,
     ) -> None:
+        kind = type(busy_timeout_seconds)
+        if kind not in (int, float) or not 0 <= busy_timeout_seconds <= _LONGEST_WAIT_SECONDS:
+            raise SetupError(
+                f"busy_timeout_seconds must be a number between 0 and "
+                f"{_LONGEST_WAIT_SECONDS:,}; got {busy_timeout_seconds!r:.80}."
+            )
         self.path = os.fspath(path)
         self._prepare = prepare
         self._inspect = inspect

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
+from trio_ingest.delivery import SinkState
+from trio_ingest.storage import JobDatabase
+
 from ._checkpoint_store import CheckpointStore
-from ._job_database import DEFAULT_JOB, JobDatabase
 
 
 class SqliteCheckpointStore(CheckpointStore):
@@ -36,11 +38,19 @@ class SqliteCheckpointStore(CheckpointStore):
         self,
         path: str | os.PathLike[str],
         *,
-        job: str = DEFAULT_JOB,
+        job: str = "default",
         busy_timeout_seconds: float = 5.0,
     ) -> None:
-        database = JobDatabase(
-            path, "checkpoint", job, busy_timeout_seconds=busy_timeout_seconds
+        keeper = _CheckpointDatabase(
+            path, job, lock="checkpoint", busy_timeout_seconds=busy_timeout_seconds
         )
-        suffix = "" if job == DEFAULT_JOB else f"#{job}"
-        super().__init__(f"checkpoint:{database.path}{suffix}", database)
+        suffix = "" if job == "default" else f"#{job}"
+        super().__init__(f"checkpoint:{keeper.path}{suffix}", keeper)
+
+
+class _CheckpointDatabase(JobDatabase):
+    """A database that keeps the checkpoint and nothing else."""
+
+    def save(self, state: SinkState) -> None:
+        """Keep a state in the place of the one before; see ``commit``."""
+        self.commit(lambda _: (state, None))

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
 
 from trio_ingest import Document
 from trio_ingest.delivery import Batch, Rejection
-from trio_ingest.sinks._json import encode_with
+from trio_ingest.sinks._json import encode, reason_without_json
 
-
-def _plain(value: Any) -> Any:
-    # The encoder knows dict alone; a Mapping of another kind is as good.
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a value of type {type(value).__name__} has none")
-
-
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
-_encode: Final = encode_with(_ENCODER)
 _PLAIN_JSON: Final = json.JSONEncoder(ensure_ascii=False)
 
 
@@ -81,7 +70,7 @@ def line_of(document: Document, *, keep_raw: bool) -> bytes:
         raw = document.raw
         fields["raw"] = raw.decode() if isinstance(raw, bytes | bytearray) else raw
     fields["metadata"] = document.metadata
-    return f"{_encode(fields)}\n".encode()
+    return f"{encode(fields)}\n".encode()
 
 
 def _not_text(document: Document) -> str:
@@ -102,10 +91,4 @@ def _reason(error: Exception) -> str:
             return f"It holds half of a surrogate pair ({half}), which UTF-8 has no form for."
         case UnicodeDecodeError():
             return "Its raw is bytes that are not UTF-8; keep_raw=False leaves raw out."
-        case RecursionError():
-            return "Its raw or metadata nests values too deeply, or holds itself."
-    try:
-        text = f"{error}"[:200]
-    except Exception:  # noqa: BLE001 -- the exception may be the user's own
-        text = type(error).__name__
-    return f"Its raw or metadata has no JSON form: {text}."
+    return reason_without_json("Its raw or metadata", error)

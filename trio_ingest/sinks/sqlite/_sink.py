@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
-from typing import Final, TypeVar, get_args
+from typing import get_args
 
 from trio_ingest import SetupError
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import SqliteDatabase, ThreadResource, transaction
+from trio_ingest.storage import JobDatabase, ThreadResource
 
+from ._dead_letters import (
+    check_dead_letters,
+    create_dead_letters,
+    delete_dead_letters,
+    insert_dead_letters,
+)
 from ._full_text import build_full_text, check_full_text
-from ._job import Job, check_job_tables, create_job_tables
 from ._rows import rows_of
 from ._schema import check_documents, create_documents
 from ._writer import Duplicates, RowWriter
-
-Answer = TypeVar("Answer")
-
-# SQLite counts milliseconds in 31 bits.
-_LONGEST_TIMEOUT_SECONDS: Final = 2_000_000
 
 
 class SqliteSink(ThreadResource):
@@ -67,19 +66,23 @@ class SqliteSink(ThreadResource):
         job: str = "default",
         busy_timeout_seconds: float = 5.0,
     ) -> None:
-        _check(duplicates, job, busy_timeout_seconds)
-        self._is_unique = duplicates != "allow"
+        if duplicates not in get_args(Duplicates):
+            raise SetupError(
+                f"duplicates must be 'replace', 'keep', 'fail' or 'allow'; got "
+                f"{duplicates!r:.80}."
+            )
         self._duplicates = duplicates
         self._full_text = full_text
+        self._job = job
         self._writer = RowWriter(duplicates)
-        self._database = SqliteDatabase(
+        self._conflicts = 0
+        self._database = JobDatabase(
             path,
-            self._prepare,
+            job,
+            create=self._create,
             inspect=self._inspect,
             busy_timeout_seconds=busy_timeout_seconds,
         )
-        self._job = Job(job, self._database.path)
-        self._conflicts = 0
         suffix = "" if job == "default" else f"#{job}"
         super().__init__(f"sqlite:{self._database.path}{suffix}", self._database)
 
@@ -90,7 +93,7 @@ class SqliteSink(ThreadResource):
 
     @property
     def replaced(self) -> int:
-        """The number of documents, written through this object, that replaced an earlier one."""
+        """The number of documents that this object has put in place of an earlier one."""
         return self._conflicts if self._duplicates == "replace" else 0
 
     @property
@@ -108,7 +111,7 @@ class SqliteSink(ThreadResource):
         From then on ``write`` builds on what was found, and refuses once another run
         has added to it.
         """
-        return await self._run(self._job.load)
+        return await self._in_thread(self._database.load)
 
     async def forget(self) -> None:
         """Drop the checkpoint of the job and its dead letters; the documents stay.
@@ -119,7 +122,7 @@ class SqliteSink(ThreadResource):
         A run that is writing this job fails at its next batch. Cancelled here, all of it
         has been dropped, or nothing.
         """
-        await self._run(self._forget)
+        await self._in_thread(self._forget)
 
     async def write(self, batch: Batch) -> list[Rejection]:
         """Commit a batch in one transaction: documents, dead letters and checkpoint.
@@ -143,64 +146,40 @@ class SqliteSink(ThreadResource):
 
         Memory: O(the batch).
         """
-        return await self._run(lambda connection: self._write(connection, batch))
-
-    async def _run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        return await self._in_thread(lambda: self._database.run(work))
+        return await self._in_thread(lambda: self._write(batch))
 
     # Everything below runs in the owner thread.
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
-        path = self._database.path
-        check_documents(connection, path, is_unique=self._is_unique, full_text=self._full_text)
+        path, is_unique = self._database.path, self._duplicates != "allow"
+        check_documents(connection, path, is_unique=is_unique, full_text=self._full_text)
         check_full_text(connection, path, wanted=self._full_text)
-        check_job_tables(connection, path)
+        check_dead_letters(connection, path)
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        # Once more, now that no other process can write: it may have been made meanwhile.
-        self._inspect(connection)
-        self._job.reset()
-        create_documents(connection, is_unique=self._is_unique)
-        create_job_tables(connection)
+    def _create(self, connection: sqlite3.Connection) -> None:
+        create_documents(connection, is_unique=self._duplicates != "allow")
+        create_dead_letters(connection)
         if self._full_text:
             build_full_text(connection)
         self._writer.attach(connection)
 
-    def _forget(self, connection: sqlite3.Connection) -> None:
-        with transaction(connection):
-            revision = self._job.forget(connection)
-        self._job.committed(revision)
+    def _forget(self) -> None:
+        self._database.forget(lambda connection: delete_dead_letters(connection, self._job))
 
-    def _write(self, connection: sqlite3.Connection, batch: Batch) -> list[Rejection]:
+    def _write(self, batch: Batch) -> list[Rejection]:
         documents = batch.documents
         rows, unfit = rows_of(documents)
         rejections = [Rejection(documents[place], why) for place, why in unfit.items()]
-        with transaction(connection):
+
+        def write(connection: sqlite3.Connection) -> tuple[SinkState, int]:
             refused = self._writer.write(connection, rows)
             if refused:
                 rowed = [d for place, d in enumerate(documents) if place not in unfit]
-                rejections += [Rejection(rowed[place], why) for place, why in refused.items()]
-            revision = self._job.save(
-                connection, batch.delivered(rejections), batch.dead_letters(rejections)
-            )
-        # Here and not in the caller's task, which may be cancelled by now.
-        self._job.committed(revision)
-        self._conflicts += self._writer.conflicts
+                rejections.extend(
+                    Rejection(rowed[place], why) for place, why in refused.items()
+                )
+            insert_dead_letters(connection, self._job, batch.dead_letters(rejections))
+            return batch.delivered(rejections), self._writer.conflicts
+
+        self._conflicts += self._database.commit(write)
         return rejections
-
-
-def _check(duplicates: object, job: object, busy_timeout_seconds: float) -> None:
-    if duplicates not in get_args(Duplicates):
-        raise SetupError(
-            f"duplicates must be 'replace', 'keep', 'fail' or 'allow'; got {duplicates!r:.80}."
-        )
-    if not isinstance(job, str) or not job or not job.isprintable():
-        raise SetupError(
-            f"job must be a text of at least one printable character; got {job!r:.80}."
-        )
-    kind = type(busy_timeout_seconds)
-    if kind not in (int, float) or not 0 <= busy_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS:
-        raise SetupError(
-            f"busy_timeout_seconds must be a number between 0 and "
-            f"{_LONGEST_TIMEOUT_SECONDS:,}; got {busy_timeout_seconds!r:.80}."
-        )

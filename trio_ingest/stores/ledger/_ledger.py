@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeVar
 
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import ThreadResource
-from trio_ingest.stores._job_database import DEFAULT_JOB, JobDatabase
+from trio_ingest.storage import JobDatabase, ThreadResource
 
 from ._completed import CompletedIds
 from ._entries import LedgerEntries, LedgerEntry, entry_of
@@ -72,8 +71,8 @@ class SqliteLedger(ThreadResource):
     ) -> None:
         self._database = JobDatabase(
             path,
-            "ledger",
-            DEFAULT_JOB,
+            "default",
+            lock="ledger",
             create=lambda connection: connection.execute(CREATE),
             inspect=lambda connection: check_shape(connection, self._database.path),
             busy_timeout_seconds=busy_timeout_seconds,
@@ -132,7 +131,7 @@ class SqliteLedger(ThreadResource):
         """
         self._refused += await self._in_thread(
             lambda: self._database.commit(
-                batch.delivered(), lambda connection: write_rows(connection, rows_of(batch))
+                lambda connection: (batch.delivered(), write_rows(connection, rows_of(batch)))
             )
         )
         return ()
