@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+
 from trio_ingest import (
     Checkpoint,
     DocumentCompleted,
@@ -25,6 +27,7 @@ MOST_CHARACTERS: Final = 8 * 1024 * 1024
 _Params = Mapping[str, Any]
 
 
+@attrs.define(eq=False)
 class BatchBuilder:
     """Collects the ends that the next commit is to cover.
 
@@ -34,29 +37,21 @@ class BatchBuilder:
     Memory: the documents, and the records of the failed ones.
     """
 
-    __slots__ = (
-        "_batch_size",
-        "_characters",
-        "_completed",
-        "_ended",
-        "_failed",
-        "_params",
-        "_skipped",
-        "is_full",
+    _batch_size: int
+    # An adapter works on one set of params after another, so an end belongs to those of its
+    # adapter's newest start.
+    _params: dict[str, _Params] = attrs.field(init=False, factory=dict)
+    _completed: list[DocumentCompleted] = attrs.field(init=False, factory=list)
+    _failed: list[tuple[DocumentFailed, _Params | None]] = attrs.field(
+        init=False, factory=list
     )
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
-        # An adapter works on one set of params after another, so an end belongs to those
-        # of its adapter's newest start.
-        self._params: dict[str, _Params] = {}
-        self._completed: list[DocumentCompleted] = []
-        self._failed: list[tuple[DocumentFailed, _Params | None]] = []
-        self._skipped: list[tuple[DocumentSkipped, _Params | None]] = []
-        self._characters = 0
-        self._ended = 0
-        # True when it is time for a commit; asked at every event.
-        self.is_full = False
+    _skipped: list[tuple[DocumentSkipped, _Params | None]] = attrs.field(
+        init=False, factory=list
+    )
+    _characters: int = attrs.field(init=False, default=0)
+    _ended: int = attrs.field(init=False, default=0)
+    # True when it is time for a commit; asked at every event.
+    is_full: bool = attrs.field(init=False, default=False)
 
     @property
     def ended(self) -> int:

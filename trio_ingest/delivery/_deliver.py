@@ -171,30 +171,20 @@ class _BatchTimer:
         self.is_running = False
 
 
+@attrs.define(eq=False)
 class _Delivery:
     """The sinks, and what they have not been given yet."""
 
-    def __init__(
-        self,
-        tasks: Sequence[SinkTask],
-        to_forget: Sequence[SinkTask],
-        pending: BatchBuilder,
-        timer: _BatchTimer,
-        on_event: Callable[[PipelineEvent], object] | None,
-        before_commit: Callable[[], object] | None,
-        on_commit: Callable[[DeliveryReport], object] | None,
-        on_rejection: Callable[[str, Rejection], object] | None,
-    ) -> None:
-        self._tasks = tasks
-        self._to_forget = to_forget
-        self._pending = pending
-        self._timer = timer
-        self._on_event = on_event
-        self._before_commit = before_commit
-        self._on_commit = on_commit
-        self._on_rejection = on_rejection
-        # While a batch goes into the sinks: one that has it must not be given it again.
-        self._is_committing = False
+    _tasks: Sequence[SinkTask]
+    _to_forget: Sequence[SinkTask]
+    _pending: BatchBuilder
+    _timer: _BatchTimer
+    _on_event: Callable[[PipelineEvent], object] | None
+    _before_commit: Callable[[], object] | None
+    _on_commit: Callable[[DeliveryReport], object] | None
+    _on_rejection: Callable[[str, Rejection], object] | None
+    # While a batch goes into the sinks: one that has it must not be given it again.
+    _is_committing: bool = False
 
     async def take_all(self, events: CheckpointedStream) -> Exception | None:
         """Commit every event but those that the last commit is for.

@@ -105,7 +105,7 @@ class JobDatabase(SqliteDatabase):
         def commit(connection: sqlite3.Connection) -> Answer:
             with transaction(connection):
                 state, answer = work(connection)
-                if not self._was_read and table.exists(connection, self._job):
+                if not self._was_read and table.revision(connection, self._job):
                     raise SinkError(
                         f"{path_text(self.path)} has a checkpoint of the job {self._job!r} "
                         f"already, and this run has not looked at it; nothing of this batch "

@@ -22,6 +22,7 @@ TABLE: Final = "trio_ingest_checkpoint"
 
 # The revision that a run has seen when it has seen no checkpoint.
 NO_REVISION: Final = 0
+_DAMAGED: Final = -1
 
 _COLUMNS: Final = {"job", "revision", "delivered"}
 
@@ -80,13 +81,10 @@ def create(connection: sqlite3.Connection) -> None:
 def revision(connection: sqlite3.Connection, job: str) -> int:
     """Return the revision of the job's checkpoint, readable or not, or ``NO_REVISION``."""
     row = connection.execute(_REVISION, (job,)).fetchone()
-    # A damaged one equals no revision, so nothing replaces it until it is dropped.
-    return row[0] if row is not None and type(row[0]) is int else NO_REVISION
-
-
-def exists(connection: sqlite3.Connection, job: str) -> bool:
-    """Say whether there is a row of the job, readable or not."""
-    return connection.execute(_REVISION, (job,)).fetchone() is not None
+    if row is None:
+        return NO_REVISION
+    # A damaged one is no revision, so nothing replaces it until it is dropped.
+    return row[0] if type(row[0]) is int else _DAMAGED
 
 
 def read(connection: sqlite3.Connection, job: str) -> tuple[int, SinkState] | None:

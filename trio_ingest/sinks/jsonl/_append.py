@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -62,15 +64,13 @@ class AppendFile:
             CheckpointError: it is not the file that the mark was made in.
             OSError: it cannot be opened or read.
         """
-        try:
+        with self._naming():
             descriptor = os.open(self.path, _FLAGS)
             try:
                 tail = self._checked(descriptor, mark)
             except BaseException:
                 os.close(descriptor)
                 raise
-        except OSError as error:
-            raise self._named(error) from error
         self._descriptor = descriptor
         self._mark, self._tail = mark, tail
 
@@ -80,7 +80,7 @@ class AppendFile:
         Raises:
             OSError: it cannot be made.
         """
-        try:
+        with self._naming():
             descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
             try:
                 os.ftruncate(descriptor, 0)
@@ -89,8 +89,6 @@ class AppendFile:
             except BaseException:
                 os.close(descriptor)
                 raise
-        except OSError as error:
-            raise self._named(error) from error
         self.close()
         self._descriptor = descriptor
         self._mark, self._tail = Mark(), b""
@@ -110,14 +108,12 @@ class AppendFile:
         if self._descriptor is None:
             self.create()
         assert self._descriptor is not None
-        try:
+        with self._naming():
             self._check_in_place(self._descriptor)
             self._truncate(self._descriptor)
             if data:
                 write_all(self._descriptor, data)
                 os.fsync(self._descriptor)
-        except OSError as error:
-            raise self._named(error) from error
         if data:
             tail = (self._tail + data[-CHECKED_BYTES:])[-CHECKED_BYTES:]
             self._next_mark = Mark(self._mark.offset + len(data), zlib.crc32(tail))
@@ -183,5 +179,9 @@ class AppendFile:
             )
         return tail
 
-    def _named(self, error: OSError) -> OSError:
-        return OSError(error.errno, error.strerror, self.path)
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from error

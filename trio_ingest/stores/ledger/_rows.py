@@ -165,16 +165,8 @@ def _failed(event: DocumentFailed) -> Row:
 
 
 def _skipped(event: DocumentSkipped) -> Row:
-    return Row(
-        key_of(event.doc_id),
-        escaped(event.adapter),
-        "skipped",
-        1,
-        None,
-        None,
-        None,
-        event.timestamp,
-    )
+    key, source = key_of(event.doc_id), escaped(event.adapter)
+    return Row(key, source, "skipped", 1, None, None, None, event.timestamp)
 
 
 def _message(error: BaseException) -> str:
