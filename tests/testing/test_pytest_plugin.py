@@ -56,7 +56,7 @@ def test_a_failing_test_shows_its_last_events_and_how_to_run_it_again(
             "*- to run it again -*",
             "pytest 'test_a_failing*.py::test_order' --trio-ingest-seed=5",
             "*- last events -*",
-            "AdapterStateChange(*",
+            "<AdapterStateChange * 'script': running -> finished>",
         ]
     )
 

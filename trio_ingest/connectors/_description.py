@@ -1,7 +1,5 @@
 """The base classes that the kinds of sources and sinks derive theirs from."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -11,6 +9,10 @@ import attrs
 from trio_ingest import Document, DocumentFailed, PipelineEvent
 
 from ._options import NoOptions
+
+
+def _reads_none(_: str) -> bool:
+    return False
 
 
 @attrs.frozen(kw_only=True)
@@ -31,7 +33,7 @@ class Touches:
 
     files: Sequence[str | int] = ()
     folder: str | None = None
-    reads: Callable[[str], bool] = attrs.field(default=lambda _: False, eq=False)
+    reads: Callable[[str], bool] = attrs.field(default=_reads_none, eq=False)
     remedy: str = ""
     databases: Sequence[str] = ()
 

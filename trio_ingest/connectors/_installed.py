@@ -1,7 +1,5 @@
 """The kinds that installed packages name in their entry points."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points

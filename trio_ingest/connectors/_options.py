@@ -1,7 +1,5 @@
 """The options of a kind, declared as fields of an attrs class."""
 
-from __future__ import annotations
-
 import types
 import typing
 from functools import cache
