@@ -22,7 +22,7 @@ from tests.project.tree import NAME, PACKAGE, module_name, parsed, sources
 
 # Rooms whose turn has not come. Take one out when it is clean; none may be added.
 NOT_YET = {
-    *("_core", "_engine", "delivery", "serialization", "sinks", "storage", "stores"),
+    *("_core", "_engine", "serialization"),
 }
 
 BEGINNINGS = re.compile(r"(What|Whether|How|Where|When|Why|Who|As above|The same)\b")

@@ -78,4 +78,4 @@ def batch_of(
 
 async def in_database(sink: Any, work: Callable[[Any], Any]) -> Any:
     """What ``work`` returns when called with the connection of a sink, in its thread."""
-    return await sink._in_thread(lambda: sink._database.run(work))
+    return await sink._run_in_thread(lambda: sink._database.run(work))

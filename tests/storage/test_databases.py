@@ -221,7 +221,7 @@ class Opened(ThreadResource):
         super().__init__(f"test:{path}", self._database)
 
     async def run(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        return await self._in_thread(lambda: self._database.run(work))
+        return await self._run_in_thread(lambda: self._database.run(work))
 
 
 def pragmas(connection: sqlite3.Connection) -> list[Any]:

@@ -27,13 +27,13 @@ class Notes(ThreadResource):
         super().__init__(f"notes:{path}", self._database)
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
-        return await self._in_thread(lambda: self._write(batch))
+        return await self._run_in_thread(lambda: self._write(batch))
 
     async def load(self) -> SinkState | None:
-        return await self._in_thread(self._database.load)
+        return await self._run_in_thread(self._database.load)
 
     async def forget(self) -> None:
-        await self._in_thread(self._database.forget)
+        await self._run_in_thread(self._database.forget)
 
     def _write(self, batch: Batch) -> list[Rejection]:
         rejections = []

@@ -40,7 +40,7 @@ class Mine(ThreadResource):
         super().__init__("mine:it", steps)
 
     async def use(self) -> str:
-        return await self._in_thread(lambda: self._steps.take("use"))
+        return await self._run_in_thread(lambda: self._steps.take("use"))
 
 
 def threads() -> list[str]:

@@ -346,7 +346,7 @@ async def test_a_locked_or_full_database_keeps_the_checkpoint_before(tmp_path: P
                 await store.save(checkpoint_at(2))
             other.execute("ROLLBACK")
         keeper: Any = store._keeper
-        await store._in_thread(
+        await store._run_in_thread(
             lambda: keeper.run(lambda c: c.execute("PRAGMA max_page_count = 4"))
         )
         long = Checkpoint((Position("feed", "{}", 1, cursor="x" * 100_000, cursor_record=1),))

@@ -44,7 +44,14 @@ class Totals:
     def plus(
         self, *, completed: int = 0, failed: int = 0, skipped: int = 0, rejected: int = 0
     ) -> "Totals":
-        """Return these totals and so many more."""
+        """Return these totals and so many more.
+
+        Args:
+            completed: documents to add; 0 by default.
+            failed: failed records to add; 0 by default.
+            skipped: skipped records to add; 0 by default.
+            rejected: rejected documents to add; 0 by default.
+        """
         return Totals(
             completed=self.completed + completed,
             failed=self.failed + failed,
@@ -99,7 +106,7 @@ class SinkState:
                 return cls(
                     Checkpoint.from_dict(data["checkpoint"]),
                     _totals(data["totals"]),
-                    frozenset(_record_key(item) for item in data.get("rejected", ())),
+                    frozenset(_key_from(item) for item in data.get("rejected", ())),
                 )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
@@ -113,7 +120,7 @@ class SinkState:
         )
 
 
-def _record_key(data: Sequence[Any]) -> RecordKey:
+def _key_from(data: Sequence[Any]) -> RecordKey:
     source, parameters, record_number = data
     if [type(part) for part in data] != [str, str, int]:
         raise ValueError(f"{data!r:.80} names no record")

@@ -41,6 +41,8 @@ class JobDatabase(SqliteDatabase):
     Memory: as ``SqliteDatabase``.
     """
 
+    __module__ = "trio_ingest.storage"
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -139,7 +141,7 @@ class JobDatabase(SqliteDatabase):
         self.run(forget)
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        table.check(connection)
+        table.check_table(connection)
         if self._inspect_further is not None:
             self._inspect_further(connection)
 

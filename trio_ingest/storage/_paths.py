@@ -10,7 +10,11 @@ from trio_ingest import SetupError
 
 
 def path_text(path: str) -> str:
-    """Return ``path``, or its last 79 characters: the end tells more than the start."""
+    """Return a path for a message: its end, which tells more than its start.
+
+    Args:
+        path: of any length; one of more than 80 characters is cut.
+    """
     return path if len(path) <= 80 else f"…{path[-79:]}"
 
 

@@ -31,13 +31,16 @@ class Resource(Protocol):
         """Close it, also when ``open`` failed half way."""
 
 
+Resource.__module__ = "trio_ingest.storage"
+
+
 class ThreadResource:
     """Base of a sink or store whose files or connection belong to one thread.
 
     ``async with`` opens the resource in a thread of its own. However the block is left, a
     call under way has come to its end, the resource is closed and the thread is gone; a call
     that hangs is left to itself after a minute, with a ``RuntimeWarning``. A subclass awaits
-    ``_in_thread`` for whatever touches the resource::
+    ``_run_in_thread`` for whatever touches the resource::
 
         class MySink(ThreadResource):
             def __init__(self, path: str) -> None:
@@ -45,7 +48,7 @@ class ThreadResource:
                 super().__init__(f"mine:{path}", self._file)
 
             async def write(self, batch: Batch) -> Sequence[Rejection]:
-                return await self._in_thread(lambda: self._file.commit(batch))
+                return await self._run_in_thread(lambda: self._file.commit(batch))
 
     Args:
         name: what messages and the thread are called by, like ``jsonl:PATH``.
@@ -57,6 +60,8 @@ class ThreadResource:
 
     Memory: a thread while it is open.
     """
+
+    __module__ = "trio_ingest.storage"
 
     def __init__(self, name: str, resource: Resource) -> None:
         self._name = name
@@ -90,7 +95,7 @@ class ThreadResource:
     ) -> None:
         await self._close()  # noqa: ASYNC102 -- it shields itself, with a limit
 
-    async def _in_thread(self, function: Callable[[], Answer]) -> Answer:
+    async def _run_in_thread(self, function: Callable[[], Answer]) -> Answer:
         """Return what ``function`` returns in the thread of the resource.
 
         Raises:

@@ -55,7 +55,7 @@ SELECT revision, CAST(delivered AS BLOB) FROM {TABLE} WHERE job = ?
 _REVISION: Final = f"SELECT revision FROM {TABLE} WHERE job = ?"  # noqa: S608 -- the same
 
 
-def check(connection: sqlite3.Connection) -> None:
+def check_table(connection: sqlite3.Connection) -> None:
     """Refuse a table of this name that is not ours; none at all is fine.
 
     Args:

@@ -59,7 +59,7 @@ class CheckpointStore(ThreadResource):
 
         Cancelled here, it is kept, or was not begun.
         """
-        await self._in_thread(lambda: self._keeper.save(batch.delivered()))
+        await self._run_in_thread(lambda: self._keeper.save(batch.delivered()))
         return ()
 
     async def save(self, checkpoint: Checkpoint, totals: Totals | None = None) -> None:
@@ -76,7 +76,7 @@ class CheckpointStore(ThreadResource):
         Cancelled here, it is kept, or was not begun.
         """
         state = SinkState(checkpoint, Totals() if totals is None else totals)
-        await self._in_thread(lambda: self._keeper.save(state))
+        await self._run_in_thread(lambda: self._keeper.save(state))
 
     async def load(self) -> SinkState | None:
         """Return what was kept last, or None when there is nothing.
@@ -85,7 +85,7 @@ class CheckpointStore(ThreadResource):
             CheckpointError: it is damaged, or a newer release wrote it.
             SinkError: it cannot be read.
         """
-        return await self._in_thread(self._keeper.load)
+        return await self._run_in_thread(self._keeper.load)
 
     async def forget(self) -> None:
         """Drop the checkpoint, so that the job can begin again.
@@ -95,4 +95,4 @@ class CheckpointStore(ThreadResource):
 
         Cancelled here, it is dropped, or was not touched.
         """
-        await self._in_thread(self._keeper.forget)
+        await self._run_in_thread(self._keeper.forget)

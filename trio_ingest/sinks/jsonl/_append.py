@@ -25,7 +25,7 @@ _FLAGS: Final = (
 
 
 @attrs.frozen
-class Mark:
+class FileMark:
     """A place in a file, and a check that it is still the same file.
 
     Args:
@@ -51,10 +51,10 @@ class AppendFile:
         self.path = path
         self._mend = mend
         self._descriptor: int | None = None
-        self._mark = self._next_mark = Mark()
+        self._mark = self._next_mark = FileMark()
         self._tail = self._next_tail = b""
 
-    def open(self, mark: Mark) -> None:
+    def open(self, mark: FileMark) -> None:
         """Open the file; what is behind ``mark`` is cut off before the next append.
 
         Not here: a run that only looks, or is refused after all, leaves it as it is.
@@ -91,9 +91,9 @@ class AppendFile:
                 raise
         self.close()
         self._descriptor = descriptor
-        self._mark, self._tail = Mark(), b""
+        self._mark, self._tail = FileMark(), b""
 
-    def append(self, data: bytes | bytearray) -> Mark:
+    def append(self, data: bytes | bytearray) -> FileMark:
         """Write ``data`` behind the mark, and to the disk; ``commit`` then moves the mark.
 
         Returns:
@@ -116,7 +116,7 @@ class AppendFile:
                 os.fsync(self._descriptor)
         if data:
             tail = (self._tail + data[-CHECKED_BYTES:])[-CHECKED_BYTES:]
-            self._next_mark = Mark(self._mark.offset + len(data), zlib.crc32(tail))
+            self._next_mark = FileMark(self._mark.offset + len(data), zlib.crc32(tail))
             self._next_tail = tail
         return self._next_mark
 
@@ -156,7 +156,7 @@ class AppendFile:
             # Cutting would fill the gap with zeros.
             raise OSError(errno.EIO, "another program has cut it short")
 
-    def _checked(self, descriptor: int, mark: Mark) -> bytes:
+    def _checked(self, descriptor: int, mark: FileMark) -> bytes:
         """Return the bytes before the mark, when they are those that were written there."""
         start = max(0, mark.offset - CHECKED_BYTES)
         os.lseek(descriptor, start, os.SEEK_SET)

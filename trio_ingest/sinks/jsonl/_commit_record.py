@@ -12,7 +12,7 @@ from trio_ingest import CheckpointError
 from trio_ingest.delivery import SinkState
 from trio_ingest.storage import path_text
 
-from ._append import Mark
+from ._append import FileMark
 
 RECORD_VERSION: Final = 1
 
@@ -30,8 +30,8 @@ class CommitRecord:
         damage: the reason why ``state`` cannot be read, though the marks can.
     """
 
-    output: Mark = attrs.field(factory=Mark)
-    failed: Mark = attrs.field(factory=Mark)
+    output: FileMark = attrs.field(factory=FileMark)
+    failed: FileMark = attrs.field(factory=FileMark)
     state: SinkState | None = None
     damage: CheckpointError | None = None
 
@@ -87,8 +87,8 @@ def _state(data: Any, path: str) -> tuple[SinkState | None, CheckpointError | No
         )
 
 
-def _mark(data: Mapping[str, Any]) -> Mark:
-    mark = Mark(data["offset"], data["check"])
+def _mark(data: Mapping[str, Any]) -> FileMark:
+    mark = FileMark(data["offset"], data["check"])
     for number, most in ((mark.offset, _MOST_BYTES), (mark.check, 2**32 - 1)):
         if type(number) is not int or not 0 <= number <= most:
             raise ValueError(f"a mark is {dict(data)!r:.60}")

@@ -15,7 +15,7 @@ from trio_ingest import CheckpointError, SetupError
 from trio_ingest.delivery import SinkError, SinkState
 from trio_ingest.storage import FileLock, checked_path, path_text, replace_file
 
-from ._append import AppendFile, Mark
+from ._append import AppendFile, FileMark
 from ._commit_record import CommitRecord
 
 # Errors that no later attempt changes: another path or a permission is needed.
@@ -198,7 +198,7 @@ class JobFiles:
             if record.failed.offset:
                 # Dead letters that were dealt with and moved away are not missed; but the
                 # next ones, cut off by a crash, must not look like damage to them.
-                self._record = CommitRecord(record.output, Mark(), record.state).to_bytes()
+                self._record = CommitRecord(record.output, FileMark(), record.state).to_bytes()
                 replace_file(self._record_path, self._record)
         except CheckpointError as error:
             self._error, self._can_begin_again = error, False

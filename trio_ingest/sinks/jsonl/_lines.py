@@ -15,7 +15,7 @@ _PLAIN_JSON: Final = json.JSONEncoder(ensure_ascii=False)
 
 
 @attrs.frozen
-class Lines:
+class BatchLines:
     """The lines of a batch, as they are appended.
 
     Args:
@@ -31,7 +31,7 @@ class Lines:
     rejections: list[Rejection]
 
 
-def lines_of(batch: Batch, *, keep_raw: bool) -> Lines:
+def lines_of(batch: Batch, *, keep_raw: bool) -> BatchLines:
     """Return the lines of a batch; nothing in a document makes it raise.
 
     Args:
@@ -52,7 +52,7 @@ def lines_of(batch: Batch, *, keep_raw: bool) -> Lines:
         # Half of a surrogate pair is an escape in JSON, spelled as Python spells it.
         text = _PLAIN_JSON.encode(attrs.asdict(dead_letter))
         dead_letters += text.encode(errors="backslashreplace") + b"\n"
-    return Lines(documents, dead_letters, rejections)
+    return BatchLines(documents, dead_letters, rejections)
 
 
 def line_of(document: Document, *, keep_raw: bool) -> bytes:

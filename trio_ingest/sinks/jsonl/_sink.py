@@ -76,7 +76,7 @@ class JsonLinesSink(ThreadResource):
 
         Memory: the text of the batch.
         """
-        return await self._in_thread(lambda: self._write(batch))
+        return await self._run_in_thread(lambda: self._write(batch))
 
     async def load(self) -> SinkState | None:
         """Return what the last committed batch left, or None before the first one.
@@ -85,7 +85,7 @@ class JsonLinesSink(ThreadResource):
             CheckpointError: that is damaged, a newer release wrote it, or the file is not
                 what it left.
         """
-        return await self._in_thread(lambda: self._files.state)
+        return await self._run_in_thread(lambda: self._files.state)
 
     async def forget(self) -> None:
         """Drop documents, dead letters and checkpoint, so that the job begins again.
@@ -97,7 +97,7 @@ class JsonLinesSink(ThreadResource):
 
         Cancelled here, all of it has been dropped, or nothing.
         """
-        await self._in_thread(self._files.forget)
+        await self._run_in_thread(self._files.forget)
 
     def _write(self, batch: Batch) -> list[Rejection]:
         """Make the lines and commit them, both in the thread."""

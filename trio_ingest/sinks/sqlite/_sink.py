@@ -111,7 +111,7 @@ class SqliteSink(ThreadResource):
         From then on ``write`` builds on what was found, and refuses once another run
         has added to it.
         """
-        return await self._in_thread(self._database.load)
+        return await self._run_in_thread(self._database.load)
 
     async def forget(self) -> None:
         """Drop the checkpoint of the job and its dead letters; the documents stay.
@@ -122,7 +122,7 @@ class SqliteSink(ThreadResource):
         A run that is writing this job fails at its next batch. Cancelled here, all of it
         has been dropped, or nothing.
         """
-        await self._in_thread(self._forget)
+        await self._run_in_thread(self._forget)
 
     async def write(self, batch: Batch) -> list[Rejection]:
         """Commit a batch in one transaction: documents, dead letters and checkpoint.
@@ -146,7 +146,7 @@ class SqliteSink(ThreadResource):
 
         Memory: O(the batch).
         """
-        return await self._in_thread(lambda: self._write(batch))
+        return await self._run_in_thread(lambda: self._write(batch))
 
     # Everything below runs in the owner thread.
 

@@ -14,7 +14,16 @@ from trio_ingest.storage import JobDatabase, ThreadResource
 
 from ._completed import CompletedIds
 from ._entries import LedgerEntries, LedgerEntry, entry_of
-from ._rows import CREATE, Row, check_shape, escaped, key_of, rows_of, write_row, write_rows
+from ._rows import (
+    CREATE,
+    Row,
+    check_shape,
+    utf8_text,
+    key_of,
+    ledger_rows,
+    write_row,
+    write_rows,
+)
 from ._transitions import STATES, LedgerState, known_state
 from .errors import LedgerError
 
@@ -129,9 +138,12 @@ class SqliteLedger(ThreadResource):
 
         Cancelled here, all of it is committed, or was not begun.
         """
-        self._refused += await self._in_thread(
+        self._refused += await self._run_in_thread(
             lambda: self._database.commit(
-                lambda connection: (batch.delivered(), write_rows(connection, rows_of(batch)))
+                lambda connection: (
+                    batch.delivered(),
+                    write_rows(connection, ledger_rows(batch)),
+                )
             )
         )
         return ()
@@ -174,11 +186,11 @@ class SqliteLedger(ThreadResource):
                 raise LedgerError(f"{name} must be text; got {given!r:.80}.")
         row = Row(
             key_of(doc_id),
-            escaped(source),
+            utf8_text(source),
             known_state(state),
             attempts,
-            None if error_type is None else escaped(error_type),
-            None if error is None else escaped(error),
+            None if error_type is None else utf8_text(error_type),
+            None if error is None else utf8_text(error),
             duration_seconds,
             time.time() if updated_at is None else updated_at,
         )
@@ -243,7 +255,7 @@ class SqliteLedger(ThreadResource):
             CheckpointError: it is damaged, or a newer release wrote it.
             SinkError: the database cannot be read.
         """
-        return await self._in_thread(self._database.load)
+        return await self._run_in_thread(self._database.load)
 
     async def forget(self) -> None:
         """Drop the checkpoint, so that the job can begin again; the entries stay.
@@ -256,7 +268,7 @@ class SqliteLedger(ThreadResource):
 
         Cancelled here, it is dropped, or was not touched.
         """
-        await self._in_thread(self._database.forget)
+        await self._run_in_thread(self._database.forget)
 
     async def clear(self) -> None:
         """Drop every entry and the checkpoint.
@@ -266,10 +278,10 @@ class SqliteLedger(ThreadResource):
 
         Cancelled here, all of it is dropped, or nothing was touched.
         """
-        await self._in_thread(lambda: self._database.forget(lambda c: c.execute(_CLEAR)))
+        await self._run_in_thread(lambda: self._database.forget(lambda c: c.execute(_CLEAR)))
 
     async def _run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        return await self._in_thread(lambda: self._database.run(work))
+        return await self._run_in_thread(lambda: self._database.run(work))
 
 
 def _record(connection: sqlite3.Connection, doc_id: str, row: Row) -> None:

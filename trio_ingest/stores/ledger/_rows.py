@@ -101,7 +101,7 @@ def write_row(connection: sqlite3.Connection, row: Row) -> bool:
     return connection.execute(_UPSERT, row).rowcount == 1
 
 
-def rows_of(batch: Batch) -> list[Row]:
+def ledger_rows(batch: Batch) -> list[Row]:
     """Return a row for each end of the batch, in the order of the stream."""
     reasons = {id(rejection.document): rejection.reason for rejection in batch.rejected}
     ends = [
@@ -127,7 +127,7 @@ def id_of(key: Key) -> str:
     return key if isinstance(key, str) else key.decode(errors="surrogatepass")
 
 
-def escaped(text: str) -> str:
+def utf8_text(text: str) -> str:
     """Return the text with escapes for what UTF-8 cannot hold."""
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
@@ -137,11 +137,11 @@ def _completed(event: DocumentCompleted, rejection: str | None) -> Row:
     is_there = rejection is None
     return Row(
         key_of(event.document.doc_id),
-        escaped(event.adapter_metadata["adapter"]),
+        utf8_text(event.adapter_metadata["adapter"]),
         "completed" if is_there else "failed",
         event.retry_count + 1,
         None if is_there else "Rejected",
-        None if rejection is None else escaped(rejection[:_ERROR_CHARACTERS]),
+        None if rejection is None else utf8_text(rejection[:_ERROR_CHARACTERS]),
         event.duration if is_there else None,
         event.timestamp,
     )
@@ -154,10 +154,10 @@ def _failed(event: DocumentFailed) -> Row:
         doc_id = f"{event.adapter}#{event.record_number}"
     return Row(
         key_of(doc_id),
-        escaped(event.adapter),
+        utf8_text(event.adapter),
         "failed",
         event.retry_count + 1,
-        escaped(event.error_type),
+        utf8_text(event.error_type),
         _message(event.error),
         None,
         event.timestamp,
@@ -165,7 +165,7 @@ def _failed(event: DocumentFailed) -> Row:
 
 
 def _skipped(event: DocumentSkipped) -> Row:
-    key, source = key_of(event.doc_id), escaped(event.adapter)
+    key, source = key_of(event.doc_id), utf8_text(event.adapter)
     return Row(key, source, "skipped", 1, None, None, None, event.timestamp)
 
 
@@ -174,4 +174,4 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
         text = f"its text failed with {type(problem).__name__}"
-    return escaped(text[:_ERROR_CHARACTERS])
+    return utf8_text(text[:_ERROR_CHARACTERS])
