@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         Identifies,
         JudgesErrors,
     )
-    from ._core.checkpoints import Checkpoint, Cursor, Position
+    from ._core.checkpoints import Checkpoint
     from ._core.documents import Document
     from ._core.errors import (
         CheckpointError,
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         PipelineEvent,
     )
     from ._core.options import RetryPolicy
+    from ._core.positions import Cursor, Position
     from ._pipeline import IngestionPipeline, RunArguments
     from ._results import DocumentStream, PipelineResult
     from ._stream import EventStream, StreamStatistics
@@ -114,11 +115,7 @@ _HOMES = {
             "Identifies",
             "JudgesErrors",
         ),
-        "_core.checkpoints": (
-            "Checkpoint",
-            "Cursor",
-            "Position",
-        ),
+        "_core.checkpoints": ("Checkpoint",),
         "_core.documents": ("Document",),
         "_core.errors": (
             "CheckpointError",
@@ -143,6 +140,10 @@ _HOMES = {
             "PipelineEvent",
         ),
         "_core.options": ("RetryPolicy",),
+        "_core.positions": (
+            "Cursor",
+            "Position",
+        ),
         "_pipeline": (
             "IngestionPipeline",
             "RunArguments",

@@ -12,7 +12,8 @@ from trio_ingest._core.adapter_run import (
     emitted_checkpoint,
     settle,
 )
-from trio_ingest._core.checkpoints import Checkpoint, Position
+from trio_ingest._core.checkpoints import Checkpoint
+from trio_ingest._core.positions import Position
 from trio_ingest._core.watermark import Watermark
 
 
@@ -126,9 +127,7 @@ def test_position_is_keyed_by_source_and_params() -> None:
 
 
 def test_what_ended_in_an_earlier_run_is_known_to_its_last_record() -> None:
-    watermark = Watermark(3)
-    watermark.end_range(5, 9)
-    assert adapter_run(watermark=watermark).resumed_until == 9
+    assert adapter_run(watermark=Watermark(3, [(5, 9)])).resumed_until == 9
     assert adapter_run(watermark=Watermark(3)).resumed_until == 3
     assert adapter_run().resumed_until == 0
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from trio_ingest import Position
 from trio_ingest._core.watermark import MOST_WAITING_CURSORS, Watermark
 
 # What an engine reports: a record ends, one of those yielded so far; or a cursor is
@@ -90,9 +91,7 @@ def test_watermark_made_of_a_position_goes_on_like_the_one_it_was_taken_of(
     watermark = Watermark()
     for number in ended:
         watermark.end(number)
-    resumed = Watermark(watermark.low)
-    for start, stop in watermark.ended:
-        resumed.end_range(start, stop)
+    resumed = Watermark.of(Position("feed", "{}", watermark.low, watermark.ended))
     for number in further:
         watermark.end(number)
         resumed.end(number)

@@ -14,8 +14,10 @@ from typing import Any
 
 import attrs
 
-from .checkpoints import Checkpoint, Position
+from .checkpoints import Checkpoint
 from .errors import CheckpointError
+from .positions import Position
+from .ranges import size
 from .watermark import Watermark
 
 
@@ -81,7 +83,7 @@ class AdapterRun:
         ended = self.acknowledged.ended
         self.resumed_until = ended[-1][1] if ended else self.acknowledged.low
         # For the ETA: what was done before this run began is no part of its pace.
-        self.done_before = self.acknowledged.low + sum(b - a for a, b in ended)
+        self.done_before = self.acknowledged.low + size(ended)
         self.finished = finished
         self.stable_order = stable_order
         # How many events the consumer must have acknowledged before `finished` may be

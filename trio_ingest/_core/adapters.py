@@ -14,10 +14,10 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
 
-from .checkpoints import Cursor
 from .documents import Document
 from .errors import SetupError, shortened
 from .events import ENGINE_EVENTS, PipelineEvent
+from .positions import Cursor
 
 Record = TypeVar("Record")
 FetchItem: TypeAlias = Record | Cursor | PipelineEvent

@@ -1,11 +1,7 @@
-"""What a stream says: seven immutable events, and the one place that builds them fast.
+"""The events of a stream: seven immutable classes, and the builder of each.
 
-An event is a slotted attrs class, immutable at run time and keyword-only for
-everybody else. The engine makes two for each document, so how they are built
-decides what the engine costs. ``attrs.frozen`` pays for its immutability in
-``__init__`` (every field goes through ``object.__setattr__``); ``_builder``
-instead fills a mutable twin of the same layout and then hands it the frozen
-class, which costs about a quarter and leaves a real frozen instance.
+An event is a slotted attrs class, immutable at run time and keyword-only. The engine makes
+two for each document, so it builds them by position, with ``frozen_builder``.
 """
 
 from __future__ import annotations
@@ -17,6 +13,7 @@ import attrs
 
 from .checkpoints import Checkpoint
 from .documents import Document
+from .frozen_builder import builder_of
 
 AdapterState: TypeAlias = Literal[
     "pending", "running", "paused", "draining", "finished", "failed", "cancelled"
@@ -224,38 +221,11 @@ ENGINE_EVENTS: tuple[type[PipelineEvent], ...] = (
 )
 
 
-def _builder(cls: type[PipelineEvent]) -> Callable[..., Any]:
-    """A function that builds ``cls`` from its fields in order, positionally.
-
-    The twin must reset ``__delattr__`` as well as ``__setattr__``: both share
-    one slot of the type, and the slower of the two would decide.
-    """
-    names = [field.name for field in attrs.fields(cls)]
-    twin = type(
-        cls.__name__,
-        (cls,),
-        {
-            "__slots__": (),
-            "__setattr__": object.__setattr__,
-            "__delattr__": object.__delattr__,
-        },
-    )
-    source = [f"def build_{cls.__name__}({', '.join(names)}, *, _new, _twin, _frozen):"]
-    source += ["    event = _new(_twin)"]
-    source += [f"    event.{name} = {name}" for name in names]
-    source += ["    event.__class__ = _frozen", "    return event"]
-    scope: dict[str, Any] = {}
-    exec("\n".join(source), scope)
-    build: Callable[..., Any] = scope[f"build_{cls.__name__}"]
-    build.__kwdefaults__ = {"_new": object.__new__, "_twin": twin, "_frozen": cls}
-    return build
-
-
 # Positional, in the order of the fields: base first, then as declared above.
-build_started: Callable[..., DocumentStarted] = _builder(DocumentStarted)
-build_completed: Callable[..., DocumentCompleted] = _builder(DocumentCompleted)
-build_failed: Callable[..., DocumentFailed] = _builder(DocumentFailed)
-build_skipped: Callable[..., DocumentSkipped] = _builder(DocumentSkipped)
-build_retrying: Callable[..., DocumentRetrying] = _builder(DocumentRetrying)
-build_progress: Callable[..., BatchProgress] = _builder(BatchProgress)
-build_state_change: Callable[..., AdapterStateChange] = _builder(AdapterStateChange)
+build_started: Callable[..., DocumentStarted] = builder_of(DocumentStarted)
+build_completed: Callable[..., DocumentCompleted] = builder_of(DocumentCompleted)
+build_failed: Callable[..., DocumentFailed] = builder_of(DocumentFailed)
+build_skipped: Callable[..., DocumentSkipped] = builder_of(DocumentSkipped)
+build_retrying: Callable[..., DocumentRetrying] = builder_of(DocumentRetrying)
+build_progress: Callable[..., BatchProgress] = builder_of(BatchProgress)
+build_state_change: Callable[..., AdapterStateChange] = builder_of(AdapterStateChange)

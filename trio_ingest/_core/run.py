@@ -26,7 +26,7 @@ from .adapter_run import (
     emitted_checkpoint,
     settle,
 )
-from .checkpoints import Checkpoint, snapshot_of
+from .checkpoints import Checkpoint
 from .documents import Document
 from .errors import EngineBug, SetupError, shortened
 from .events import (
@@ -47,6 +47,7 @@ from .events import (
     build_started,
     build_state_change,
 )
+from .positions import snapshot_of
 from .progress import RateEstimator
 
 # After this many documents (two events each) whoever emits must let others run, so

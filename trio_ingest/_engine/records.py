@@ -16,11 +16,11 @@ import attrs
 
 from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
 from trio_ingest._core.adapters import AdapterPlan, refuse_engine_event
-from trio_ingest._core.checkpoints import Cursor
 from trio_ingest._core.documents import Document
 from trio_ingest._core.errors import SetupError, add_note, described, shortened
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.options import Policy
+from trio_ingest._core.positions import Cursor
 from trio_ingest._core.retry import delay_before, is_transient
 from trio_ingest._core.run import Run
 

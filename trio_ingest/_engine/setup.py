@@ -13,14 +13,10 @@ import attrs
 
 from trio_ingest._core.adapter_run import AdapterRun
 from trio_ingest._core.adapters import AdapterPlan, check_params
-from trio_ingest._core.checkpoints import (
-    CHECKPOINT_VERSION,
-    Checkpoint,
-    Position,
-    canonical_parameters,
-)
+from trio_ingest._core.checkpoints import CHECKPOINT_VERSION, Checkpoint
 from trio_ingest._core.errors import CheckpointError, SetupError, described
 from trio_ingest._core.options import Policy, RunOptions
+from trio_ingest._core.positions import Position, canonical_parameters
 from trio_ingest._core.run import Run
 from trio_ingest._core.watermark import Watermark
 
@@ -128,10 +124,7 @@ def _begin(
     begin = partial(AdapterRun, plan.source, params, key, stable_order=plan.stable_order)
     if position is None:
         return begin()
-    watermark = Watermark(position.watermark)
-    for start, stop in position.ended:
-        watermark.end_range(start, stop)
-    watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
+    watermark = Watermark.of(position)
     if position.finished:
         return begin(watermark, first_record=watermark.low, finished=True)
     if position.cursor_record is not None:
@@ -143,8 +136,8 @@ def _begin(
         if not plan.stable_order:
             # What follows the cursor may come in another order this time: counting
             # off what had ended there could pass over a record nobody has seen.
-            watermark = Watermark(position.cursor_record)
-            watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
+            past = position.cursor_record
+            watermark = Watermark(past, cursor=position.cursor, cursor_record=past)
         return begin(watermark, first_record=position.cursor_record)
     if plan.stable_order:
         return begin(watermark)
