@@ -17,17 +17,10 @@ from trio_ingest._core.errors import EngineBug, StreamClosedError, add_note, des
 from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.run import Run
 
-from .adapter_task import (
-    AdapterTask,
-    StreamContext,
-    TaskTimer,
-    close_adapter,
-    close_fetch,
-    open_early,
-    open_fetch,
-    yields_in_scope,
-)
+from .adapter_task import AdapterTask
 from .channel import Channel
+from .context import StreamContext, TaskTimer
+from .fetching import close_adapter, close_fetch, open_early, open_fetch, yields_in_scope
 from .records import RecordProcessor, explained, stray_cancellation
 from .runtime import Nursery, Runtime, ScopeLeftOpen, ki_protected
 from .sequential import SequentialTask
@@ -108,6 +101,7 @@ class Engine:
         ]
         for plan, processors in zip(setup.plans, self._processors, strict=True):
             open_early(plan, processors[0])
+        self._adapter_tasks: list[AdapterTask] = []
         self._failures: dict[int, Exception] = {}
         self._fatal: BaseException | None = None
         self._nursery: Nursery | None = None
@@ -131,7 +125,7 @@ class Engine:
         """Stop fetching, finish what is in flight, end normally."""
         self.context.paused, self.context.draining = False, True
         self.context.mode.value = "draining"
-        for task in self.context.adapter_tasks:
+        for task in self._adapter_tasks:
             task.stop_fetching()
 
     def checkpoint(self) -> Checkpoint:
@@ -271,8 +265,7 @@ class Engine:
         )
 
     async def _adapter_run(self, plan: AdapterPlan, task: AdapterTask) -> None:
-        context = self.context
-        context.adapter_tasks.append(task)
+        self._adapter_tasks.append(task)
         try:
             if isinstance(task, WorkerPool):
                 if self._nursery is None:
@@ -283,7 +276,7 @@ class Engine:
             add_note(error, where(task.adapter_run))
             raise
         finally:
-            context.adapter_tasks.remove(task)
+            self._adapter_tasks.remove(task)
             if isinstance(task, WorkerPool):
                 task.dismiss()
 

@@ -16,7 +16,7 @@ from trio_ingest._core.errors import EngineBug, SetupError, add_note, described,
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.run import Run
 
-from .adapter_task import close_adapter, close_fetch, first_item, open_early, open_fetch
+from .fetching import close_adapter, close_fetch, first_item, open_early, open_fetch
 from .records import RecordAttempts, RecordProcessor, explained
 from .runtime import Runtime
 from .setup import RunSetup, estimate_totals, failure_of, where

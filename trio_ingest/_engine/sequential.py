@@ -12,7 +12,8 @@ from typing import Any
 from trio_ingest._core.documents import Document
 from trio_ingest._core.events import PipelineEvent
 
-from .adapter_task import AdapterTask, TaskTimer
+from .adapter_task import AdapterTask
+from .context import TaskTimer
 from .records import RecordAttempts
 
 

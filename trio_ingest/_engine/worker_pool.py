@@ -11,7 +11,8 @@ from trio_ingest._core.documents import Document
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.reorder_window import ReorderWindow
 
-from .adapter_task import SLICE_SECONDS, AdapterTask, StreamContext, TaskTimer
+from .adapter_task import AdapterTask
+from .context import SLICE_SECONDS, StreamContext, TaskTimer
 from .records import RecordAttempts, RecordProcessor
 from .runtime import Nursery, Waiter
 

@@ -1,0 +1,98 @@
+"""State that all tasks of one stream share, and the accounting of their time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+import attrs
+
+from trio_ingest._core.events import PipelineEvent
+from trio_ingest._core.run import Run
+
+from .channel import Channel
+from .runtime import AsyncValue, Runtime
+
+Phase: TypeAlias = Literal[
+    "fetch_seconds", "parse_seconds", "consumer_seconds", "throttle_seconds", "idle"
+]
+
+# After so much time without a pause, whoever works lets others run, and does so between
+# a document's start and its parse: so that the consumer hears of the document before a
+# slow parse holds the thread. Longer, and a display stutters and a cancellation waits;
+# ten times shorter, and the pauses begin to show in the cost of ordinary documents.
+SLICE_SECONDS = 0.01
+
+
+class TaskTimer:
+    """Where one task's time goes: what has passed since ``mark`` belongs to ``phase``."""
+
+    __slots__ = ("mark", "phase")
+
+    def __init__(self, now: float) -> None:
+        self.mark = now
+        self.phase: Phase = "idle"
+
+    def turn(self, run: Run, now: float, phase: Phase) -> Phase:
+        """Book the time since the mark and go on in another phase; returns the old one."""
+        before, elapsed = self.phase, now - self.mark
+        if before == "fetch_seconds":
+            run.fetch_seconds += elapsed
+        elif before == "parse_seconds":
+            run.parse_seconds += elapsed
+        elif before == "consumer_seconds":
+            run.consumer_seconds += elapsed
+        elif before == "throttle_seconds":
+            run.throttle_seconds += elapsed
+        self.mark, self.phase = now, phase
+        return before
+
+
+@attrs.define(eq=False)
+class StreamContext:
+    """What all tasks of one stream share."""
+
+    run: Run
+    channel: Channel
+    runtime: Runtime
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    grace_seconds: float
+    mode: AsyncValue  # "running", "paused" or "draining"
+    timers: list[TaskTimer] = attrs.field(factory=list)
+    paused: bool = False
+    draining: bool = False
+    slice_end: float = 0.0
+
+    def progress(self, *, checkpoint: bool = False) -> PipelineEvent:
+        """A progress event, true up to now."""
+        now = self.account_time()
+        depth = self.channel.depth
+        return self.run.progress(now, self.wall(), depth, checkpoint=checkpoint)
+
+    @contextmanager
+    def timed(self) -> Iterator[TaskTimer]:
+        """A meter for one task, read by everybody while the task lives."""
+        timer = TaskTimer(self.clock())
+        self.timers.append(timer)
+        try:
+            yield timer
+        finally:
+            timer.turn(self.run, self.clock(), "idle")
+            self.timers.remove(timer)
+
+    async def wait_for_slot(self, timer: TaskTimer) -> None:
+        """Wait for room, and book the wait as the consumer's."""
+        before = timer.turn(self.run, self.clock(), "consumer_seconds")
+        try:
+            await self.channel.wait_for_slot()
+        finally:
+            timer.turn(self.run, self.clock(), before)
+
+    def account_time(self) -> float:
+        """Book every task's time up to now; returns now."""
+        now = self.clock()
+        for timer in self.timers:
+            timer.turn(self.run, now, timer.phase)
+        return now
