@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_ingest import (
+    AdapterState,
     BatchProgress,
     Document,
     DocumentCompleted,
@@ -18,7 +19,7 @@ from trio_ingest import (
     SetupError,
 )
 from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
-from trio_ingest._core.run import BURST_DOCUMENTS, Run
+from trio_ingest._core.run import BURST_DOCUMENTS, NEXT_STATES, Run
 from trio_ingest._core.watermark import Watermark
 
 DOCUMENT = Document("d", "feed", "")
@@ -121,6 +122,29 @@ def test_states_follow_each_other_for_each_adapter_apart() -> None:
         "OSError: no",
     )
     assert (run.state_of("a"), run.state_of("b")) == ("failed", "running")
+
+
+@pytest.mark.parametrize("old_state", NEXT_STATES)
+@pytest.mark.parametrize("new_state", NEXT_STATES)
+def test_state_that_may_not_follow_is_a_bug_of_the_engine(
+    old_state: AdapterState, new_state: AdapterState
+) -> None:
+    run, _ = book()
+    run.states["feed"] = old_state
+    if new_state in NEXT_STATES[old_state]:
+        assert run.state_changed("feed", new_state, 0.0).old_state == old_state
+    else:
+        with pytest.raises(EngineBug, match=f"'feed' is {old_state} and cannot be"):
+            run.state_changed("feed", new_state, 0.0)
+        assert (run.state_of("feed"), run.sequence) == (old_state, 0)
+
+
+def test_table_has_every_state_and_each_can_be_reached() -> None:
+    reached, found = {"pending"}, {"pending"}
+    while found:
+        found = {new for old in found for new in NEXT_STATES[old]} - reached
+        reached |= found
+    assert reached == set(NEXT_STATES) == set(get_args(AdapterState))
 
 
 def test_record_that_is_passed_over_counts_as_skipped_and_has_ended() -> None:

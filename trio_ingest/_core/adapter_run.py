@@ -15,8 +15,8 @@ from typing import Any
 import attrs
 
 from .checkpoints import Checkpoint
-from .errors import CheckpointError
-from .positions import Position
+from .errors import CheckpointError, EngineBug, SetupError, shortened
+from .positions import Position, snapshot_of
 from .ranges import size
 from .watermark import Watermark
 
@@ -97,6 +97,13 @@ class AdapterRun:
         self.custom_events_fetched = self.own_events_emitted = 0
         self.held_cursors: deque[tuple[int, int, Any]] = deque()
 
+    def not_open(self, record_number: int) -> EngineBug:
+        """Return the error for an end or a retry of a record that is not open."""
+        return EngineBug(
+            f"Record {record_number} of {self.source!r} is not open, so it can neither "
+            f"end nor be retried. Please report this with the stream's events."
+        )
+
     def check_end(self) -> None:
         """Refuse an end that comes before what an earlier run had of it.
 
@@ -112,7 +119,18 @@ class AdapterRun:
             )
 
     def cursor_yielded(self, sequence: int, value: Any) -> None:
-        """Note a cursor that covers all events up to ``sequence``, and own ones that wait."""
+        """Note a cursor that covers all events up to ``sequence``, and custom ones that wait.
+
+        Raises:
+            SetupError: when JSON has no form for the value.
+        """
+        try:
+            value = snapshot_of(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SetupError(
+                f"The adapter {self.source!r} yielded a Cursor whose value has no JSON form "
+                f"({error}): {shortened(value)}. Use numbers, strings, lists and mappings."
+            ) from error
         if self.custom_events_fetched == self.own_events_emitted:
             self.waiting_cursors.append((sequence, self.next_record, value))
         else:

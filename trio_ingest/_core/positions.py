@@ -27,9 +27,7 @@ _SCALARS = frozenset({int, str, bool, type(None)})
 
 @attrs.frozen
 class Cursor:
-    """An adapter's own position, to be yielded between records.
-
-    Everything that the adapter yielded before is covered by ``value``.
+    """An adapter's own position, which covers everything that it yielded before.
 
     Args:
         value: any JSON value; a resumed run calls ``fetch(cursor=value, **params)``.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias
 
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.errors import EngineBug
@@ -12,7 +12,10 @@ from trio_ingest._core.events import AdapterState
 from .context import SLICE_SECONDS, StreamContext, TaskTimer
 from .fetching import refuse_open_scopes
 from .records import RecordAttempts, RecordProcessor
-from .runtime import CheckedScope, Scope
+from .runtime import CheckedScope, Nursery, Scope
+
+Guard: TypeAlias = Callable[..., Awaitable[None]]
+"""Runs the async function that it is given first, and keeps what that raises."""
 
 
 class AdapterTask:
@@ -35,9 +38,18 @@ class AdapterTask:
         self.drain_scope: Scope = context.runtime.cancel_scope()
         self.checked_scope: CheckedScope = context.runtime.checked_scope()
 
+    def start(self, nursery: Nursery, guard: Guard) -> None:
+        """Start the tasks that parse, each inside ``guard``, if there are any."""
+
     async def move(self, items: AsyncIterator[Any]) -> None:
         """Bring every item to its end, or as far as a drain allows."""
         raise EngineBug(f"{type(self).__name__} does not know how to move {items!r}.")
+
+    async def finish(self) -> None:
+        """Wait until everything that was fetched has been emitted, and ``dismiss``."""
+
+    def dismiss(self) -> None:
+        """Let each task that parses end when it is idle; twice is as good as once."""
 
     def begin_fetching(self) -> None:
         """Note that this task fetches from now on."""
@@ -49,10 +61,6 @@ class AdapterTask:
             self.drain_scope.cancel()
 
     # -- waiting ---------------------------------------------------------------
-
-    async def wait_for_slot(self, timer: TaskTimer) -> None:
-        """Wait for room, and book the wait as the consumer's."""
-        await self.context.wait_for_slot(timer)
 
     async def yield_to_consumer(self, timer: TaskTimer) -> None:
         """Let the consumer take what there is, if it wants to, before a slow parse."""
@@ -77,7 +85,7 @@ class AdapterTask:
         run.settle(channel.acknowledged(run.sequence))
         if run.progress_is_due():
             if len(channel.queue) >= channel.limit:
-                await self.wait_for_slot(timer)
+                await context.wait_for_slot(timer)
             if run.progress_is_due():
                 channel.put(context.progress())
             else:  # another task emitted it while this one waited
@@ -98,15 +106,15 @@ class AdapterTask:
 
     async def change_state(self, state: AdapterState, reason: str | None = None) -> None:
         """Emit that the adapter is in another state now."""
-        await self.wait_for_slot(self.timer)
         context, source = self.context, self.plan.source
+        await context.wait_for_slot(self.timer)
         context.channel.put(context.run.state_changed(source, state, context.wall(), reason))
 
     async def finish_attempts(self, attempts: RecordAttempts, timer: TaskTimer) -> None:
         """Bring a record to its final outcome, announcing each retry."""
         context, processor = self.context, self.processor
         while (delay := await processor.finish_attempt(attempts)) is not None:
-            await self.wait_for_slot(timer)
+            await context.wait_for_slot(timer)
             context.channel.put(processor.retrying(attempts, delay))
             before = timer.turn(context.run, context.clock(), "throttle_seconds")
             await context.runtime.sleep(delay)

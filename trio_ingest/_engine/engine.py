@@ -223,12 +223,14 @@ class Engine:
                 self._keep_if_unheard(error)
             if failure is not None:
                 await first.change_state("failed", described(failure))
-            elif context.draining and not all(task.adapter_run.finished for task in tasks):
-                if self.run.state_of(plan.source) != "draining":
-                    await first.change_state("draining")
-                await first.change_state("finished", "drained")
             else:
-                await first.change_state("finished")
+                state = self.run.state_of(plan.source)
+                is_done = all(task.adapter_run.finished for task in tasks)
+                drained = context.draining and not is_done
+                # A pause that a drain has ended leaves the adapter paused.
+                if state == "paused" or (drained and state != "draining"):
+                    await first.change_state("draining")
+                await first.change_state("finished", "drained" if drained else None)
 
     async def _adapter_runs(self, plan: AdapterPlan, tasks: Sequence[AdapterTask]) -> None:
         """One run after another, and then the adapter's own ``aclose``, by any road."""
@@ -266,19 +268,16 @@ class Engine:
 
     async def _adapter_run(self, plan: AdapterPlan, task: AdapterTask) -> None:
         self._adapter_tasks.append(task)
+        assert self._nursery is not None
         try:
-            if isinstance(task, WorkerPool):
-                if self._nursery is None:
-                    raise EngineBug("Workers need a nursery before the first adapter runs.")
-                task.start_workers(self._nursery, self._in_band)
+            task.start(self._nursery, self._in_band)
             await self._fetch_all(plan, task)
         except Exception as error:
             add_note(error, where(task.adapter_run))
             raise
         finally:
             self._adapter_tasks.remove(task)
-            if isinstance(task, WorkerPool):
-                task.dismiss()
+            task.dismiss()
 
     async def _fetch_all(self, plan: AdapterPlan, task: AdapterTask) -> None:
         context = self.context
@@ -308,9 +307,8 @@ class Engine:
             task.timer.turn(self.run, context.clock(), "idle")
         if context.draining:
             await task.change_state("draining")
-        if isinstance(task, WorkerPool):
-            # Also after a failed fetch: what is in flight is not to blame.
-            await task.finish()
+        # Also after a failed fetch: what is in flight is not to blame.
+        await task.finish()
         error = joined(error, closing)
         if error is not None:
             raise error

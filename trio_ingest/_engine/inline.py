@@ -155,9 +155,8 @@ class Inline:
                 now = clock()
                 run.fetch_seconds += now - mark
                 mark = now
-                doc_id = admit(record)
-                if isinstance(doc_id, str):
-                    number = processor.number
+                number, doc_id, ready = admit(record)
+                if doc_id is not None:
                     yield run.started(adapter_run, number, doc_id, wall())
                     now = clock()
                     run.consumer_seconds += now - mark
@@ -186,12 +185,12 @@ class Inline:
                     now = clock()
                     run.consumer_seconds += now - mark
                     mark = now
-                elif doc_id is not None:
-                    if isinstance(doc_id, RecordAttempts):
-                        yield processor.start(doc_id)
-                        yield processor.end(doc_id)
+                elif ready is not None:
+                    if isinstance(ready, RecordAttempts):
+                        yield processor.start(ready)
+                        yield processor.end(ready)
                     else:
-                        yield run.custom_event(doc_id, wall())
+                        yield run.custom_event(ready, wall())
                     run.consumer_seconds += clock() - mark
                     mark = clock()
                 if run.ends_until_upkeep <= 0 or mark - run.progress_at >= _DUE_SECONDS:

@@ -10,7 +10,7 @@ import inspect
 import traceback
 from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -44,6 +44,20 @@ class RecordAttempts:
     identified: bool = True
 
 
+Admission: TypeAlias = tuple[int, str | None, RecordAttempts | PipelineEvent | None]
+"""The answer for one item: record number, id to start with, and what needs no parsing.
+
+With an id, it is a record to start and to parse. Without one, the third is attempts that
+have failed already, for a record that could not be identified; or an event of the
+adapter's own; or None, when there is nothing to emit.
+"""
+
+# A plain tuple, since one is made for each record and costs no more than the id alone. A
+# class of its own was measured: 2 % (attrs), 4 % (NamedTuple) or 6 % (frozen) of all that
+# the engine does for a document.
+_NOTHING: Admission = (-1, None, None)
+
+
 class RecordProcessor:
     """The work of one adapter run."""
 
@@ -59,7 +73,6 @@ class RecordProcessor:
         "_wall",
         "adapter_run",
         "clock",
-        "number",
         "opened",
         "run",
     )
@@ -86,15 +99,10 @@ class RecordProcessor:
         self._wall = policy.clock
         self.clock = runtime.clock()
         self._known_class: type | None = None
-        self.number = -1
         self.opened: Any = None
 
-    def admit(self, item: Any) -> str | RecordAttempts | PipelineEvent | None:
-        """Take one item from ``fetch``.
-
-        Returns the id to start the record with, its number being ``self.number``; or
-        tries that have failed already, for a record that could not be named; or an event
-        of the adapter's own; or None when there is nothing to do for it.
+    def admit(self, item: Any) -> Admission:
+        """Take one item from ``fetch`` and say what is to be done with it.
 
         Raises:
             SetupError: when it is a cursor or an event that may not be.
@@ -108,19 +116,19 @@ class RecordProcessor:
                         f"`async def fetch(self, *, cursor=None, ...)`."
                     )
                 self.run.cursor_yielded(self.adapter_run, item.value)
-                return None
+                return _NOTHING
             if isinstance(item, PipelineEvent):
                 refuse_engine_event(item)
-                return item
+                return -1, None, item
             self._known_class = item.__class__
         adapter_run = self.adapter_run
-        self.number = number = adapter_run.next_record
+        number = adapter_run.next_record
         adapter_run.next_record = number + 1
         if number < adapter_run.resumed_until and adapter_run.acknowledged.has_ended(number):
             self.run.already_done(adapter_run, number, resumed=True)
-            return None
+            return _NOTHING
         if self._identify is None:
-            return f"{adapter_run.source}#{number}"
+            return number, f"{adapter_run.source}#{number}", None
         return self._identified(self._identify, item, number)
 
     def attempt(self, record: Any) -> Any:
@@ -269,7 +277,7 @@ class RecordProcessor:
 
     def _identified(
         self, identify: Callable[[Any], Any], record: Any, number: int
-    ) -> str | RecordAttempts | None:
+    ) -> Admission:
         try:
             doc_id = identify(record)
             if not isinstance(doc_id, str):
@@ -279,13 +287,13 @@ class RecordProcessor:
             done = self._completed is not None and doc_id in self._completed
         except Exception as error:
             doc_id = f"{self.adapter_run.source}#{number}"
-            return RecordAttempts(
-                number, doc_id, record, self.failure(error), identified=False
-            )
+            failure = self.failure(error)
+            attempts = RecordAttempts(number, doc_id, record, failure, identified=False)
+            return number, None, attempts
         if done:
             self.run.already_done(self.adapter_run, number)
-            return None
-        return str(doc_id)
+            return _NOTHING
+        return number, str(doc_id), None
 
 
 def explained(error: BaseException, source: str, runtime: Runtime) -> Exception:

@@ -38,11 +38,10 @@ class SequentialTask(AdapterTask):
                 unchecked = False
             if context.draining:
                 return  # never started, so a resumed run fetches it again
-            doc_id = admit(record)
-            if isinstance(doc_id, str):
-                number = processor.number
+            number, doc_id, ready = admit(record)
+            if doc_id is not None:
                 if len(queue) >= channel.limit:
-                    await self.wait_for_slot(timer)
+                    await context.wait_for_slot(timer)
                 put(started(adapter_run, number, doc_id, wall()))
                 if now >= context.slice_end:
                     await self.yield_to_consumer(timer)
@@ -53,15 +52,15 @@ class SequentialTask(AdapterTask):
                 timer.mark = end
                 if outcome.__class__ is Document:
                     if len(queue) >= channel.limit:
-                        await self.wait_for_slot(timer)
+                        await context.wait_for_slot(timer)
                     put(completed(adapter_run, number, outcome, end - now, 0, wall()))
                 else:
                     attempts = RecordAttempts(number, doc_id, record, outcome, end - now)
                     await self.finish_attempts(attempts, timer)
-                    await self.wait_for_slot(timer)
+                    await context.wait_for_slot(timer)
                     put(processor.end(attempts))
-            elif doc_id is not None:
-                await self._pass_on(doc_id, timer)
+            elif ready is not None:
+                await self._pass_on(ready, timer)
             if run.ends_until_upkeep <= 0:
                 await self.upkeep(timer)
             if (context.paused or context.draining) and await self.wait_while_paused():
@@ -71,10 +70,10 @@ class SequentialTask(AdapterTask):
     async def _pass_on(self, item: RecordAttempts | PipelineEvent, timer: TaskTimer) -> None:
         """Emit what needs no parsing: an adapter's own event, a record without a name."""
         context, processor = self.context, self.processor
-        await self.wait_for_slot(timer)
+        await context.wait_for_slot(timer)
         if isinstance(item, RecordAttempts):
             context.channel.put(processor.start(item))
-            await self.wait_for_slot(timer)
+            await context.wait_for_slot(timer)
             context.channel.put(processor.end(item))
         else:
             context.channel.put(context.run.custom_event(item, context.wall()))

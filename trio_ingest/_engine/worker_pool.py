@@ -11,7 +11,7 @@ from trio_ingest._core.documents import Document
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.reorder_window import ReorderWindow
 
-from .adapter_task import AdapterTask
+from .adapter_task import AdapterTask, Guard
 from .context import SLICE_SECONDS, StreamContext, TaskTimer
 from .records import RecordAttempts, RecordProcessor
 from .runtime import Nursery, Waiter
@@ -45,8 +45,7 @@ class WorkerPool(AdapterTask):
         self._emitting = False
         self._no_more = False
 
-    def start_workers(self, nursery: Nursery, guard: Any) -> None:
-        """Start the tasks that parse; they end when ``move`` does."""
+    def start(self, nursery: Nursery, guard: Guard) -> None:
         for _ in range(self._workers):
             nursery.start_soon(guard, self._worker)
 
@@ -63,14 +62,14 @@ class WorkerPool(AdapterTask):
                 unchecked = False
             if context.draining:
                 return
-            doc_id = processor.admit(record)
-            if isinstance(doc_id, str):
-                self._hand_out(RecordAttempts(processor.number, doc_id, record))
-            elif isinstance(doc_id, RecordAttempts):
-                self._hand_out(doc_id)
-            elif doc_id is not None:
+            number, doc_id, ready = processor.admit(record)
+            if doc_id is not None:
+                self._hand_out(RecordAttempts(number, doc_id, record))
+            elif isinstance(ready, RecordAttempts):
+                self._hand_out(ready)
+            elif ready is not None:
                 self.adapter_run.custom_events_fetched += 1
-                window.finish(window.take(), doc_id)
+                window.finish(window.take(), ready)
                 await self._emit_ready(timer)
             if run.ends_until_upkeep <= 0:
                 await self.upkeep(timer)
@@ -81,7 +80,6 @@ class WorkerPool(AdapterTask):
             timer.turn(run, clock(), "fetch_seconds")
 
     async def finish(self) -> None:
-        """Wait until everything fetched has been emitted, then dismiss the workers."""
         while not self._window.is_empty:
             # Usually the workers emit; but not if the one that did has failed.
             await self._emit_ready(self.timer)
@@ -90,7 +88,6 @@ class WorkerPool(AdapterTask):
         self.dismiss()
 
     def dismiss(self) -> None:
-        """Let every worker end when it is idle."""
         self._no_more = True
         while self._idle:
             self._idle.popleft().wake()
@@ -124,7 +121,7 @@ class WorkerPool(AdapterTask):
                 await self._wait_for_job(waiter)
                 continue
             if len(channel.queue) >= channel.limit:
-                await self.wait_for_slot(timer)
+                await context.wait_for_slot(timer)
                 if not jobs:  # another worker took it while this one waited
                     channel.release_slot()
                     continue
@@ -166,7 +163,7 @@ class WorkerPool(AdapterTask):
         try:
             while window.has_ready():
                 if len(channel.queue) >= channel.limit:
-                    await self.wait_for_slot(timer)
+                    await context.wait_for_slot(timer)
                 result = window.pop()
                 if isinstance(result, RecordAttempts):
                     channel.put(self.processor.end(result))
