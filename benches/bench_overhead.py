@@ -113,7 +113,7 @@ async def run_events(feed: Feed, *, careful: bool) -> AsyncIterator[PipelineEven
         yield run.completed(adapter_run, number, document, seconds, 0, wall())
         number += 1
         if run.ends_until_upkeep <= 0:
-            run.settle(run.sequence)
+            run.acknowledge(run.sequence)
             run.schedule_upkeep()
 
 

@@ -16,7 +16,7 @@ from trio_ingest._core.options import Shaping
 from trio_ingest._core.run import Run
 from trio_ingest._engine.channel import busy
 from trio_ingest._engine.engine import AnyEngine, Engine
-from trio_ingest._engine.inline import Inline
+from trio_ingest._engine.inline import InlineEngine
 from trio_ingest._engine.runtime import Runtime, ki_protected
 from trio_ingest._engine.setup import RunSetup, failure_of
 
@@ -82,7 +82,7 @@ class EventStream(Generic[Shown_co]):
         self._shaping = shaping
         self._new_engine = new_engine
         self._engine: AnyEngine | None = None
-        self._inline: Inline | None = None
+        self._inline: InlineEngine | None = None
         self._inline_events: Any = None
         self._bare: AsyncGenerator[Any, None] | None = None
         self._nursery_manager: Any = None
@@ -257,7 +257,7 @@ class EventStream(Generic[Shown_co]):
                     f"thread of its own. {_USE_BLOCK}"
                 )
             self._enter_host()
-            self._inline = Inline(self._setup, self._runtime)
+            self._inline = InlineEngine(self._setup, self._runtime)
             self._inline_events = events = self._inline.events()
             self._bare = events if self._shaping is None else _shaped(events, self._shaping)
         return self._bare

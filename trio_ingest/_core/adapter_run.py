@@ -44,6 +44,7 @@ class AdapterRun:
 
     __slots__ = (
         "acknowledged",
+        "custom_events_emitted",
         "custom_events_fetched",
         "done_before",
         "finished",
@@ -52,7 +53,6 @@ class AdapterRun:
         "metadata",
         "next_record",
         "open",
-        "own_events_emitted",
         "parameters",
         "parameters_key",
         "resumed_until",
@@ -94,7 +94,7 @@ class AdapterRun:
         self.waiting_cursors: deque[tuple[int, int, Any]] = deque()
         # Cursors behind an event of the adapter's own that waits in the window: they cover
         # it, so they may not be noted before it has a sequence.
-        self.custom_events_fetched = self.own_events_emitted = 0
+        self.custom_events_fetched = self.custom_events_emitted = 0
         self.held_cursors: deque[tuple[int, int, Any]] = deque()
 
     def not_open(self, record_number: int) -> EngineBug:
@@ -131,16 +131,16 @@ class AdapterRun:
                 f"The adapter {self.source!r} yielded a Cursor whose value has no JSON form "
                 f"({error}): {shortened(value)}. Use numbers, strings, lists and mappings."
             ) from error
-        if self.custom_events_fetched == self.own_events_emitted:
+        if self.custom_events_fetched == self.custom_events_emitted:
             self.waiting_cursors.append((sequence, self.next_record, value))
         else:
             self.held_cursors.append((self.custom_events_fetched, self.next_record, value))
 
     def custom_event_emitted(self, sequence: int) -> None:
         """The oldest own event that waited was emitted with this sequence."""
-        self.own_events_emitted += 1
+        self.custom_events_emitted += 1
         held = self.held_cursors
-        while held and held[0][0] <= self.own_events_emitted:
+        while held and held[0][0] <= self.custom_events_emitted:
             _, record_number, value = held.popleft()
             self.waiting_cursors.append((sequence, record_number, value))
 
@@ -158,7 +158,7 @@ class AdapterRun:
         )
 
 
-def settle(adapter_runs: Sequence[AdapterRun], acknowledged: int) -> None:
+def acknowledge(adapter_runs: Sequence[AdapterRun], acknowledged: int) -> None:
     """Count as ended what events with a lower sequence than ``acknowledged`` said."""
     for adapter_run in adapter_runs:
         waiting = adapter_run.unacknowledged

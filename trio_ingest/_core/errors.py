@@ -66,7 +66,7 @@ def add_note(error: BaseException, note: str) -> None:
             error.add_note(note)
 
 
-def joined(error: Exception | None, closing: Exception | None) -> Exception | None:
+def with_closing_error(error: Exception | None, closing: Exception | None) -> Exception | None:
     """What is to be raised of a failure and of what closing raised after it."""
     if error is not None and closing is not None:
         add_note(error, f"Besides, closing the adapter failed: {described(closing)}")

@@ -8,7 +8,7 @@ from collections import deque
 # jump; longer, and it still tells of a source that has since changed its pace.
 WINDOW_SECONDS = 30.0
 # A rate taken over less than this is a guess.
-LEAST_SECONDS = 0.5
+MIN_SECONDS = 0.5
 # Marks closer together than this replace each other, so that memory is bounded.
 _SPACING_SECONDS = WINDOW_SECONDS / 60
 
@@ -46,7 +46,7 @@ class RateEstimator:
         """
         (first_time, first_ended), (last_time, last_ended) = self._marks[0], self._marks[-1]
         elapsed, ended = last_time - first_time, last_ended - first_ended
-        if total is None or elapsed < LEAST_SECONDS or ended <= 0:
+        if total is None or elapsed < MIN_SECONDS or ended <= 0:
             return None
         left = total - done_before - last_ended
         return left * elapsed / ended if left >= 0 else None

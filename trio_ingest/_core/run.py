@@ -21,9 +21,9 @@ from .adapter_run import (
     AdapterRun,
     Failure,
     Skip,
+    acknowledge,
     acknowledged_checkpoint,
     emitted_checkpoint,
-    settle,
 )
 from .checkpoints import Checkpoint
 from .documents import Document
@@ -76,7 +76,7 @@ class Run:
     __slots__ = (
         "_ended_at_checkpoint",
         "_ended_at_progress",
-        "_pace",
+        "_rate",
         "_resumed_count",
         "adapter_runs",
         "buffer_size",
@@ -121,7 +121,7 @@ class Run:
         self.fetch_seconds = self.parse_seconds = 0.0
         self.consumer_seconds = self.throttle_seconds = 0.0
         self.states: dict[str, AdapterState] = {}
-        self._pace = RateEstimator(now)
+        self._rate = RateEstimator(now)
         self.progress_at = now
         self._ended_at_progress = self._ended_at_checkpoint = 0
         self.ends_until_upkeep = 0
@@ -345,7 +345,7 @@ class Run:
             self._ended_at_checkpoint = ended
         self._ended_at_progress = ended
         self.progress_at = now
-        self._pace.mark(now, ended - self._resumed_count)
+        self._rate.mark(now, ended - self._resumed_count)
         done_before = sum(adapter_run.done_before for adapter_run in self.adapter_runs)
         return build_progress(
             timestamp,
@@ -355,7 +355,7 @@ class Run:
             self.failed_count,
             self.in_flight,
             self.estimated_total,
-            self._pace.eta_seconds(self.estimated_total, done_before),
+            self._rate.eta_seconds(self.estimated_total, done_before),
             self.skipped_count,
             queue_depth,
             self.buffer_size,
@@ -367,17 +367,17 @@ class Run:
         )
 
     @property
-    def has_news(self) -> bool:
+    def has_new_ends(self) -> bool:
         """True when a record has ended since the last checkpoint was minted."""
         return self.ended_count != self._ended_at_checkpoint
 
-    def settle(self, acknowledged: int) -> None:
+    def acknowledge(self, acknowledged: int) -> None:
         """Note that the consumer has acknowledged every event with a lower sequence."""
-        settle(self.adapter_runs, acknowledged)
+        acknowledge(self.adapter_runs, acknowledged)
 
     def checkpoint(self, acknowledged: int) -> Checkpoint:
         """Return a checkpoint that covers exactly what has been acknowledged, now."""
-        settle(self.adapter_runs, acknowledged)
+        acknowledge(self.adapter_runs, acknowledged)
         return acknowledged_checkpoint(self.adapter_runs, acknowledged)
 
     def exhausted(self, adapter_run: AdapterRun) -> None:

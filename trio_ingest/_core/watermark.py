@@ -17,7 +17,7 @@ from .ranges import Range, insert
 # Cursors that wait for the records before them. When one record never ends, every
 # later cursor waits; past this many, every second one is forgotten, which makes a
 # resume coarser and never wrong.
-MOST_WAITING_CURSORS = 64
+MAX_WAITING_CURSORS = 64
 
 
 class Watermark:
@@ -91,7 +91,7 @@ class Watermark:
     def place_cursor(self, number: int, value: Any) -> None:
         """Note that ``value`` covers every record below ``number``."""
         self._cursors.append((number, value))
-        if len(self._cursors) > MOST_WAITING_CURSORS:
+        if len(self._cursors) > MAX_WAITING_CURSORS:
             # The newest stays: it is the one that a run without gaps will need.
             kept = list(self._cursors)[1::2]
             newest = self._cursors[-1]

@@ -53,7 +53,7 @@ class AdapterTask:
 
     def begin_fetching(self) -> None:
         """Note that this task fetches from now on."""
-        self.timer.turn(self.context.run, self.context.clock(), "fetch_seconds")
+        self.timer.switch(self.context.run, self.context.clock(), "fetch_seconds")
 
     def stop_fetching(self) -> None:
         """Interrupt the fetch if it is waiting; what is in flight goes on."""
@@ -69,9 +69,9 @@ class AdapterTask:
         if context.channel.queue:
             # The consumer was woken into the same batch as this task, and Trio shuffles
             # a batch: only after another has it certainly had its turn.
-            before = timer.turn(context.run, context.clock(), "consumer_seconds")
+            before = timer.switch(context.run, context.clock(), "consumer_seconds")
             await context.runtime.cancellation_point()
-            timer.turn(context.run, context.clock(), before)
+            timer.switch(context.run, context.clock(), before)
         now = context.clock()
         if now >= context.slice_end:  # several tasks may come back from here together
             context.slice_end = now + SLICE_SECONDS
@@ -79,10 +79,10 @@ class AdapterTask:
     async def upkeep(self, timer: TaskTimer) -> None:
         """Let others run, settle what was acknowledged, and emit progress if due."""
         context, run, channel = self.context, self.context.run, self.context.channel
-        before = timer.turn(run, context.clock(), "consumer_seconds")
+        before = timer.switch(run, context.clock(), "consumer_seconds")
         await context.runtime.cancellation_point()
-        timer.turn(run, context.clock(), before)
-        run.settle(channel.acknowledged(run.sequence))
+        timer.switch(run, context.clock(), before)
+        run.acknowledge(channel.acknowledged(run.sequence))
         if run.progress_is_due():
             if len(channel.queue) >= channel.limit:
                 await context.wait_for_slot(timer)
@@ -97,9 +97,9 @@ class AdapterTask:
         context, timer = self.context, self.timer
         while context.paused:
             await self.change_state("paused")
-            before = timer.turn(context.run, context.clock(), "throttle_seconds")
+            before = timer.switch(context.run, context.clock(), "throttle_seconds")
             await context.mode.wait_value(lambda mode: mode != "paused")
-            timer.turn(context.run, context.clock(), before)
+            timer.switch(context.run, context.clock(), before)
             if not context.draining:
                 await self.change_state("running")
         return context.draining
@@ -116,9 +116,9 @@ class AdapterTask:
         while (delay := await processor.finish_attempt(attempts)) is not None:
             await context.wait_for_slot(timer)
             context.channel.put(processor.retrying(attempts, delay))
-            before = timer.turn(context.run, context.clock(), "throttle_seconds")
+            before = timer.switch(context.run, context.clock(), "throttle_seconds")
             await context.runtime.sleep(delay)
-            timer.turn(context.run, context.clock(), before)
+            timer.switch(context.run, context.clock(), before)
             processor.try_again(attempts)
 
     # -- the adapter's iterator ----------------------------------------------------

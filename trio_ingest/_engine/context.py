@@ -34,7 +34,7 @@ class TaskTimer:
         self.mark = now
         self.phase: Phase = "idle"
 
-    def turn(self, run: Run, now: float, phase: Phase) -> Phase:
+    def switch(self, run: Run, now: float, phase: Phase) -> Phase:
         """Book the time since the mark and go on in another phase; returns the old one."""
         before, elapsed = self.phase, now - self.mark
         if before == "fetch_seconds":
@@ -79,20 +79,20 @@ class StreamContext:
         try:
             yield timer
         finally:
-            timer.turn(self.run, self.clock(), "idle")
+            timer.switch(self.run, self.clock(), "idle")
             self.timers.remove(timer)
 
     async def wait_for_slot(self, timer: TaskTimer) -> None:
         """Wait for room, and book the wait as the consumer's."""
-        before = timer.turn(self.run, self.clock(), "consumer_seconds")
+        before = timer.switch(self.run, self.clock(), "consumer_seconds")
         try:
             await self.channel.wait_for_slot()
         finally:
-            timer.turn(self.run, self.clock(), before)
+            timer.switch(self.run, self.clock(), before)
 
     def account_time(self) -> float:
         """Book every task's time up to now; returns now."""
         now = self.clock()
         for timer in self.timers:
-            timer.turn(self.run, now, timer.phase)
+            timer.switch(self.run, now, timer.phase)
         return now

@@ -13,7 +13,13 @@ from typing import Any, Protocol
 
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.checkpoints import Checkpoint
-from trio_ingest._core.errors import EngineBug, StreamClosedError, add_note, described, joined
+from trio_ingest._core.errors import (
+    EngineBug,
+    StreamClosedError,
+    add_note,
+    described,
+    with_closing_error,
+)
 from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.run import Run
 
@@ -21,10 +27,10 @@ from .adapter_task import AdapterTask
 from .channel import Channel
 from .context import StreamContext, TaskTimer
 from .fetching import close_adapter, close_fetch, open_early, open_fetch, yields_in_scope
-from .records import RecordProcessor, explained, stray_cancellation
+from .records import RecordProcessor, error_to_report, stray_cancellation
 from .runtime import Nursery, Runtime, ScopeLeftOpen, ki_protected
 from .sequential import SequentialTask
-from .setup import RunSetup, estimate_totals, failure_of, where
+from .setup import RunSetup, estimate_totals, failure_note, failure_of
 from .worker_pool import WorkerPool
 
 # A progress event comes at least once a second: looking four times a second whether
@@ -200,7 +206,7 @@ class Engine:
                 raise
             rest = rest or stray_cancellation(error, "a task of this run")
             if isinstance(rest, Exception):
-                self._keep_if_unheard(rest)
+                self._keep_if_cancelled(rest)
             elif self._runtime.is_cancelled():
                 self._runtime.force_cleanup()  # a second Ctrl-C was raised here, of all places
             self._fatal = self._fatal or rest
@@ -220,7 +226,7 @@ class Engine:
                 raise
             except Exception as error:
                 self._failures[index] = failure = error
-                self._keep_if_unheard(error)
+                self._keep_if_cancelled(error)
             if failure is not None:
                 await first.change_state("failed", described(failure))
             else:
@@ -246,13 +252,13 @@ class Engine:
         except Exception as failure:
             error = failure
         finally:
-            before = first.timer.turn(self.run, context.clock(), "fetch_seconds")
+            before = first.timer.switch(self.run, context.clock(), "fetch_seconds")
             closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
                 plan.source,
                 close_adapter(plan, first.processor, self._runtime, context.grace_seconds),
             )
-            first.timer.turn(self.run, context.clock(), before)
-        error = joined(error, closing)
+            first.timer.switch(self.run, context.clock(), before)
+        error = with_closing_error(error, closing)
         if error is not None:
             raise error
 
@@ -273,7 +279,7 @@ class Engine:
             task.start(self._nursery, self._in_band)
             await self._fetch_all(plan, task)
         except Exception as error:
-            add_note(error, where(task.adapter_run))
+            add_note(error, failure_note(task.adapter_run))
             raise
         finally:
             self._adapter_tasks.remove(task)
@@ -286,7 +292,7 @@ class Engine:
         items = open_fetch(plan, task.processor)
         try:
             with task.drain_scope as scope:
-                task.timer.turn(self.run, context.clock(), "fetch_seconds")
+                task.timer.switch(self.run, context.clock(), "fetch_seconds")
                 if hasattr(items, "__anext__"):
                     await self._move(task, items)
                 else:
@@ -296,20 +302,20 @@ class Engine:
         except BaseException as failure:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(failure):
                 raise
-            error = explained(failure, plan.source, self._runtime)
+            error = error_to_report(failure, plan.source, self._runtime)
             # It may have failed with room in its hands.
             context.channel.release_slot()
         finally:
-            task.timer.turn(self.run, context.clock(), "fetch_seconds")
+            task.timer.switch(self.run, context.clock(), "fetch_seconds")
             closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
                 plan.source, close_fetch(items, plan, self._runtime, context.grace_seconds)
             )
-            task.timer.turn(self.run, context.clock(), "idle")
+            task.timer.switch(self.run, context.clock(), "idle")
         if context.draining:
             await task.change_state("draining")
         # Also after a failed fetch: what is in flight is not to blame.
         await task.finish()
-        error = joined(error, closing)
+        error = with_closing_error(error, closing)
         if error is not None:
             raise error
         if exhausted:
@@ -330,9 +336,9 @@ class Engine:
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(error):
                 raise
-            told = explained(error, source, self._runtime)
-            self._keep_if_unheard(told)
-            return told  # noqa: ASYNC104 -- the same
+            reported = error_to_report(error, source, self._runtime)
+            self._keep_if_cancelled(reported)
+            return reported  # noqa: ASYNC104 -- the same
         return None
 
     async def _tick(self) -> None:
@@ -341,11 +347,11 @@ class Engine:
             async for _ in ticks:
                 if context.clock() - run.progress_at >= _DUE_SECONDS:
                     await self.channel.wait_for_slot()
-                    self.channel.put(context.progress(checkpoint=run.has_news))
+                    self.channel.put(context.progress(checkpoint=run.has_new_ends))
 
     # -- how it ends -------------------------------------------------------------------
 
-    def _keep_if_unheard(self, error: Exception) -> None:
+    def _keep_if_cancelled(self, error: Exception) -> None:
         """Keep what failed because of a cancellation: no event will tell of it any more."""
         if type(error) is RuntimeError and isinstance(
             error.__cause__, self._runtime.cancelled

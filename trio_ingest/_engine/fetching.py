@@ -81,7 +81,7 @@ def open_fetch(plan: AdapterPlan, processor: RecordProcessor) -> Any:
     Raises:
         SetupError: when the result is neither.
     """
-    opened, processor.opened = processor.opened, None
+    opened, processor.opened_early = processor.opened_early, None
     if opened is not None:
         return opened
     adapter_run = processor.adapter_run
@@ -110,20 +110,20 @@ def open_early(plan: AdapterPlan, processor: RecordProcessor) -> None:
     if processor.adapter_run.finished or inspect.isasyncgenfunction(plan.fetch):
         return
     try:
-        processor.opened = open_fetch(plan, processor)
+        processor.opened_early = open_fetch(plan, processor)
     except SetupError:
         raise
     except Exception as error:  # noqa: BLE001 -- a dead adapter, and raised in its place
-        processor.opened = _Dead(error)
+        processor.opened_early = _FailedFetch(error)
 
 
-class _Dead:
+class _FailedFetch:
     """An iterator in the place of a ``fetch`` that raised when it was called."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def __aiter__(self) -> _Dead:
+    def __aiter__(self) -> _FailedFetch:
         return self
 
     async def __anext__(self) -> Any:
@@ -167,8 +167,8 @@ async def close_adapter(
     plan: AdapterPlan, first: RecordProcessor, runtime: Runtime, seconds: float
 ) -> None:
     """Close the adapter itself, and what an early call of its ``fetch`` gave for nothing."""
-    if first.opened is not None:
-        opened, first.opened = first.opened, None
+    if first.opened_early is not None:
+        opened, first.opened_early = first.opened_early, None
         await close_fetch(opened, plan, runtime, seconds)
     if plan.aclose is not None:
         try:

@@ -12,20 +12,26 @@ from contextlib import aclosing
 
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.documents import Document
-from trio_ingest._core.errors import EngineBug, SetupError, add_note, described, joined
+from trio_ingest._core.errors import (
+    EngineBug,
+    SetupError,
+    add_note,
+    described,
+    with_closing_error,
+)
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.run import Run
 
 from .fetching import close_adapter, close_fetch, first_item, open_early, open_fetch
-from .records import RecordAttempts, RecordProcessor, explained
+from .records import RecordAttempts, RecordProcessor, error_to_report
 from .runtime import Runtime
-from .setup import RunSetup, estimate_totals, failure_of, where
+from .setup import RunSetup, estimate_totals, failure_note, failure_of
 
 # Progress by time comes at the next record after this.
 _DUE_SECONDS = 1.0
 
 
-class Inline:
+class InlineEngine:
     """One run in the bare form.
 
     Memory: one record and its events.
@@ -43,8 +49,8 @@ class Inline:
         ]
         for plan, processors in zip(setup.plans, self._processors, strict=True):
             open_early(plan, processors[0])
-            if processors[0].opened is not None and not hasattr(
-                processors[0].opened, "__anext__"
+            if processors[0].opened_early is not None and not hasattr(
+                processors[0].opened_early, "__anext__"
             ):
                 raise SetupError(
                     f"fetch of the adapter {plan.source!r} gives a block to enter, which the "
@@ -88,7 +94,7 @@ class Inline:
                         raise  # nobody is there any more who could be told by an event
                     failure = error
                 unclosed.remove(index)
-                failure = joined(failure, await self._closing_error(index))
+                failure = with_closing_error(failure, await self._closing_error(index))
                 if failure is not None:
                     failures.append(failure)
                 if failure is None:
@@ -118,7 +124,7 @@ class Inline:
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(error):
                 raise
-            return explained(error, plan.source, self._runtime)  # noqa: ASYNC104 -- the same
+            return error_to_report(error, plan.source, self._runtime)  # noqa: ASYNC104 -- the same
         finally:
             self._book_fetch()
         return None
@@ -194,10 +200,11 @@ class Inline:
                     run.consumer_seconds += clock() - mark
                     mark = clock()
                 if run.ends_until_upkeep <= 0 or mark - run.progress_at >= _DUE_SECONDS:
-                    run.settle(run.sequence)
+                    run.acknowledge(run.sequence)
                     late = mark - run.progress_at >= _DUE_SECONDS
                     if late or run.progress_is_due():
-                        yield run.progress(mark, wall(), 0, checkpoint=late and run.has_news)
+                        claims = late and run.has_new_ends
+                        yield run.progress(mark, wall(), 0, checkpoint=claims)
                     run.schedule_upkeep()
                     await runtime.cancellation_point()
                     now = clock()
@@ -208,11 +215,11 @@ class Inline:
             adapter_run.check_end()
             run.exhausted(adapter_run)
         except Exception as error:
-            told = explained(error, plan.source, runtime)
-            add_note(told, where(adapter_run))
-            if told is error:
+            reported = error_to_report(error, plan.source, runtime)
+            add_note(reported, failure_note(adapter_run))
+            if reported is error:
                 raise
-            raise told from error
+            raise reported from error
         finally:
             grace = self._setup.policy.cleanup_grace_seconds
             await close_fetch(items, plan, runtime, grace)  # noqa: ASYNC102 -- it shields

@@ -64,16 +64,16 @@ class RecordProcessor:
     __slots__ = (
         "_completed",
         "_identify",
-        "_known_class",
         "_parse",
         "_plan",
+        "_record_class",
         "_retry",
         "_runtime",
         "_seed",
         "_wall",
         "adapter_run",
         "clock",
-        "opened",
+        "opened_early",
         "run",
     )
 
@@ -98,8 +98,8 @@ class RecordProcessor:
         self._runtime = runtime
         self._wall = policy.clock
         self.clock = runtime.clock()
-        self._known_class: type | None = None
-        self.opened: Any = None
+        self._record_class: type | None = None
+        self.opened_early: Any = None
 
     def admit(self, item: Any) -> Admission:
         """Take one item from ``fetch`` and say what is to be done with it.
@@ -107,7 +107,7 @@ class RecordProcessor:
         Raises:
             SetupError: when it is a cursor or an event that may not be.
         """
-        if item.__class__ is not self._known_class:
+        if item.__class__ is not self._record_class:
             if isinstance(item, Cursor):
                 if not self._plan.takes_cursor:
                     raise SetupError(
@@ -120,7 +120,7 @@ class RecordProcessor:
             if isinstance(item, PipelineEvent):
                 refuse_engine_event(item)
                 return -1, None, item
-            self._known_class = item.__class__
+            self._record_class = item.__class__
         adapter_run = self.adapter_run
         number = adapter_run.next_record
         adapter_run.next_record = number + 1
@@ -145,7 +145,7 @@ class RecordProcessor:
             and self._completed is None
         ):
             return result
-        return result if inspect.isawaitable(result) else self._judged(result)
+        return result if inspect.isawaitable(result) else self._checked(result)
 
     async def finish_attempt(self, attempts: RecordAttempts) -> float | None:
         """Bring an attempt to its outcome; returns the delay before the next, or None.
@@ -217,7 +217,7 @@ class RecordProcessor:
 
     def failure(self, error: BaseException) -> Failure:
         """The fact that ``error`` ended an attempt."""
-        error = explained(error, self.adapter_run.source, self._runtime)
+        error = error_to_report(error, self.adapter_run.source, self._runtime)
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ != "builtins":
@@ -246,9 +246,9 @@ class RecordProcessor:
             if not self._runtime.is_failure(error):
                 raise
             return self.failure(error)  # noqa: ASYNC104 -- the same
-        return self._judged(result)
+        return self._checked(result)
 
-    def _judged(self, result: Any) -> Any:
+    def _checked(self, result: Any) -> Any:
         if not isinstance(result, Document):
             return self.failure(
                 TypeError(
@@ -296,7 +296,7 @@ class RecordProcessor:
         return number, str(doc_id), None
 
 
-def explained(error: BaseException, source: str, runtime: Runtime) -> Exception:
+def error_to_report(error: BaseException, source: str, runtime: Runtime) -> Exception:
     """What is told of an error in an adapter: itself, unless something is wrong with the run.
 
     Args:

@@ -44,7 +44,7 @@ class ScopeLeftOpen(RuntimeError):
     """A scope cannot be left, since one inside it was not."""
 
 
-class Cancels(Protocol):
+class Cancellable(Protocol):
     """Something that can be cancelled from outside."""
 
     def cancel(self) -> None: ...
@@ -54,7 +54,7 @@ class Nursery(Protocol):
     """A place for tasks."""
 
     @property
-    def cancel_scope(self) -> Cancels: ...
+    def cancel_scope(self) -> Cancellable: ...
     def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
 
 

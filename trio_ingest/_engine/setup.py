@@ -169,7 +169,7 @@ def _mismatch(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> str:
 
 
 async def estimate_totals(setup: RunSetup, run: Run, runtime: Runtime) -> int | None:
-    """How many records to expect in all: as told, else as the adapters say, else None."""
+    """How many records to expect in all: as given, else as the adapters say, else None."""
     if run.estimated_total is not None:
         return run.estimated_total
     total = 0
@@ -205,7 +205,7 @@ def failure_of(failures: Sequence[Exception]) -> Exception | None:
     return ExceptionGroup(f"{len(failures)} adapters failed", failures)
 
 
-def where(adapter_run: AdapterRun) -> str:
+def failure_note(adapter_run: AdapterRun) -> str:
     """The note that a dead adapter's failure carries."""
     text = f"In the adapter {adapter_run.source!r}, after {adapter_run.next_record} records"
     if adapter_run.parameters:

@@ -39,11 +39,11 @@ class WorkerPool(AdapterTask):
         super().__init__(context, plan, processor, timer)
         self._workers = workers
         self._jobs: deque[tuple[int, RecordAttempts]] = deque()
-        self._idle: deque[Waiter] = deque()
-        self._fetcher = context.runtime.waiter()
+        self._idle_workers: deque[Waiter] = deque()
+        self._fetch_waiter = context.runtime.waiter()
         self._window: ReorderWindow[Result] = ReorderWindow(workers, ordered=ordered)
         self._emitting = False
-        self._no_more = False
+        self._no_more_jobs = False
 
     def start(self, nursery: Nursery, guard: Guard) -> None:
         for _ in range(self._workers):
@@ -56,7 +56,7 @@ class WorkerPool(AdapterTask):
         timer = self.timer
         self.begin_fetching()
         async for record in items:
-            timer.turn(run, clock(), "idle")
+            timer.switch(run, clock(), "idle")
             if unchecked:
                 await self.check_scopes(items)
                 unchecked = False
@@ -64,9 +64,9 @@ class WorkerPool(AdapterTask):
                 return
             number, doc_id, ready = processor.admit(record)
             if doc_id is not None:
-                self._hand_out(RecordAttempts(number, doc_id, record))
+                self._enqueue(RecordAttempts(number, doc_id, record))
             elif isinstance(ready, RecordAttempts):
-                self._hand_out(ready)
+                self._enqueue(ready)
             elif ready is not None:
                 self.adapter_run.custom_events_fetched += 1
                 window.finish(window.take(), ready)
@@ -74,25 +74,25 @@ class WorkerPool(AdapterTask):
             if run.ends_until_upkeep <= 0:
                 await self.upkeep(timer)
             while window.is_full:
-                await self._fetcher.wait()
+                await self._fetch_waiter.wait()
             if (context.paused or context.draining) and await self.wait_while_paused():
                 return
-            timer.turn(run, clock(), "fetch_seconds")
+            timer.switch(run, clock(), "fetch_seconds")
 
     async def finish(self) -> None:
         while not self._window.is_empty:
             # Usually the workers emit; but not if the one that did has failed.
             await self._emit_ready(self.timer)
             if not self._window.is_empty:
-                await self._fetcher.wait()
+                await self._fetch_waiter.wait()
         self.dismiss()
 
     def dismiss(self) -> None:
-        self._no_more = True
-        while self._idle:
-            self._idle.popleft().wake()
+        self._no_more_jobs = True
+        while self._idle_workers:
+            self._idle_workers.popleft().wake()
 
-    def _hand_out(self, attempts: RecordAttempts) -> None:
+    def _enqueue(self, attempts: RecordAttempts) -> None:
         self._jobs.append((self._window.take(), attempts))
         if len(self._jobs) == 1:
             self._wake_one()
@@ -100,8 +100,8 @@ class WorkerPool(AdapterTask):
     def _wake_one(self) -> None:
         # One at a time, and each wakes the next if there is more to do: when parse does
         # not wait, a single worker does it all, and the others are left in peace.
-        if self._idle:
-            self._idle.popleft().wake()
+        if self._idle_workers:
+            self._idle_workers.popleft().wake()
 
     async def _worker(self) -> None:
         with self.context.timed() as timer:
@@ -116,7 +116,7 @@ class WorkerPool(AdapterTask):
         )
         run, clock = context.run, context.clock
         waiter = context.runtime.waiter()
-        while jobs or not self._no_more:
+        while jobs or not self._no_more_jobs:
             if not jobs:
                 await self._wait_for_job(waiter)
                 continue
@@ -128,7 +128,7 @@ class WorkerPool(AdapterTask):
             place, attempts = jobs.popleft()
             if jobs:
                 self._wake_one()
-            timer.turn(run, clock(), "parse_seconds")
+            timer.switch(run, clock(), "parse_seconds")
             channel.put(processor.start(attempts))
             if clock() >= context.slice_end:
                 await self.yield_to_consumer(timer)
@@ -139,7 +139,7 @@ class WorkerPool(AdapterTask):
                 if attempts.outcome.__class__ is not Document:
                     await self.finish_attempts(attempts, timer)
                     context.slice_end = clock() + SLICE_SECONDS  # others ran while it waited
-            timer.turn(run, clock(), "idle")
+            timer.switch(run, clock(), "idle")
             self._window.finish(place, attempts)
             del attempts  # or the record would live on while this worker waits for another
             await self._emit_ready(timer)
@@ -147,12 +147,12 @@ class WorkerPool(AdapterTask):
                 await self.upkeep(timer)
 
     async def _wait_for_job(self, waiter: Waiter) -> None:
-        self._idle.append(waiter)
+        self._idle_workers.append(waiter)
         try:
             await waiter.wait()
         finally:
-            if waiter in self._idle:
-                self._idle.remove(waiter)
+            if waiter in self._idle_workers:
+                self._idle_workers.remove(waiter)
 
     async def _emit_ready(self, timer: TaskTimer) -> None:
         """Emit every result whose turn it is; one task does so at a time."""
@@ -170,6 +170,6 @@ class WorkerPool(AdapterTask):
                 else:
                     channel.put(context.run.custom_event(result, context.wall()))
                     self.adapter_run.custom_event_emitted(context.run.sequence - 1)
-                self._fetcher.wake()
+                self._fetch_waiter.wake()
         finally:
             self._emitting = False

@@ -124,7 +124,7 @@ class RunChecker:
             self._spoil_counts("line", message)
             self._run.sequence += 1
         # A recorded event was acknowledged; so ``Run`` need not keep any end.
-        self._run.settle(self._run.sequence)
+        self._run.acknowledge(self._run.sequence)
 
     def skip_line(self) -> None:
         """Take note that a line cannot be read; it may have held any event."""
