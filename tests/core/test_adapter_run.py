@@ -17,8 +17,8 @@ from trio_ingest._core.positions import Position
 from trio_ingest._core.watermark import Watermark
 
 
-def adapter_run(source: str = "feed", watermark: Watermark | None = None) -> AdapterRun:
-    return AdapterRun(source, {"part": 1}, '{"part":1}', watermark)
+def adapter_run(source: str = "feed", **options: Watermark) -> AdapterRun:
+    return AdapterRun(source, {"part": 1}, '{"part":1}', **options)
 
 
 def only(checkpoint: Checkpoint) -> Position:

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from . import positions
-from .errors import CheckpointError, shortened
+from .errors import CheckpointError, abbreviated
 from .positions import Position, canonical_parameters
 
 CHECKPOINT_VERSION = 1
@@ -131,7 +131,7 @@ class Checkpoint:
         try:
             version = data["version"]
             if type(version) is not int or version < 1:
-                raise ValueError(f"version is {shortened(version)}")
+                raise ValueError(f"version is {abbreviated(version)}")
             if version <= CHECKPOINT_VERSION:
                 found = tuple(positions.from_json(item) for item in data["positions"])
                 if len({_key(p) for p in found}) != len(found):
@@ -140,7 +140,7 @@ class Checkpoint:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"This is not a checkpoint of trio_ingest, or it is damaged ({error!r}): "
-                f"{shortened(data)}. Start again without it, or restore an older one."
+                f"{abbreviated(data)}. Start again without it, or restore an older one."
             ) from error
         raise CheckpointError(
             f"The checkpoint has version {version}; this release of trio_ingest reads up "

@@ -7,7 +7,7 @@ two for each document, so it builds them by position, with ``frozen_builder``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -22,7 +22,7 @@ AdapterState: TypeAlias = Literal[
 
 @attrs.frozen(kw_only=True)
 class PipelineEvent:
-    """What every event has; also the base class for an adapter's own events.
+    """Base of all events, and of the classes of an adapter's own events.
 
     An adapter need not fill these three: the engine stamps them when the event
     takes its place in the stream.
@@ -84,7 +84,7 @@ class DocumentFailed(PipelineEvent):
     """A record could not become a document; the run goes on.
 
     Args:
-        doc_id: what ``identify`` says, or None when nobody knows.
+        doc_id: what ``identify`` says, or None when it is unknown.
         error: the exception of the last attempt.
         error_type: its class, with its module unless built in.
         retry_count: attempts minus one.
@@ -148,7 +148,7 @@ class DocumentRetrying(PipelineEvent):
 
 @attrs.frozen(kw_only=True)
 class BatchProgress(PipelineEvent):
-    """How far the run is: by count, at least once a second, and once at the end.
+    """Progress of the run: by count, at least once a second, and once at the end.
 
     Args:
         completed: documents completed.
@@ -210,15 +210,7 @@ EngineEvent: TypeAlias = (
 )
 """The events that the engine itself emits; an adapter's own come beside them."""
 
-ENGINE_EVENTS: tuple[type[PipelineEvent], ...] = (
-    DocumentStarted,
-    DocumentCompleted,
-    DocumentFailed,
-    DocumentSkipped,
-    DocumentRetrying,
-    BatchProgress,
-    AdapterStateChange,
-)
+ENGINE_EVENTS: tuple[type[PipelineEvent], ...] = get_args(EngineEvent)
 
 
 # Positional, in the order of the fields: base first, then as declared above.

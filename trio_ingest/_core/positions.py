@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .errors import SetupError, shortened
+from .errors import SetupError, abbreviated
 from .ranges import Ranges, from_watermark, intersection, split_at_watermark, union
 
 # By name, because importing decimal and uuid would cost a tenth of importing all this.
@@ -118,15 +118,9 @@ def from_json(data: Mapping[str, Any]) -> Position:
     stable_order = data.get("stable_order", False)
     if type(stable_order) is not bool:
         raise ValueError(f"stable_order is {stable_order!r}")
+    cursor = data["cursor"]
     return Position(
-        source,
-        parameters,
-        watermark,
-        ended,
-        data["cursor"],
-        cursor_record,
-        finished,
-        stable_order,
+        source, parameters, watermark, ended, cursor, cursor_record, finished, stable_order
     )
 
 
@@ -215,7 +209,7 @@ def canonical_parameters(params: Mapping[str, Any]) -> str:
     except (TypeError, ValueError) as error:
         raise SetupError(
             f"params must be made of JSON values, dates, UUIDs and paths, so that a "
-            f"checkpoint can name them; got {shortened(params)} ({error})."
+            f"checkpoint can name them; got {abbreviated(params)} ({error})."
         ) from error
 
 

@@ -17,6 +17,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+
 from .adapter_run import (
     AdapterRun,
     Failure,
@@ -64,6 +66,7 @@ NEXT_STATES: Final[Mapping[AdapterState, tuple[AdapterState, ...]]] = {
 }
 
 
+@attrs.define(eq=False, repr=False)
 class Run:
     """The state of one run.
 
@@ -73,58 +76,31 @@ class Run:
         now: the runtime's clock at the start, in seconds.
     """
 
-    __slots__ = (
-        "_ended_at_checkpoint",
-        "_ended_at_progress",
-        "_rate",
-        "_resumed_count",
-        "adapter_runs",
-        "buffer_size",
-        "checkpoint_interval",
-        "completed_count",
-        "consumer_seconds",
-        "ends_until_upkeep",
-        "estimated_total",
-        "failed_count",
-        "fetch_seconds",
-        "parse_seconds",
-        "pipeline_id",
-        "progress_at",
-        "progress_interval",
-        "retried_count",
-        "sequence",
-        "skipped_count",
-        "states",
-        "throttle_seconds",
-    )
+    pipeline_id: str
+    adapter_runs: Sequence[AdapterRun]
+    progress_at: float = attrs.field(alias="now")
+    buffer_size: int = attrs.field(kw_only=True)
+    progress_interval: int = attrs.field(kw_only=True)
+    checkpoint_interval: int = attrs.field(kw_only=True)
+    estimated_total: int | None = attrs.field(kw_only=True)
+    sequence: int = attrs.field(default=0, init=False)
+    completed_count: int = attrs.field(default=0, init=False)
+    failed_count: int = attrs.field(default=0, init=False)
+    skipped_count: int = attrs.field(default=0, init=False)
+    retried_count: int = attrs.field(default=0, init=False)
+    fetch_seconds: float = attrs.field(default=0.0, init=False)
+    parse_seconds: float = attrs.field(default=0.0, init=False)
+    consumer_seconds: float = attrs.field(default=0.0, init=False)
+    throttle_seconds: float = attrs.field(default=0.0, init=False)
+    states: dict[str, AdapterState] = attrs.field(factory=dict, init=False)
+    ends_until_upkeep: int = attrs.field(default=0, init=False)
+    _resumed_count: int = attrs.field(default=0, init=False)
+    _ended_at_progress: int = attrs.field(default=0, init=False)
+    _ended_at_checkpoint: int = attrs.field(default=0, init=False)
+    _rate: RateEstimator = attrs.field(init=False)
 
-    def __init__(
-        self,
-        pipeline_id: str,
-        adapter_runs: Sequence[AdapterRun],
-        now: float,
-        *,
-        buffer_size: int,
-        progress_interval: int,
-        checkpoint_interval: int,
-        estimated_total: int | None,
-    ) -> None:
-        self.pipeline_id = pipeline_id
-        self.adapter_runs = adapter_runs
-        self.buffer_size = buffer_size
-        self.progress_interval = progress_interval
-        self.checkpoint_interval = checkpoint_interval
-        self.estimated_total = estimated_total
-        self.sequence = 0
-        self.completed_count = self.failed_count = self.skipped_count = 0
-        self.retried_count = self._resumed_count = 0
-        self.fetch_seconds = self.parse_seconds = 0.0
-        self.consumer_seconds = self.throttle_seconds = 0.0
-        self.states: dict[str, AdapterState] = {}
-        self._rate = RateEstimator(now)
-        self.progress_at = now
-        self._ended_at_progress = self._ended_at_checkpoint = 0
-        self.ends_until_upkeep = 0
+    def __attrs_post_init__(self) -> None:
+        self._rate = RateEstimator(self.progress_at)
         self.schedule_upkeep()
 
     # -- facts about one record ------------------------------------------------

@@ -15,11 +15,14 @@ from .records import RecordAttempts, RecordProcessor
 from .runtime import CheckedScope, Nursery, Scope
 
 Guard: TypeAlias = Callable[..., Awaitable[None]]
-"""Runs the async function that it is given first, and keeps what that raises."""
+"""A function that runs the async function given first, and keeps the error it raises."""
 
 
 class AdapterTask:
-    """One adapter run on its way through the channel; the forms of it add ``move``."""
+    """One adapter run on its way into the channel; subclasses add ``move``.
+
+    The engine calls ``start``, ``move``, ``finish`` and, however that ends, ``dismiss``.
+    """
 
     def __init__(
         self,
@@ -33,8 +36,8 @@ class AdapterTask:
         self.processor = processor
         self.timer = timer
         self.adapter_run = processor.adapter_run
-        # What a drain cancels; and inside it one that is never cancelled, so that its
-        # deadline tells of scopes that an adapter has left open.
+        # The outer scope is what a drain cancels. The inner one is never cancelled, so that
+        # its deadline shows scopes that an adapter has left open.
         self.drain_scope: Scope = context.runtime.cancel_scope()
         self.checked_scope: CheckedScope = context.runtime.checked_scope()
 
@@ -56,14 +59,14 @@ class AdapterTask:
         self.timer.switch(self.context.run, self.context.clock(), "fetch_seconds")
 
     def stop_fetching(self) -> None:
-        """Interrupt the fetch if it is waiting; what is in flight goes on."""
+        """Interrupt the fetch if it is waiting; records in flight go on."""
         if self.timer.phase == "fetch_seconds":
             self.drain_scope.cancel()
 
     # -- waiting ---------------------------------------------------------------
 
     async def yield_to_consumer(self, timer: TaskTimer) -> None:
-        """Let the consumer take what there is, if it wants to, before a slow parse."""
+        """Let the consumer take the events that wait before a slow parse."""
         context = self.context
         await self.upkeep(timer)
         if context.channel.queue:
@@ -77,7 +80,7 @@ class AdapterTask:
             context.slice_end = now + SLICE_SECONDS
 
     async def upkeep(self, timer: TaskTimer) -> None:
-        """Let others run, settle what was acknowledged, and emit progress if due."""
+        """Let others run, note what was acknowledged, and emit progress if it is due."""
         context, run, channel = self.context, self.context.run, self.context.channel
         before = timer.switch(run, context.clock(), "consumer_seconds")
         await context.runtime.cancellation_point()
@@ -93,7 +96,7 @@ class AdapterTask:
         run.schedule_upkeep()
 
     async def wait_while_paused(self) -> bool:
-        """Wait while the stream is paused; returns whether it is draining."""
+        """Wait while the stream is paused; return whether it is draining."""
         context, timer = self.context, self.timer
         while context.paused:
             await self.change_state("paused")

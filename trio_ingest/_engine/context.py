@@ -18,15 +18,15 @@ Phase: TypeAlias = Literal[
     "fetch_seconds", "parse_seconds", "consumer_seconds", "throttle_seconds", "idle"
 ]
 
-# After so much time without a pause, whoever works lets others run, and does so between
-# a document's start and its parse: so that the consumer hears of the document before a
-# slow parse holds the thread. Longer, and a display stutters and a cancellation waits;
-# ten times shorter, and the pauses begin to show in the cost of ordinary documents.
+# After so much time without a pause, a task lets others run, between a document's start and
+# its parse: so that the consumer receives the start before a slow parse holds the thread.
+# Longer, and a display stutters and a cancellation waits; ten times shorter, and the pauses
+# begin to show in the cost of ordinary documents.
 SLICE_SECONDS = 0.01
 
 
 class TaskTimer:
-    """Where one task's time goes: what has passed since ``mark`` belongs to ``phase``."""
+    """The account of one task's time: the time since ``mark`` belongs to ``phase``."""
 
     __slots__ = ("mark", "phase")
 
@@ -35,7 +35,7 @@ class TaskTimer:
         self.phase: Phase = "idle"
 
     def switch(self, run: Run, now: float, phase: Phase) -> Phase:
-        """Book the time since the mark and go on in another phase; returns the old one."""
+        """Account for the time since the mark, and return the phase that this one follows."""
         before, elapsed = self.phase, now - self.mark
         if before == "fetch_seconds":
             run.fetch_seconds += elapsed
@@ -51,7 +51,7 @@ class TaskTimer:
 
 @attrs.define(eq=False)
 class StreamContext:
-    """What all tasks of one stream share."""
+    """The state that all tasks of one stream share."""
 
     run: Run
     channel: Channel
@@ -66,14 +66,14 @@ class StreamContext:
     slice_end: float = 0.0
 
     def progress(self, *, checkpoint: bool = False) -> PipelineEvent:
-        """A progress event, true up to now."""
+        """Return a progress event that is true up to now."""
         now = self.account_time()
         depth = self.channel.depth
         return self.run.progress(now, self.wall(), depth, checkpoint=checkpoint)
 
     @contextmanager
     def timed(self) -> Iterator[TaskTimer]:
-        """A meter for one task, read by everybody while the task lives."""
+        """Give a task a timer, which every progress event reads while the task lives."""
         timer = TaskTimer(self.clock())
         self.timers.append(timer)
         try:
@@ -83,7 +83,7 @@ class StreamContext:
             self.timers.remove(timer)
 
     async def wait_for_slot(self, timer: TaskTimer) -> None:
-        """Wait for room, and book the wait as the consumer's."""
+        """Wait for a slot in the channel, in the consumer's time."""
         before = timer.switch(self.run, self.clock(), "consumer_seconds")
         try:
             await self.channel.wait_for_slot()
@@ -91,7 +91,7 @@ class StreamContext:
             timer.switch(self.run, self.clock(), before)
 
     def account_time(self) -> float:
-        """Book every task's time up to now; returns now."""
+        """Account for every task's time up to now, and return now."""
         now = self.clock()
         for timer in self.timers:
             timer.switch(self.run, now, timer.phase)

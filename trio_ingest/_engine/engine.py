@@ -1,8 +1,8 @@
-"""One stream's tasks: a nursery, a task for each adapter, the workers, the progress tick.
+"""The tasks of one stream: one for each adapter, its workers, and the progress by time.
 
-The engine moves; ``_run`` decides. No exception of an adapter leaves a task: it is
-kept, and raised to the consumer after the last event. So the only cancellation in here
-is the one from outside, and nothing in here cancels the consumer.
+The engine moves; ``_core.run`` decides. No exception of an adapter leaves a task: it is
+kept, and raised to the consumer after the last event. So the only cancellation in here is
+the one from outside, and nothing in here cancels the consumer.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from .sequential import SequentialTask
 from .setup import RunSetup, estimate_totals, failure_note, failure_of
 from .worker_pool import WorkerPool
 
-# A progress event comes at least once a second: looking four times a second whether
-# three quarters have passed keeps that promise whenever the last one came.
+# A progress event comes at least once a second: a look four times a second, and an event
+# when three quarters of one have passed, keep that promise whenever the last one came.
 _TICK_SECONDS = 0.25
 _DUE_SECONDS = 0.75
 
@@ -43,7 +43,7 @@ _CANCELLED = (
 )
 
 # A Ctrl-C between a fact's number and the event's place in the channel would leave a gap,
-# or a checkpoint that claims what nobody received.
+# or a checkpoint that claims an event which the consumer never receives.
 for _fact in (
     Run.started,
     Run.completed,
@@ -63,7 +63,7 @@ for _fact in (
 
 
 class AnyEngine(Protocol):
-    """What runs behind one entered stream, wherever it runs: what the stream needs of it."""
+    """The part of an engine that a stream uses; the engine may run in another thread."""
 
     run: Run
     channel: Channel
@@ -81,7 +81,10 @@ class AnyEngine(Protocol):
 
 
 class Engine:
-    """Everything that runs behind one entered stream."""
+    """The engine of one entered stream.
+
+    Memory: the channel's events, and for each adapter the records in flight.
+    """
 
     def __init__(
         self, setup: RunSetup, runtime: Runtime, new_run: Callable[..., Run] = Run
@@ -113,7 +116,7 @@ class Engine:
         self._nursery: Nursery | None = None
         self.cleanup_errors: list[Exception] = []
 
-    # -- what a stream may ask for ---------------------------------------------------
+    # -- the controls of a stream ----------------------------------------------------
 
     def pause(self) -> None:
         """Fetch nothing more until ``resume``."""
@@ -128,29 +131,29 @@ class Engine:
             self.context.mode.value = "running"
 
     def drain(self) -> None:
-        """Stop fetching, finish what is in flight, end normally."""
+        """Stop fetching, finish the records in flight, end normally."""
         self.context.paused, self.context.draining = False, True
         self.context.mode.value = "draining"
         for task in self._adapter_tasks:
             task.stop_fetching()
 
     def checkpoint(self) -> Checkpoint:
-        """Covers exactly what the consumer has acknowledged, now."""
+        """Return a checkpoint of exactly what the consumer has acknowledged, now."""
         return self.run.checkpoint(self.channel.acknowledged(self.run.sequence))
 
     def account_time(self) -> None:
-        """Book every task's time up to now."""
+        """Account for every task's time up to now."""
         self.context.account_time()
 
     @property
     def queue_depth(self) -> int:
-        """How many events wait for the consumer."""
+        """The number of events that wait for the consumer."""
         return self.channel.depth
 
     # -- the tasks ---------------------------------------------------------------------
 
     async def work(self) -> None:
-        """Run everything, and close the channel at the end, whatever the end is."""
+        """Run all adapters, and close the channel at the end, whatever the end is."""
         try:
             await self._all_adapters()
         except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
@@ -183,7 +186,7 @@ class Engine:
             await self._report_cancelled()
 
     async def _report_cancelled(self) -> None:
-        """Say which adapters something fatal has cut short."""
+        """Emit which adapters a fatal error has cut short."""
         context = self.context
         for plan in self._setup.plans:
             if self.run.state_of(plan.source) not in ("finished", "failed"):
@@ -197,7 +200,7 @@ class Engine:
         self.run.estimated_total = await estimate_totals(self._setup, self.run, self._runtime)
 
     async def _in_band(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Let nothing but a cancellation leave a task: the rest ends the stream in band."""
+        """Run a task; an error of it ends the stream in band, a cancellation leaves it."""
         try:
             await task(*args)
         except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
@@ -208,7 +211,7 @@ class Engine:
             if isinstance(rest, Exception):
                 self._keep_if_cancelled(rest)
             elif self._runtime.is_cancelled():
-                self._runtime.force_cleanup()  # a second Ctrl-C was raised here, of all places
+                self._runtime.force_cleanup()  # a second Ctrl-C was raised in this task
             self._fatal = self._fatal or rest
             if self._nursery is not None:
                 self._nursery.cancel_scope.cancel()
@@ -239,7 +242,7 @@ class Engine:
                 await first.change_state("finished", "drained" if drained else None)
 
     async def _adapter_runs(self, plan: AdapterPlan, tasks: Sequence[AdapterTask]) -> None:
-        """One run after another, and then the adapter's own ``aclose``, by any road."""
+        """Make one run after another, and then close the adapter, however they end."""
         context, first = self.context, tasks[0]
         error: Exception | None = None
         try:
@@ -303,7 +306,7 @@ class Engine:
             if not self._runtime.is_failure(failure):
                 raise
             error = error_to_report(failure, plan.source, self._runtime)
-            # It may have failed with room in its hands.
+            # It may have failed with a slot that it had waited for.
             context.channel.release_slot()
         finally:
             task.timer.switch(self.run, context.clock(), "fetch_seconds")
@@ -313,7 +316,7 @@ class Engine:
             task.timer.switch(self.run, context.clock(), "idle")
         if context.draining:
             await task.change_state("draining")
-        # Also after a failed fetch: what is in flight is not to blame.
+        # Also after a failed fetch: records in flight are not to blame.
         await task.finish()
         error = with_closing_error(error, closing)
         if error is not None:
@@ -330,7 +333,7 @@ class Engine:
             raise yields_in_scope(task.plan.source) from error
 
     async def _closing_error(self, source: str, closing: Awaitable[None]) -> Exception | None:
-        """Close something; what that raises must not hide a cancellation or a failure."""
+        """Await a closing, and return its error: it must hide no cancellation or failure."""
         try:
             await closing
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
@@ -349,19 +352,19 @@ class Engine:
                     await self.channel.wait_for_slot()
                     self.channel.put(context.progress(checkpoint=run.has_new_ends))
 
-    # -- how it ends -------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------
 
     def _keep_if_cancelled(self, error: Exception) -> None:
-        """Keep what failed because of a cancellation: no event will tell of it any more."""
+        """Keep a failure that comes of a cancellation, since no event will report it."""
         if type(error) is RuntimeError and isinstance(
             error.__cause__, self._runtime.cancelled
         ):
-            return  # whoever cancelled this task has cancelled the host as well
+            return  # this task was cancelled together with the host
         if self._runtime.is_cancelled() and error not in self.cleanup_errors:
             self.cleanup_errors.append(error)
 
     def without_cancelled(self, error: BaseException) -> BaseException | None:
-        """What is left of an exception besides cancellations, unwrapped when it is one."""
+        """Return an exception without the cancellations in it, unwrapped when it is one."""
         if isinstance(error, BaseExceptionGroup):
             rest = error.split(self._runtime.cancelled)[1]
             while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:

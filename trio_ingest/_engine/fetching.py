@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
 from typing import Any
 
+import attrs
+
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.errors import SetupError, add_note
 
@@ -21,7 +23,7 @@ from .runtime import CheckedScope, Runtime
 
 
 async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -> Any:
-    """The first item of a fetch, checked for a scope that it left open.
+    """Return the first item of a fetch, checked for a scope that it left open.
 
     Raises:
         StopAsyncIteration: when there is none.
@@ -35,7 +37,7 @@ async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -
             await refuse_open_scopes(items, source, scope)
             got_it = True
     except RuntimeError as error:
-        if got_it:  # so it came of leaving our scope with one still open inside
+        if got_it:  # so it came of closing our scope with one still open inside
             raise yields_in_scope(source) from error
         raise
     return item
@@ -44,11 +46,11 @@ async def first_item(items: AsyncIterator[Any], source: str, runtime: Runtime) -
 async def refuse_open_scopes(items: Any, source: str, scope: CheckedScope) -> None:
     """Refuse an adapter that has left a cancel scope or a nursery open inside ``scope``.
 
-    What was left open is closed first: no scope of ours may be opened or closed before that,
-    or the stack of scopes would be corrupted.
+    The adapter is closed first: no scope of ours may be opened or closed before that, or the
+    stack of scopes would be corrupted.
 
     Raises:
-        SetupError: naming the rule and the remedy.
+        SetupError: when it has; it names the rule and the remedy.
     """
     if not scope.holds_another():
         return
@@ -65,7 +67,7 @@ async def refuse_open_scopes(items: Any, source: str, scope: CheckedScope) -> No
 
 
 def yields_in_scope(source: str) -> SetupError:
-    """What an adapter is refused with that has left something open across a yield."""
+    """Return the error for an adapter that has left a scope open across a yield."""
     return SetupError(
         f"The adapter {source!r} yields inside a cancel scope or a nursery, which would "
         f"cancel or outlive the wrong code (PEP 789). Close it before each yield, or open it "
@@ -76,7 +78,8 @@ def yields_in_scope(source: str) -> SetupError:
 def open_fetch(plan: AdapterPlan, processor: RecordProcessor) -> Any:
     """Call ``fetch`` with the run's params, and with its cursor when it resumes.
 
-    Gives an async iterator, or the block that ``trio.as_safe_channel`` makes of one.
+    Returns:
+        An async iterator, or the block that ``trio.as_safe_channel`` makes of one.
 
     Raises:
         SetupError: when the result is neither.
@@ -117,23 +120,23 @@ def open_early(plan: AdapterPlan, processor: RecordProcessor) -> None:
         processor.opened_early = _FailedFetch(error)
 
 
+@attrs.define
 class _FailedFetch:
-    """An iterator in the place of a ``fetch`` that raised when it was called."""
+    """Iterator in the place of a ``fetch`` that raised when it was called."""
 
-    def __init__(self, error: Exception) -> None:
-        self._error = error
+    error: Exception
 
     def __aiter__(self) -> _FailedFetch:
         return self
 
     async def __anext__(self) -> Any:
-        raise self._error
+        raise self.error
 
 
 async def close_within_grace(
     close: Callable[[], Any], runtime: Runtime, seconds: float, what: str
 ) -> None:
-    """Await a cleanup that no outer cancellation can interrupt, for so many seconds."""
+    """Await a cleanup for at most so many seconds, shielded from outer cancellations."""
     with runtime.grace(seconds) as scope:
         closing = close()
         if inspect.isawaitable(closing):  # a plain aclose has done its work already
@@ -166,7 +169,7 @@ async def close_fetch(
 async def close_adapter(
     plan: AdapterPlan, first: RecordProcessor, runtime: Runtime, seconds: float
 ) -> None:
-    """Close the adapter itself, and what an early call of its ``fetch`` gave for nothing."""
+    """Close the adapter itself, and the iterator of an early ``fetch`` that was not used."""
     if first.opened_early is not None:
         opened, first.opened_early = first.opened_early, None
         await close_fetch(opened, plan, runtime, seconds)

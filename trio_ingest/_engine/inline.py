@@ -1,8 +1,8 @@
 """The bare form: the same run in the consumer's own task, one record at a time.
 
-No task, no buffer, no nursery: the async generator does each step when it is asked for
-the next event, so asking acknowledges, and a consumer that stops asking stops the run.
-No cancel scope is ever open across a ``yield`` here (PEP 789).
+No task, no buffer, no nursery: an async generator does each step when it is asked for the
+next event, so asking acknowledges, and a consumer that stops asking stops the run. No
+cancel scope is ever open across a ``yield`` here (PEP 789).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DUE_SECONDS = 1.0
 
 
 class InlineEngine:
-    """One run in the bare form.
+    """The engine of a run in the bare form.
 
     Memory: one record and its events.
     """
@@ -62,20 +62,20 @@ class InlineEngine:
         self.ended_well = False
 
     async def events(self) -> AsyncGenerator[PipelineEvent, None]:
-        """The events, once; whoever iterates this must be the only one to hold it.
+        """Return the generator of the events, once; the caller must keep the only reference.
 
-        A reference from here would make a cycle of it, and then an abandoned stream
-        would be closed, and warned of, when the garbage collector comes by.
+        A reference from this object would make a cycle, and then an abandoned stream would be
+        closed, and warned of, only when the garbage collector runs.
         """
         setup, run, wall = self._setup, self.run, self._wall
         failures: list[Exception] = []
         unclosed = list(range(len(setup.plans)))
         try:
             run.estimated_total = await estimate_totals(setup, run, self._runtime)
-            self._book_fetch()
+            self._account_fetch()
             for index, plan in enumerate(setup.plans):
                 yield run.state_changed(plan.source, "running", wall())
-                self._book_consumer()
+                self._account_consumer()
                 failure: Exception | None = None
                 try:
                     for processor in self._processors[index]:
@@ -91,7 +91,7 @@ class InlineEngine:
                     raise
                 except Exception as error:
                     if self.was_left:
-                        raise  # nobody is there any more who could be told by an event
+                        raise  # the consumer has left, so no event can report it
                     failure = error
                 unclosed.remove(index)
                 failure = with_closing_error(failure, await self._closing_error(index))
@@ -101,10 +101,10 @@ class InlineEngine:
                     yield run.state_changed(plan.source, "finished", wall())
                 else:
                     yield run.state_changed(plan.source, "failed", wall(), described(failure))
-                self._book_consumer()
+                self._account_consumer()
             yield run.progress(self._clock(), wall(), 0, checkpoint=True)
         except GeneratorExit:
-            self.was_left = True  # with an event in hand that is not acknowledged
+            self.was_left = True  # with an event that is not acknowledged
             raise
         finally:
             closing = [await self._closing_error(i) for i in unclosed]  # noqa: ASYNC102
@@ -126,15 +126,15 @@ class InlineEngine:
                 raise
             return error_to_report(error, plan.source, self._runtime)  # noqa: ASYNC104 -- the same
         finally:
-            self._book_fetch()
+            self._account_fetch()
         return None
 
-    def _book_fetch(self) -> None:
+    def _account_fetch(self) -> None:
         now = self._clock()
         self.run.fetch_seconds += now - self._mark
         self._mark = now
 
-    def _book_consumer(self) -> None:
+    def _account_consumer(self) -> None:
         now = self._clock()
         self.run.consumer_seconds += now - self._mark
         self._mark = now
@@ -142,8 +142,9 @@ class InlineEngine:
     async def _adapter_run(
         self, plan: AdapterPlan, processor: RecordProcessor
     ) -> AsyncGenerator[PipelineEvent, None]:
-        # One generator for the whole loop: each one that an event passes through costs
-        # as much as making the event does.
+        # One generator for the whole loop: each one more that an event passes through costs
+        # as much as making the event does. For the same reason the calls that the other form
+        # makes through ``TaskTimer`` are written out.
         run, adapter_run, clock, wall = (
             self.run,
             processor.adapter_run,
@@ -203,8 +204,8 @@ class InlineEngine:
                     run.acknowledge(run.sequence)
                     late = mark - run.progress_at >= _DUE_SECONDS
                     if late or run.progress_is_due():
-                        claims = late and run.has_new_ends
-                        yield run.progress(mark, wall(), 0, checkpoint=claims)
+                        checkpoint = late and run.has_new_ends
+                        yield run.progress(mark, wall(), 0, checkpoint=checkpoint)
                     run.schedule_upkeep()
                     await runtime.cancellation_point()
                     now = clock()

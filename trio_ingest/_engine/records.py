@@ -1,7 +1,7 @@
-"""One record to its end: named, parsed, judged, tried again.
+"""The processing of one record: its number and id, its attempts, its end.
 
-The first attempt at a record with a plain ``parse`` is a plain call, because it is
-nearly every record's whole story. Whatever else can happen goes through ``finish_attempt``.
+The first attempt at a record with a plain ``parse`` is a plain call, because that is all
+that happens to nearly every record. Awaiting and retrying go through ``finish_attempt``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import attrs
 from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
 from trio_ingest._core.adapters import AdapterPlan, refuse_engine_event
 from trio_ingest._core.documents import Document
-from trio_ingest._core.errors import SetupError, add_note, described, shortened
+from trio_ingest._core.errors import SetupError, abbreviated, add_note, described
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.options import Policy
 from trio_ingest._core.positions import Cursor
@@ -33,7 +33,7 @@ TRACEBACK_FRAMES = 20
 
 @attrs.define(eq=False)
 class RecordAttempts:
-    """One record on its way: what was tried and what came of it."""
+    """The attempts at one record, and the outcome of the last one."""
 
     number: int
     doc_id: str
@@ -58,55 +58,41 @@ adapter's own; or None, when there is nothing to emit.
 _NOTHING: Admission = (-1, None, None)
 
 
+@attrs.define(eq=False, repr=False)
 class RecordProcessor:
-    """The work of one adapter run."""
+    """The processing of the records of one adapter run.
 
-    __slots__ = (
-        "_completed",
-        "_identify",
-        "_parse",
-        "_plan",
-        "_record_class",
-        "_retry",
-        "_runtime",
-        "_seed",
-        "_wall",
-        "adapter_run",
-        "clock",
-        "opened_early",
-        "run",
-    )
+    It holds no record between two calls.
+    """
 
-    def __init__(
-        self,
-        run: Run,
-        adapter_run: AdapterRun,
-        plan: AdapterPlan,
-        policy: Policy,
-        completed_ids: Container[str] | None,
-        seed: object,
-        runtime: Runtime,
-    ) -> None:
-        self.run = run
-        self.adapter_run = adapter_run
-        self._plan = plan
-        self._parse = plan.parse
-        self._identify = plan.identify
-        self._completed = completed_ids
-        self._retry = policy.retry
-        self._seed = seed
-        self._runtime = runtime
-        self._wall = policy.clock
-        self.clock = runtime.clock()
-        self._record_class: type | None = None
-        self.opened_early: Any = None
+    run: Run
+    adapter_run: AdapterRun
+    _plan: AdapterPlan
+    _policy: Policy
+    _completed_ids: Container[str] | None
+    _seed: object
+    _runtime: Runtime
+    clock: Callable[[], float] = attrs.field(init=False)
+    # The iterator of a ``fetch`` that only a call could check.
+    opened_early: Any = attrs.field(default=None, init=False)
+    # Bound here, since they are read for each record.
+    _parse: Callable[[Any], Any] = attrs.field(init=False)
+    _identify: Callable[[Any], Any] | None = attrs.field(init=False)
+    _wall: Callable[[], float] = attrs.field(init=False)
+    _record_class: type | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.clock, self._wall = self._runtime.clock(), self._policy.clock
+        self._parse, self._identify = self._plan.parse, self._plan.identify
 
     def admit(self, item: Any) -> Admission:
-        """Take one item from ``fetch`` and say what is to be done with it.
+        """Number and name one item of ``fetch``, and return what is to be done with it.
 
         Raises:
             SetupError: when it is a cursor or an event that may not be.
         """
+        # Records are of one class as a rule: then one comparison of classes stands for two
+        # calls of isinstance.
         if item.__class__ is not self._record_class:
             if isinstance(item, Cursor):
                 if not self._plan.takes_cursor:
@@ -132,7 +118,7 @@ class RecordProcessor:
         return self._identified(self._identify, item, number)
 
     def attempt(self, record: Any) -> Any:
-        """Parse once: a Document, a Failure, a Skip, or something to await."""
+        """Parse once: return a Document, a Failure, a Skip, or something to await."""
         try:
             result = self._parse(record)
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
@@ -142,15 +128,16 @@ class RecordProcessor:
         if (
             result.__class__ is Document
             and result.doc_id.__class__ is str
-            and self._completed is None
+            and self._completed_ids is None
         ):
             return result
         return result if inspect.isawaitable(result) else self._checked(result)
 
     async def finish_attempt(self, attempts: RecordAttempts) -> float | None:
-        """Bring an attempt to its outcome; returns the delay before the next, or None.
+        """Bring an attempt to its outcome, and return the delay before the next one.
 
-        Whoever calls this announces the retry, waits, and calls ``try_again``.
+        None when there is no next one. Otherwise the caller announces the retry, waits, and
+        calls ``try_again``.
         """
         if inspect.isawaitable(attempts.outcome):
             began = self.clock()
@@ -160,7 +147,9 @@ class RecordProcessor:
         if not isinstance(outcome, Failure) or not outcome.is_retryable:
             return None
         source, retry_count = self.adapter_run.source, attempts.retry_count + 1
-        delay = delay_before(retry_count, self._retry, self._seed, source, attempts.number)
+        delay = delay_before(
+            retry_count, self._policy.retry, self._seed, source, attempts.number
+        )
         if delay is not None:
             attempts.retry_count = retry_count
         return delay
@@ -172,13 +161,13 @@ class RecordProcessor:
         attempts.seconds += self.clock() - began
 
     def start(self, attempts: RecordAttempts) -> PipelineEvent:
-        """The event that starts a record."""
+        """Start a record, and return the event to emit."""
         return self.run.started(
             self.adapter_run, attempts.number, attempts.doc_id, self._wall()
         )
 
     def retrying(self, attempts: RecordAttempts, delay: float) -> PipelineEvent:
-        """The event that announces a retry."""
+        """Announce a retry, and return the event to emit."""
         return self.run.retrying(
             self.adapter_run,
             attempts.number,
@@ -190,7 +179,7 @@ class RecordProcessor:
         )
 
     def end(self, attempts: RecordAttempts) -> PipelineEvent:
-        """The event that ends a record."""
+        """End a record as its outcome says, and return the event to emit."""
         run, adapter_run, outcome = self.run, self.adapter_run, attempts.outcome
         if isinstance(outcome, Failure):
             named = self._identify is not None and attempts.identified
@@ -216,7 +205,7 @@ class RecordProcessor:
         )
 
     def failure(self, error: BaseException) -> Failure:
-        """The fact that ``error`` ended an attempt."""
+        """Return the failure of an attempt that ``error`` has ended."""
         error = error_to_report(error, self.adapter_run.source, self._runtime)
         kind = type(error)
         name = kind.__qualname__
@@ -230,12 +219,12 @@ class RecordProcessor:
             # exception object that is raised again and again would collect them.
             error.with_traceback(None)
         try:
-            judge = self._plan.is_retryable
+            decide = self._plan.is_retryable
             is_retryable = bool(
-                is_transient(error, self._runtime.timeout) if judge is None else judge(error)
+                is_transient(error, self._runtime.timeout) if decide is None else decide(error)
             )
-        except Exception as judgement:  # a judge that fails has not said yes
-            add_note(error, f"is_retryable failed on this error: {described(judgement)}")
+        except Exception as failed:  # an is_retryable that fails has not said yes
+            add_note(error, f"is_retryable failed on this error: {described(failed)}")
             is_retryable = False
         return Failure(error, name, text, is_retryable)
 
@@ -252,7 +241,7 @@ class RecordProcessor:
         if not isinstance(result, Document):
             return self.failure(
                 TypeError(
-                    f"parse must return a Document; it returned {shortened(result)}. "
+                    f"parse must return a Document; it returned {abbreviated(result)}. "
                     f"To skip a record, do not yield it from fetch."
                 )
             )
@@ -260,17 +249,17 @@ class RecordProcessor:
         if not isinstance(doc_id, str):
             return self.failure(
                 TypeError(
-                    f"Document.doc_id must be a string; it is {shortened(doc_id)}. "
+                    f"Document.doc_id must be a string; it is {abbreviated(doc_id)}. "
                     f"Convert it in parse."
                 )
             )
         return self._skip_if_done(result)
 
     def _skip_if_done(self, document: Document) -> Any:
-        if self._completed is None:
+        if self._completed_ids is None:
             return document
         try:
-            done = document.doc_id in self._completed
+            done = document.doc_id in self._completed_ids
         except Exception as error:
             return self.failure(error)
         return Skip(document.doc_id, "already completed") if done else document
@@ -282,9 +271,9 @@ class RecordProcessor:
             doc_id = identify(record)
             if not isinstance(doc_id, str):
                 raise TypeError(
-                    f"identify must return a string; it returned {shortened(doc_id)}."
+                    f"identify must return a string; it returned {abbreviated(doc_id)}."
                 )
-            done = self._completed is not None and doc_id in self._completed
+            done = self._completed_ids is not None and doc_id in self._completed_ids
         except Exception as error:
             doc_id = f"{self.adapter_run.source}#{number}"
             failure = self.failure(error)
@@ -297,12 +286,10 @@ class RecordProcessor:
 
 
 def error_to_report(error: BaseException, source: str, runtime: Runtime) -> Exception:
-    """What is told of an error in an adapter: itself, unless something is wrong with the run.
+    """Return the error to report for one that an adapter has raised.
 
-    Args:
-        error: an Exception, or a cancellation that nobody asked for.
-        source: the adapter's.
-        runtime: the async library that the adapter ran on.
+    That is the error itself, unless it is a cancellation that was not asked for, or comes of
+    a run on the wrong async library.
     """
     if not isinstance(error, Exception):
         return stray_cancellation(error, f"the adapter {source!r}")
@@ -315,14 +302,14 @@ def error_to_report(error: BaseException, source: str, runtime: Runtime) -> Exce
 
 
 def stray_cancellation(error: BaseException, where: str) -> Exception:
-    """A cancellation that nobody asked for, as an error: it must not look like an end.
+    """Return a cancellation that was not asked for as an error, since it is no end.
 
-    In asyncio, awaiting something that others have cancelled raises one.
+    In asyncio, awaiting something that another task has cancelled raises one.
     """
-    said = RuntimeError(
-        f"{type(error).__name__} came out of {where}, and nobody had cancelled it. Something "
+    reported = RuntimeError(
+        f"{type(error).__name__} came out of {where}, which had not been cancelled. Something "
         f"that was awaited there may have been cancelled by others: catch that where it is "
         f"awaited. Or a timeout is open there across a yield: close it before (PEP 789)."
     )
-    said.__cause__ = error
-    return said
+    reported.__cause__ = error
+    return reported

@@ -1,4 +1,4 @@
-"""One run, checked and ready to begin: at the start, or where a checkpoint says."""
+"""The set-up of one run: checked, and placed at the start or where a checkpoint says."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .runtime import Runtime
 
 @attrs.define(eq=False)
 class RunSetup:
-    """What a stream needs to begin, in either form."""
+    """Adapters, policy and options of one run, checked against each other."""
 
     plans: Sequence[AdapterPlan]
     policy: Policy
@@ -42,12 +42,12 @@ class RunSetup:
         """Refuse a checkpoint that does not fit, before the stream begins.
 
         Raises:
-            CheckpointError: saying what does not fit.
+            CheckpointError: when an adapter run is missing, unknown or cannot resume.
         """
         adapter_runs_of(self.plans, self.options)
 
     def begin(self, now: float, new_run: Callable[..., Run] = Run) -> Run:
-        """The book of a new run."""
+        """Return the state machine of a new run."""
         options = self.options
         return new_run(
             self.policy.new_pipeline_id(),
@@ -60,7 +60,7 @@ class RunSetup:
         )
 
     def processors(self, run: Run, index: int, runtime: Runtime) -> list[RecordProcessor]:
-        """The work of each adapter run of one adapter."""
+        """Return the record processors of one adapter, one for each of its runs."""
         size = len(self.options.params)
         seed = self.policy.retry.seed
         if seed is None:
@@ -80,7 +80,7 @@ class RunSetup:
 
 
 def adapter_runs_of(plans: Sequence[AdapterPlan], options: RunOptions) -> list[AdapterRun]:
-    """One adapter run for each adapter and each of ``params``, in that order.
+    """Return an adapter run for each adapter and each of ``params``, in that order.
 
     Raises:
         SetupError: when two of ``params`` are equal.
@@ -135,7 +135,7 @@ def _begin(
             )
         if not plan.stable_order:
             # What follows the cursor may come in another order this time: counting
-            # off what had ended there could pass over a record nobody has seen.
+            # off what had ended there could pass over a record that no run has had.
             past = position.cursor_record
             watermark = Watermark(past, cursor=position.cursor, cursor_record=past)
         return begin(watermark, first_record=position.cursor_record)
@@ -169,7 +169,7 @@ def _mismatch(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> str:
 
 
 async def estimate_totals(setup: RunSetup, run: Run, runtime: Runtime) -> int | None:
-    """How many records to expect in all: as given, else as the adapters say, else None."""
+    """Return how many records to expect: as given, else as the adapters say, else None."""
     if run.estimated_total is not None:
         return run.estimated_total
     total = 0
@@ -199,14 +199,14 @@ async def estimate_totals(setup: RunSetup, run: Run, runtime: Runtime) -> int | 
 
 
 def failure_of(failures: Sequence[Exception]) -> Exception | None:
-    """What to raise at the end: one adapter's failure as itself, several in a group."""
+    """Return the error to raise at the end: one failure as itself, several in a group."""
     if len(failures) < 2:
         return failures[0] if failures else None
     return ExceptionGroup(f"{len(failures)} adapters failed", failures)
 
 
 def failure_note(adapter_run: AdapterRun) -> str:
-    """The note that a dead adapter's failure carries."""
+    """Return the note for the failure of a dead adapter."""
     text = f"In the adapter {adapter_run.source!r}, after {adapter_run.next_record} records"
     if adapter_run.parameters:
         text += f", with the params {adapter_run.parameters_key}"

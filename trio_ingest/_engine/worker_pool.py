@@ -1,4 +1,8 @@
-"""Several workers: one task fetches, ``workers`` tasks parse, a window keeps the order."""
+"""Several workers: one task fetches, ``workers`` tasks parse, a window keeps the order.
+
+The fetching task queues jobs. A worker that has a result hands it to the window, and emits
+every result whose turn it is. The window is full at twice ``workers``; then the fetch waits.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +26,8 @@ Result: TypeAlias = RecordAttempts | PipelineEvent
 class WorkerPool(AdapterTask):
     """An adapter run moved by one task that fetches and several that parse.
 
-    Memory: at most ``workers`` records in work, and as many that wait for a worker or,
-    with ``ordered``, as results for their turn.
+    Memory: at most ``workers`` records that are parsed, and as many that wait for a worker
+    or, with ``ordered``, as results for their turn.
     """
 
     def __init__(
@@ -98,8 +102,8 @@ class WorkerPool(AdapterTask):
             self._wake_one()
 
     def _wake_one(self) -> None:
-        # One at a time, and each wakes the next if there is more to do: when parse does
-        # not wait, a single worker does it all, and the others are left in peace.
+        # One at a time, and each wakes the next if more jobs wait: when parse does not wait,
+        # a single worker does them all, and no switch between tasks is paid for the others.
         if self._idle_workers:
             self._idle_workers.popleft().wake()
 
@@ -141,7 +145,7 @@ class WorkerPool(AdapterTask):
                     context.slice_end = clock() + SLICE_SECONDS  # others ran while it waited
             timer.switch(run, clock(), "idle")
             self._window.finish(place, attempts)
-            del attempts  # or the record would live on while this worker waits for another
+            del attempts  # or the record would live on while this worker waits for a job
             await self._emit_ready(timer)
             if run.ends_until_upkeep <= 0:
                 await self.upkeep(timer)
@@ -155,7 +159,7 @@ class WorkerPool(AdapterTask):
                 self._idle_workers.remove(waiter)
 
     async def _emit_ready(self, timer: TaskTimer) -> None:
-        """Emit every result whose turn it is; one task does so at a time."""
+        """Emit every result whose turn it is; one task at a time, to keep the order."""
         if self._emitting:
             return
         self._emitting = True
