@@ -244,6 +244,8 @@ def jumping_bridge() -> Iterator[None]:
 
 
 WORLDS = {name: World(name) for name in ("trio", "asyncio", "uvloop", "bridge")}
+# In CI, one case of a test in so many: it is one engine, over other primitives.
+ONE_IN = {"trio": 1, "asyncio": 3, "uvloop": 6, "bridge": 4}
 current = WORLDS["trio"]
 
 
@@ -329,6 +331,7 @@ def cancelled() -> type[BaseException]:
     return anyio.get_cancelled_exc_class()
 
 
+# What is only about Trio, its scheduler or its instruments; or about no loop at all.
 ONLY_TRIO = pytest.mark.worlds("trio")
 # The bridge has two, so what is said of time is not to be told from outside.
 ONE_CLOCK = pytest.mark.worlds("trio", "asyncio", "uvloop")

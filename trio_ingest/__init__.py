@@ -2,14 +2,18 @@
 
 The path of the data, and where to read about each step:
 
-    adapter     _adapters   what an adapter has, and the plan made of it
-    engine      _engine     the tasks; _lane, _solo and _crew move one adapter run,
-                            _work brings one record to its end, _inline is the bare form
-    book        _run        decides what is emitted; _watermark, _progress, _ordering, _retry
-    channel     _channel    the bounded buffer, with the failure in band
-    stream      _stream     what the consumer iterates; _pipeline starts it
+    adapter     _core.adapters    the protocol of an adapter, and the plan made of it
+    engine      _engine.engine    the tasks of a stream, a task for each adapter
+                _engine.records   one record, from ``fetch`` to its last event
+                _engine.inline    the bare form: the same run in the consumer's own task
+    run         _core.run         which event comes next, and what a checkpoint may claim
+    channel     _engine.channel   the bounded buffer; a failure comes behind the last event
+    stream      _stream           the object that the consumer iterates; _pipeline makes it
+    consumers   delivery          documents into sinks, with the checkpoint that covers them
 
-Words come from _events, _documents, _checkpoints and _errors.
+The data itself: _core.documents, _core.events, _core.checkpoints, _core.errors. The rooms
+around the engine (adapters, sinks, stores, serialization, eventlog, testing, aio, cli) use
+the names below, as any program does.
 
 A name is loaded when it is first asked for, so that a program can begin, and listen to
 signals, before Trio is imported.
@@ -58,7 +62,8 @@ if TYPE_CHECKING:
     from ._core.positions import Cursor, Position
     from ._pipeline import IngestionPipeline, RunArguments
     from ._results import DocumentStream, PipelineResult
-    from ._stream import EventStream, StreamStatistics
+    from ._statistics import StreamStatistics
+    from ._stream import EventStream
 
 __version__ = "0.1.0"
 
@@ -101,63 +106,33 @@ __all__ = [
     "UnknownEventError",
 ]
 
-# Where each name lives, for whoever runs the program; the imports above are for whoever
-# checks its types. A test holds the two together.
+# The module of each name, for programs; the imports above are for type checkers. A test
+# holds the two together.
 _HOMES = {
     name: home
     for home, names in {
         "_core.adapters": (
-            "Adapter",
-            "Closes",
-            "EstimatesTotal",
-            "FetchItem",
-            "HasStableOrder",
-            "Identifies",
-            "JudgesErrors",
+            "Adapter Closes EstimatesTotal FetchItem HasStableOrder Identifies JudgesErrors"
         ),
-        "_core.checkpoints": ("Checkpoint",),
-        "_core.documents": ("Document",),
+        "_core.checkpoints": "Checkpoint",
+        "_core.documents": "Document",
         "_core.errors": (
-            "CheckpointError",
-            "EngineBug",
-            "IngestError",
-            "MissingExtraError",
-            "SetupError",
-            "StreamBusyError",
-            "StreamClosedError",
-            "UnknownEventError",
+            "CheckpointError EngineBug IngestError MissingExtraError SetupError "
+            "StreamBusyError StreamClosedError UnknownEventError"
         ),
         "_core.events": (
-            "AdapterState",
-            "AdapterStateChange",
-            "BatchProgress",
-            "DocumentCompleted",
-            "DocumentFailed",
-            "DocumentRetrying",
-            "DocumentSkipped",
-            "DocumentStarted",
-            "EngineEvent",
-            "PipelineEvent",
+            "AdapterState AdapterStateChange BatchProgress DocumentCompleted "
+            "DocumentFailed DocumentRetrying DocumentSkipped DocumentStarted "
+            "EngineEvent PipelineEvent"
         ),
-        "_core.options": ("RetryPolicy",),
-        "_core.positions": (
-            "Cursor",
-            "Position",
-        ),
-        "_pipeline": (
-            "IngestionPipeline",
-            "RunArguments",
-        ),
-        "_results": (
-            "DocumentStream",
-            "PipelineResult",
-        ),
-        "_stream": (
-            "EventStream",
-            "StreamStatistics",
-        ),
+        "_core.options": "RetryPolicy",
+        "_core.positions": "Cursor Position",
+        "_pipeline": "IngestionPipeline RunArguments",
+        "_results": "DocumentStream PipelineResult",
+        "_statistics": "StreamStatistics",
+        "_stream": "EventStream",
     }.items()
-    for name in names
+    for name in names.split()
 }
 
 # Hidden from type checkers, for whom every name would exist otherwise.
@@ -166,7 +141,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module 'trio_ingest' has no attribute {name!r}")
-        from importlib import import_module  # noqa: PLC0415 - as above
+        from importlib import import_module  # noqa: PLC0415 -- later is the point
 
         value = getattr(import_module(f"trio_ingest.{_HOMES[name]}"), name)
         globals()[name] = value  # so that the next one need not ask

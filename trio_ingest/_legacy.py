@@ -23,7 +23,7 @@ _warned = False
 
 
 def warn_once() -> None:
-    """Say, once per process, what to use instead."""
+    """Warn, once per process, and name what to use instead."""
     global _warned  # noqa: PLW0603
     if not _warned:
         _warned = True
@@ -38,7 +38,7 @@ def warn_once() -> None:
 async def run_eagerly(
     plans: Sequence[AdapterPlan], policy: Policy, options: RunOptions
 ) -> PipelineResult:
-    """Fetch and parse everything into two lists: no events, no stream, no backpressure."""
+    """Fetch and parse everything into two lists, one record after another."""
     started_at = policy.clock()
     documents: list[Document] = []
     errors: list[DocumentFailed] = []
@@ -97,10 +97,12 @@ async def _parsed(plan: AdapterPlan, record: Any) -> Document:
 
 
 def _failed(plan: AdapterPlan, number: int, record: Any, error: Exception) -> DocumentFailed:
+    kind = type(error)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return DocumentFailed(
         doc_id=None,
         error=error,
-        error_type=type(error).__qualname__,
+        error_type=f"{module}{kind.__qualname__}",
         retry_count=0,
         is_retryable=False,
         traceback="".join(traceback.format_exception(error)),

@@ -10,6 +10,7 @@ from trio_ingest._core.checkpoints import Checkpoint
 from trio_ingest._core.errors import SetupError, add_note
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.options import DEFAULTS, Policy, RetryPolicy, RunOptions, Shaping
+from trio_ingest._core.reprs import listed, summary
 from trio_ingest._engine.engine import AnyEngine, Engine
 from trio_ingest._engine.runtime import TRIO, Runtime
 from trio_ingest._engine.setup import RunSetup
@@ -25,13 +26,13 @@ class RunArguments(TypedDict, total=False):
     """The options of one run; every call that starts one takes them.
 
     Args:
-        params: a list of keyword mappings; each adapter runs once for each of them.
-        buffer_size: how many events may wait for the consumer; 100.
+        params: a list of keyword mappings; each adapter runs once for each of them; ``[{}]``.
+        buffer_size: events that may wait for the consumer; 100.
         progress_interval: documents between progress events; 100.
         checkpoint_interval: documents between checkpoints; 1,000.
-        completed_ids: anything with ``in``; documents whose id is in it are skipped.
-        resume_from: the checkpoint of an earlier run.
-        estimated_total: how many records to expect, if the adapters cannot tell.
+        completed_ids: anything with ``in``; documents whose id is in it are skipped; None.
+        resume_from: the checkpoint of an earlier run; None.
+        estimated_total: records to expect in all; comes before the adapters' own estimates.
     """
 
     params: Iterable[Mapping[str, Any]]
@@ -43,24 +44,30 @@ class RunArguments(TypedDict, total=False):
     estimated_total: int | None
 
 
+RunArguments.__module__ = "trio_ingest"
+
+
 class IngestionPipeline:
     """Adapters plus policies; holds no run state, so it can be run again and again.
 
     Args:
         adapters: objects with ``source``, ``fetch`` and ``parse``; they run at the same
             time in the ``async with`` form, one after another in the bare form.
-        workers: tasks that parse the records of each adapter. More than one helps when
-            ``parse`` awaits something.
-        ordered: with several workers, keep the order of the source.
-        retry: when a failed parse is tried again; never, by default.
-        cleanup_grace_seconds: how long an adapter may take to close after a cancellation.
-        clock: gives the timestamps of events, in seconds since the epoch; the system's when
-            None.
-        new_pipeline_id: names each run; 32 random hexadecimal digits when None.
+        workers: tasks that parse the records of each adapter; 1. More help when ``parse``
+            awaits something.
+        ordered: with several workers, keep the order of the source; True.
+        retry: when a failed parse is tried again; None: never.
+        cleanup_grace_seconds: how long an adapter may take to close; 5.0.
+        clock: gives the timestamps of events, in seconds since the epoch; None: the
+            system's.
+        new_pipeline_id: names each run; None: 32 random hexadecimal digits.
 
     Raises:
-        SetupError: when an adapter lacks something, or an argument is out of range.
+        SetupError: an adapter lacks something, two share a ``source``, or an argument is
+            out of range.
     """
+
+    __module__ = "trio_ingest"
 
     def __init__(
         self,
@@ -95,6 +102,15 @@ class IngestionPipeline:
             ),
         )
 
+    def __repr__(self) -> str:
+        return summary(self, self._details)
+
+    def _details(self) -> str:
+        workers = self._policy.workers
+        order = "" if workers == 1 else ", ordered" if self._policy.ordered else ", unordered"
+        sources = listed([plan.source for plan in self._plans])
+        return f" {sources}: {workers:,} worker{'' if workers == 1 else 's'}{order}"
+
     @overload
     def stream_events(
         self,
@@ -120,31 +136,45 @@ class IngestionPipeline:
         event_transformer: Callable[[PipelineEvent], Any] | None = None,
         **options: Unpack[RunArguments],
     ) -> EventStream[Any]:
-        """The primary API: one run as a stream of events.
+        """Return a stream of the events of one run: the primary API.
+
+        Nothing starts before the stream is entered or iterated.
 
         Args:
-            event_filter: which events the caller sees; changes no bookkeeping.
-            event_transformer: what the caller sees instead of each.
+            event_filter: a function of an event that says whether the caller sees it; None:
+                all of them. Counts and checkpoints stay those of the whole run.
+            event_transformer: a function of an event that gives what the caller sees
+                instead; None: the event itself.
             options: see ``RunArguments``.
 
-        Raises:
-            SetupError: when an option is wrong, or asyncio is running here.
-            CheckpointError: when ``resume_from`` does not fit.
+        Returns:
+            the stream, for ``async with`` and ``async for``, or for ``async for`` alone.
 
-        Memory: ``buffer_size`` events and twice ``workers`` records, however many
-        documents there are.
+        Raises:
+            SetupError: an option is wrong, or asyncio is running here.
+            CheckpointError: ``resume_from`` does not fit this pipeline and these params.
+
+        Memory: as ``EventStream``, however many documents there are.
         """
         shaping = shaping_of(event_filter, event_transformer)
         return stream_of(self, TRIO, shaping, options)
 
     def iter_results(self, **options: Unpack[RunArguments]) -> DocumentStream:
-        """The documents of the completed events alone, in the same two forms.
+        """Return a stream of the documents of the ``DocumentCompleted`` events alone.
 
-        Failed documents are passed over: whoever must know of them uses ``stream_events``.
+        Failed documents are passed over; ``stream_events`` tells of them.
 
-        Raises: as ``stream_events``.
+        Args:
+            options: see ``RunArguments``.
 
-        Memory: as ``stream_events``.
+        Returns:
+            the stream, in the two forms of ``stream_events``.
+
+        Raises:
+            SetupError: an option is wrong, or asyncio is running here.
+            CheckpointError: ``resume_from`` does not fit this pipeline and these params.
+
+        Memory: as ``EventStream``.
         """
         return DocumentStream(
             stream_of(self, TRIO, Shaping(is_document, document_of), options)
@@ -153,8 +183,18 @@ class IngestionPipeline:
     async def run_async(self, **options: Unpack[RunArguments]) -> PipelineResult:
         """Run to the end and return everything in one object.
 
+        Args:
+            options: see ``RunArguments``.
+
+        Returns:
+            the documents and the failures, in the order of the adapters.
+
         Raises:
+            SetupError: an option is wrong, or asyncio is running here.
+            CheckpointError: ``resume_from`` does not fit this pipeline and these params.
             Exception: a dead adapter's failure, with a note of what was discarded.
+
+        Cancelled, every adapter is closed, and the documents are discarded.
 
         Memory: every document and every failure. Past 10,000 documents a
         ``RuntimeWarning`` says so; ``stream_events`` needs a few hundred objects.
@@ -167,7 +207,18 @@ class IngestionPipeline:
         params: Iterable[Mapping[str, Any]] = ({},),
         completed_ids: Container[str] | None = None,
     ) -> PipelineResult:
-        """Deprecated: the old eager loop, without events, workers, retries or backpressure.
+        """Run the old eager loop: no events, workers, retries or backpressure. Deprecated.
+
+        Args:
+            params: a list of keyword mappings; each adapter runs once for each; ``[{}]``.
+            completed_ids: anything with ``in``; documents whose id is in it are left out.
+
+        Returns:
+            the documents, and for each record that became none an event in ``errors``.
+
+        Raises:
+            SetupError: an argument is wrong.
+            Exception: what ``fetch`` or ``aclose`` of an adapter raised, at once.
 
         Memory: every document and every failure.
         """
@@ -181,7 +232,11 @@ def shaping_of(
     event_filter: Callable[[PipelineEvent], bool] | None,
     event_transformer: Callable[[PipelineEvent], Any] | None,
 ) -> Shaping | None:
-    """What the caller wants to see of the events; None when that is everything."""
+    """Return the filter and the transformer together; None when there is neither.
+
+    Raises:
+        SetupError: one is no plain function.
+    """
     if event_filter is None and event_transformer is None:
         return None
     return Shaping(event_filter, event_transformer)
@@ -194,9 +249,9 @@ def stream_of(
     options: RunArguments,
     new_engine: Callable[[RunSetup, Runtime], AnyEngine] = Engine,
 ) -> EventStream[Any]:
-    """A stream of a pipeline's events, on any runtime.
+    """Return a stream of a pipeline's events, on any runtime.
 
-    Raises: as ``stream_events``.
+    Raises: as ``IngestionPipeline.stream_events``.
     """
     runtime.check_host()
     unknown = set(options) - set(RunArguments.__annotations__)
@@ -213,9 +268,9 @@ def stream_of(
 async def collected(
     pipeline: IngestionPipeline, stream: EventStream[PipelineEvent]
 ) -> PipelineResult:
-    """Run a stream to its end, and keep everything.
+    """Run a stream to its end and return everything.
 
-    Raises: as ``run_async``.
+    Raises: as ``IngestionPipeline.run_async``.
 
     Memory: every document and every failure.
     """

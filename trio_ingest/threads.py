@@ -1,8 +1,8 @@
-"""Waiting to the end for a thread, or for a cleanup, whatever runs and whoever cancels.
+"""Waiting for a thread, or for a cleanup, to its end, on Trio and on asyncio.
 
-A shield of Trio's, or of anyio's, holds back what Trio or anyio cancels; it does not hold
-back ``Task.cancel`` of asyncio's. There, whoever waits for a thread leaves while the thread
-works on, with files and connections that are then closed behind its back.
+A shield of Trio's or anyio's does not hold back ``Task.cancel`` of asyncio's. Without what is
+here, a cancelled task leaves while its thread works on, and then closes the files and
+connections that the thread still uses.
 """
 
 from __future__ import annotations
@@ -26,17 +26,25 @@ Answer = TypeVar("Answer")
 async def run_in_thread(
     function: Callable[[], Answer], *, limiter: anyio.CapacityLimiter | None = None
 ) -> Answer:
-    """What ``function`` returns or raises in a worker thread.
+    """Call a function in a worker thread and wait for it to its end.
 
     Args:
         function: called without arguments.
-        limiter: how many such threads there may be; anyio's own when None.
+        limiter: how many such threads there may be; None: anyio's own limit.
 
-    Cancelled before it began, it does not begin; cancelled later, it is waited for.
+    Returns:
+        what ``function`` returns.
+
+    Raises:
+        Exception: what ``function`` raises.
+
+    Cancelled before the function began, it does not begin; cancelled later, it is waited for.
+
+    Memory: a thread, which anyio keeps for the next call.
     """
     if trio.lowlevel.in_trio_run():
         return await anyio.to_thread.run_sync(function, limiter=limiter)
-    import asyncio  # noqa: PLC0415 -- where Trio runs, nobody needs it
+    import asyncio  # noqa: PLC0415 -- not needed where Trio runs
 
     deciding = threading.Lock()
     has_begun = given_up = False
@@ -61,10 +69,18 @@ async def run_in_thread(
 
 
 async def uninterrupted(async_fn: Callable[[], Awaitable[Answer]]) -> Answer:
-    """What ``async_fn`` returns or raises; a cancellation comes when it has ended.
+    """Await a function to its end; a cancellation is raised when it has ended.
 
     Args:
         async_fn: called without arguments. It must come to an end by itself.
+
+    Returns:
+        what ``async_fn`` returns.
+
+    Raises:
+        Exception: what ``async_fn`` raises, unless a cancellation came meanwhile.
+
+    Memory: a task, on asyncio.
     """
     if trio.lowlevel.in_trio_run():
         with anyio.CancelScope(shield=True):
@@ -75,13 +91,13 @@ async def uninterrupted(async_fn: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 async def _settled(task: asyncio.Future[Answer], at_cancel: Callable[[], None]) -> Answer:
-    """The result of a task of asyncio's, waited for in spite of cancellations."""
+    """Wait for an asyncio task in spite of cancellations, and return its result."""
     import asyncio  # noqa: PLC0415 -- as above
 
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
-        # Shielded from the first cancellation on: a scope of anyio's would go on asking, at
-        # every turn of the loop.
+        # Shielded from the first cancellation on: a scope of anyio's cancels again at every
+        # turn of the loop.
         with anyio.CancelScope(shield=cancelled is not None):
             try:
                 await asyncio.wait([task])
@@ -91,5 +107,5 @@ async def _settled(task: asyncio.Future[Answer], at_cancel: Callable[[], None]) 
     if cancelled is None:
         return task.result()
     if not task.cancelled():
-        task.exception()  # looked at; what was asked for comes first
+        task.exception()  # retrieved, or asyncio warns; the cancellation comes first
     raise cancelled

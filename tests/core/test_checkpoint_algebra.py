@@ -285,7 +285,13 @@ def test_position_is_found_by_params_in_any_order() -> None:
 
 @given(checkpoints(stable=None))
 def test_checkpoint_is_finished_when_all_positions_are(checkpoint: Checkpoint) -> None:
-    assert checkpoint.finished == all(p.finished for p in checkpoint.positions)
+    unfinished = [p for p in checkpoint.positions if not p.finished]
+    assert checkpoint.finished == (checkpoint.positions != () and unfinished == [])
+
+
+def test_empty_checkpoint_claims_nothing_not_even_an_end() -> None:
+    assert Checkpoint(()).finished is False
+    assert Checkpoint((Position("feed", "{}", finished=True),)).finished is True
 
 
 def test_stable_order_that_an_older_release_did_not_write_is_taken_as_none() -> None:

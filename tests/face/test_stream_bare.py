@@ -275,7 +275,7 @@ async def test_failure_to_close_reaches_whoever_closes(kind: type[Plain]) -> Non
 async def test_book_of_a_bare_run_keeps_nothing_of_what_was_acknowledged() -> None:
     stream, most = IngestionPipeline(Plain(count=5_000)).stream_events(), 0
     async for _ in stream:
-        inline = stream._inline
-        assert inline is not None
-        most = max(most, *(len(r.unacknowledged) for r in inline.run.adapter_runs))
+        assert stream._bare is not None
+        adapter_runs = stream._bare.inline.run.adapter_runs
+        most = max(most, *(len(r.unacknowledged) for r in adapter_runs))
     assert 0 < most <= 100

@@ -8,9 +8,11 @@ import pytest
 import trio
 
 from tests.promises.adapters import see
-from tests.worlds import run
+from tests.worlds import ONLY_TRIO, run
 from trio_ingest import Checkpoint, CheckpointError, Cursor, IngestionPipeline, Position
 from trio_ingest.testing import ScriptedAdapter
+
+pytestmark = ONLY_TRIO
 
 
 def stopped_at(watermark: int, **more: Any) -> Checkpoint:

@@ -10,8 +10,11 @@ import trio
 
 from tests.promises.adapters import Plain
 from tests.promises.closing_adapter import consume
+from tests.worlds import ONLY_TRIO
 from trio_ingest import IngestionPipeline, SetupError
 from trio_ingest.testing import ScriptedAdapter, cancel_everywhere
+
+pytestmark = ONLY_TRIO
 
 
 async def test_cancel_everywhere_refuses_to_run_inside_a_loop() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.worlds import ONLY_TRIO
 from trio_ingest import Cursor, IngestionPipeline, RetryPolicy
 from trio_ingest.serialization import EventCodec
 from trio_ingest.testing import (
@@ -25,6 +26,7 @@ from trio_ingest.testing import (
     run_deterministic,
 )
 
+pytestmark = ONLY_TRIO
 SEEDS = range(12)
 
 

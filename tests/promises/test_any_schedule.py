@@ -17,9 +17,11 @@ from tests.promises.checks import (
     ends_of,
 )
 from tests.promises.scripts import Case, play
+from tests.worlds import ONLY_TRIO
 from trio_ingest import Cursor
 from trio_ingest.testing import Fail, FailTimes, SlowParse, explore
 
+pytestmark = ONLY_TRIO
 SCRIPTS: Sequence[Sequence[Any]] = [
     ["a", SlowParse(1), Fail(), Cursor(3), "b", FailTimes(1), SlowParse(1), "c", Cursor(8)],
     ["x", SlowParse(1), "y", SlowParse(1), "z"],

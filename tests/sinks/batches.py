@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from trio_ingest import Checkpoint, Document, DocumentCompleted, DocumentFailed, Position
@@ -74,3 +74,8 @@ def batch_of(
     if checkpoint is None:
         checkpoint = checkpoint_at(first + len(completed) + len(failed))
     return Batch(checkpoint=checkpoint, completed=completed, failed=failed, before=before)
+
+
+async def in_database(sink: Any, work: Callable[[Any], Any]) -> Any:
+    """What ``work`` returns when called with the connection of a sink, in its thread."""
+    return await sink._in_thread(lambda: sink._database.run(work))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import trio.testing
 from trio_ingest import SetupError
 from trio_ingest.delivery import SinkError
 from trio_ingest.sinks import JsonLinesSink, SqliteSink
-from trio_ingest.storage import FileLock, OwnerThread, SqliteDatabase
+from trio_ingest.storage import FileLock, OwnerThread, SqliteDatabase, ThreadResource
 from trio_ingest.storage import _owner_thread as _owner
 from trio_ingest.stores import FileCheckpointStore, SqliteCheckpointStore, SqliteLedger
 
@@ -39,7 +39,7 @@ from trio_ingest.storage import FileLock
 
 path = sys.argv[1]
 lock = FileLock(path)
-lock.take()
+lock.acquire()
 waits, tells = os.pipe()
 if os.fork() == 0:
     os.close(tells)
@@ -48,7 +48,7 @@ if os.fork() == 0:
 os.close(waits)
 lock.release()
 again = FileLock(path)
-again.take()
+again.acquire()
 os.close(tells)
 os.wait()
 print("taken")
@@ -59,7 +59,7 @@ import os, signal, sys
 from trio_ingest.storage import FileLock
 
 lock = FileLock(sys.argv[1])
-lock.take()
+lock.acquire()
 if os.fork() == 0:
     print("alive", flush=True)
     sys.stdin.read()
@@ -76,7 +76,7 @@ from trio_ingest.storage import FileLock
 
 path = sys.argv[1]
 lock = FileLock(path)
-lock.take()
+lock.acquire()
 if os.fork() == 0:
     how = sys.argv[2]
     if how == "releases":
@@ -88,7 +88,7 @@ if os.fork() == 0:
     sys.exit(0)
 assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
 try:
-    FileLock(path).take()
+    FileLock(path).acquire()
 except SetupError as error:
     assert f"in use by process {os.getpid()}" in str(error), error
     print("still held")
@@ -118,14 +118,14 @@ def test_lock_that_was_released_is_free_whoever_has_its_descriptor_still_open(
 ) -> None:
     # As a child has it that was forked behind Python's back, by a library.
     lock, other = FileLock(str(tmp_path / "file")), FileLock(str(tmp_path / "file"))
-    lock.take()
+    lock.acquire()
     assert lock._descriptor is not None
     copy = os.dup(lock._descriptor)
     try:
         with pytest.raises(SetupError, match="is in use by process"):
-            other.take()
+            other.acquire()
         lock.release()
-        other.take()
+        other.acquire()
         other.release()
     finally:
         os.close(copy)
@@ -147,11 +147,11 @@ def test_lock_of_a_killed_holder_can_be_taken_though_its_forked_child_lives(
         try:
             assert holder.stdout.readline() == "alive\n"
             with pytest.raises(SetupError, match=f"is in use by process {holder.pid}"):
-                FileLock(path).take()
+                FileLock(path).acquire()
             holder.kill()
             holder.wait()
             lock = FileLock(path)
-            lock.take()
+            lock.acquire()
             lock.release()
         finally:
             holder.kill()
@@ -213,13 +213,15 @@ def connect_as(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return use
 
 
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(path, lambda _: None)
-    async with AsyncExitStack() as stack:
-        await database.open()
-        stack.push_async_callback(database.close)
-        yield database
+class Opened(ThreadResource):
+    """A database in its thread, and nothing else."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = SqliteDatabase(path, lambda _: None)
+        super().__init__(f"test:{path}", self._database)
+
+    async def run(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        return await self._in_thread(lambda: self._database.run(work))
 
 
 def pragmas(connection: sqlite3.Connection) -> list[Any]:
@@ -232,7 +234,7 @@ async def test_open_database_is_in_wal_mode_and_waits_for_the_disk_at_each_commi
     tmp_path: Path, connect_as: Callable[[Any], None], factory: Any
 ) -> None:
     connect_as(factory)
-    async with opened(tmp_path / "a.db") as database:
+    async with Opened(tmp_path / "a.db") as database:
         assert await database.run(pragmas) == [2, "wal"]
 
 
@@ -259,8 +261,8 @@ async def test_database_that_cannot_be_in_wal_mode_is_refused_and_closed_again(
 
 
 async def test_database_that_was_replaced_is_neither_read_nor_written(tmp_path: Path) -> None:
-    path, asked = tmp_path / "a.db", []
-    async with opened(path) as database:
+    path, asked = tmp_path / "a.db", list[Any]()
+    async with Opened(path) as database:
         assert await database.run(lambda _: "fine") == "fine"
         path.rename(tmp_path / "b.db")
         for _ in range(2):

@@ -15,7 +15,7 @@ from tests.sinks.batches import TIMESTAMP, batch_of, checkpoint_at, document, fa
 from trio_ingest import DocumentCompleted, DocumentFailed, DocumentSkipped
 from trio_ingest.delivery import Batch, ResumableSink, SinkState, Totals
 from trio_ingest.stores import LedgerEntry, LedgerError, LedgerState, SqliteLedger
-from trio_ingest.stores.ledger._moves import LEGAL, STATES
+from trio_ingest.stores.ledger._transitions import LEGAL, STATES
 
 PAIRS = list(product((None, *STATES), STATES))
 

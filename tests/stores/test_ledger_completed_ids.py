@@ -73,7 +73,7 @@ async def test_it_answers_within_its_block_only(tmp_path: Path) -> None:
         assert "a" not in ledger
     with pytest.raises(SetupError, match=OPEN):
         ledger.__contains__("a")
-    with pytest.raises(SetupError, match="Use it inside its `async with` block"):
+    with pytest.raises(SetupError, match=r"Use it inside `async with SqliteLedger"):
         await ledger.counts()
 
 
@@ -90,7 +90,7 @@ async def test_a_write_under_way_is_not_waited_for(tmp_path: Path) -> None:
     async with SqliteLedger(tmp_path / "ledger.db") as ledger:
         await ledger.record("a", "completed")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ledger._database.run, stop_in_the_middle)
+            nursery.start_soon(ledger._run, stop_in_the_middle)
             await trio.to_thread.run_sync(begun.wait)
             try:
                 assert "a" in ledger

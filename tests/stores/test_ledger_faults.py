@@ -38,7 +38,7 @@ def contents_of(folder: Path) -> dict[str, bytes]:
 
 
 def owner_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("sqlite ")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("ledger:")]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ async def test_a_full_database_fails_the_write_and_keeps_what_was_committed(
     async with SqliteLedger(path) as ledger:
         await ledger.write(batch_of([document("a")]))
         before = await ledger.load()
-        await ledger._database.run(lambda c: c.execute("PRAGMA max_page_count = 20"))
+        await ledger._run(lambda c: c.execute("PRAGMA max_page_count = 20"))
         with pytest.raises(SinkError, match="database or disk is full"):
             await ledger.write(batch_of(document(f"{n}{'x' * 500}") for n in range(1000)))
         assert await ledger.load() == before

@@ -53,6 +53,9 @@ class Adapter(Protocol):
         """A function that makes a document of one record; an error fails that record alone."""
 
 
+Adapter.__module__ = "trio_ingest"
+
+
 @runtime_checkable
 class Identifies(Protocol):
     """An adapter that knows a record's document id before parsing it."""
@@ -68,6 +71,9 @@ class Identifies(Protocol):
         Returns:
             The document's ``doc_id``. An error here makes the record a failed document.
         """
+
+
+Identifies.__module__ = "trio_ingest"
 
 
 @runtime_checkable
@@ -87,6 +93,9 @@ class EstimatesTotal(Protocol):
         """
 
 
+EstimatesTotal.__module__ = "trio_ingest"
+
+
 @runtime_checkable
 class HasStableOrder(Protocol):
     """An adapter whose records come in the same order each time, so they can be counted.
@@ -95,6 +104,9 @@ class HasStableOrder(Protocol):
     """
 
     stable_order: bool
+
+
+HasStableOrder.__module__ = "trio_ingest"
 
 
 @runtime_checkable
@@ -114,6 +126,9 @@ class JudgesErrors(Protocol):
         """
 
 
+JudgesErrors.__module__ = "trio_ingest"
+
+
 @runtime_checkable
 class Closes(Protocol):
     """An adapter that holds something open that must be released."""
@@ -124,6 +139,9 @@ class Closes(Protocol):
         Called once at the end of every stream, however it ends. It is shielded from
         cancellation for ``cleanup_grace_seconds``; after that it is cut short, with a warning.
         """
+
+
+Closes.__module__ = "trio_ingest"
 
 
 @attrs.frozen(eq=False)

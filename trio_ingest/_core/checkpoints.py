@@ -5,16 +5,15 @@ adapter run, keyed by the adapter's source and the canonical JSON of its params.
 follows what is in flight, never how much was done.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
 from . import positions
 from .errors import CheckpointError, abbreviated
 from .positions import Position, canonical_parameters
+from .reprs import one_line
 
 CHECKPOINT_VERSION = 1
 
@@ -28,13 +27,15 @@ class Checkpoint:
         version: of this form.
     """
 
-    positions: tuple[Position, ...]
+    __module__ = "trio_ingest"
+
+    positions: tuple[Position, ...] = attrs.field(repr=lambda value: one_line(value, 400))
     version: int = CHECKPOINT_VERSION
 
     @property
     def finished(self) -> bool:
-        """True when every adapter run came to its end."""
-        return all(position.finished for position in self.positions)
+        """True when every adapter run came to its end; False without any position."""
+        return bool(self.positions) and all(position.finished for position in self.positions)
 
     def position(self, source: str, params: Mapping[str, Any]) -> Position | None:
         """Return the position of one adapter run.
@@ -51,7 +52,7 @@ class Checkpoint:
         """
         return self._by_key.get((source, canonical_parameters(params)))
 
-    def covers(self, other: Checkpoint) -> bool:
+    def covers(self, other: Self) -> bool:
         """Return whether this checkpoint claims everything that another one claims.
 
         Args:
@@ -71,7 +72,7 @@ class Checkpoint:
                 return False
         return True
 
-    def meet(self, other: Checkpoint) -> Checkpoint:
+    def meet(self, other: Self) -> Self:
         """Return the claims that both make, so that a holder of either misses nothing.
 
         Args:
@@ -86,7 +87,7 @@ class Checkpoint:
         met = (positions.meet(p, theirs.get(_key(p))) for p in self.positions)
         return attrs.evolve(self, positions=tuple(met))
 
-    def join(self, other: Checkpoint) -> Checkpoint:
+    def join(self, other: Self) -> Self:
         """Return the claims that either makes, where records keep their numbers.
 
         Args:
@@ -116,7 +117,7 @@ class Checkpoint:
         return {"version": self.version, "positions": listed}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Checkpoint:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return the checkpoint that ``to_dict`` gave.
 
         Args:

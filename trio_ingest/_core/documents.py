@@ -1,11 +1,11 @@
 """The parsed result that a pipeline delivers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
+
+from .reprs import one_line
 
 
 @attrs.frozen
@@ -21,8 +21,10 @@ class Document:
         metadata: anything else; shallow: the engine never copies or changes it.
     """
 
-    doc_id: str
-    source: str
-    content: str
-    raw: Any = None
-    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    __module__ = "trio_ingest"
+
+    doc_id: str = attrs.field(repr=one_line)
+    source: str = attrs.field(repr=one_line)
+    content: str = attrs.field(repr=one_line)
+    raw: Any = attrs.field(default=None, repr=one_line)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, repr=one_line)

@@ -8,46 +8,60 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from .reprs import one_line
+
 
 class IngestError(Exception):
     """The base of every exception that trio_ingest itself raises."""
+
+    __module__ = "trio_ingest"
 
 
 class SetupError(IngestError, ValueError):
     """The caller asked for something that cannot work; raised before the first event."""
 
+    __module__ = "trio_ingest"
+
 
 class CheckpointError(IngestError):
     """A checkpoint does not fit this run: other params, another pipeline, a newer version."""
+
+    __module__ = "trio_ingest"
 
 
 class StreamClosedError(IngestError):
     """A stream was used after its block was left, or entered a second time."""
 
+    __module__ = "trio_ingest"
+
 
 class StreamBusyError(IngestError):
     """Two tasks waited for the next event of one stream at the same time."""
+
+    __module__ = "trio_ingest"
 
 
 class UnknownEventError(IngestError):
     """Recorded JSON names an event type that the reader does not know."""
 
+    __module__ = "trio_ingest"
+
 
 class MissingExtraError(IngestError, ImportError):
     """A feature needs a package that is not installed; the message names the extra."""
+
+    __module__ = "trio_ingest"
 
 
 class EngineBug(IngestError):
     """The engine broke one of its own rules; please report it."""
 
+    __module__ = "trio_ingest"
+
 
 def abbreviated(value: object) -> str:
     """Return ``repr(value)``, cut at 80 characters so that a message stays one sentence."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 -- whatever a user's repr does, there is a message
-        text = f"<{type(value).__name__}, whose repr failed>"
-    return text if len(text) <= 80 else text[:77] + "..."
+    return one_line(value, 80)
 
 
 def described(error: BaseException) -> str:

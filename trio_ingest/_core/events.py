@@ -4,8 +4,6 @@ An event is a slotted attrs class, immutable at run time and keyword-only. The e
 two for each document, so it builds them by position, with ``frozen_builder``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -14,6 +12,7 @@ import attrs
 from .checkpoints import Checkpoint
 from .documents import Document
 from .frozen_builder import builder_of
+from .reprs import error_text, one_line, summary
 
 AdapterState: TypeAlias = Literal[
     "pending", "running", "paused", "draining", "finished", "failed", "cancelled"
@@ -35,14 +34,23 @@ class PipelineEvent:
             was at work, or a loss.
     """
 
+    __module__ = "trio_ingest"
+
     version: ClassVar[int] = 1
 
-    timestamp: float = 0.0
-    pipeline_id: str = ""
+    # The repr that attrs makes for an adapter's own event is short without these two.
+    timestamp: float = attrs.field(default=0.0, repr=False)
+    pipeline_id: str = attrs.field(default="", repr=False)
     sequence: int = 0
 
+    def __repr__(self) -> str:
+        return summary(self, lambda: f" {self.sequence}{self._details()}")
 
-@attrs.frozen(kw_only=True)
+    def _details(self) -> str:
+        return ""
+
+
+@attrs.frozen(kw_only=True, repr=False)
 class DocumentStarted(PipelineEvent):
     """Work on a record is about to begin.
 
@@ -53,13 +61,18 @@ class DocumentStarted(PipelineEvent):
         record_number: ties this event to the end of the same record.
     """
 
+    __module__ = "trio_ingest"
+
     doc_id: str
     adapter: str
     parameters: Mapping[str, Any]
     record_number: int
 
+    def _details(self) -> str:
+        return f" {one_line(self.doc_id)}"
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class DocumentCompleted(PipelineEvent):
     """A record became a document.
 
@@ -72,14 +85,19 @@ class DocumentCompleted(PipelineEvent):
         retry_count: attempts minus one.
     """
 
+    __module__ = "trio_ingest"
+
     document: Document
     duration: float
     adapter_metadata: Mapping[str, Any]
     record_number: int
     retry_count: int
 
+    def _details(self) -> str:
+        return f" {one_line(self.document.doc_id)}"
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class DocumentFailed(PipelineEvent):
     """A record could not become a document; the run goes on.
 
@@ -95,6 +113,8 @@ class DocumentFailed(PipelineEvent):
         raw: the record itself, for the dead letter.
     """
 
+    __module__ = "trio_ingest"
+
     doc_id: str | None
     error: Exception
     error_type: str
@@ -105,8 +125,12 @@ class DocumentFailed(PipelineEvent):
     record_number: int
     raw: Any
 
+    def _details(self) -> str:
+        place = f"{self.adapter}#{self.record_number}" if self.doc_id is None else self.doc_id
+        return f" {one_line(place)}: {error_text(self.error_type, self.error)}"
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class DocumentSkipped(PipelineEvent):
     """A document turned out, after parsing, to be done already.
 
@@ -117,13 +141,18 @@ class DocumentSkipped(PipelineEvent):
         reason: why it was skipped.
     """
 
+    __module__ = "trio_ingest"
+
     doc_id: str
     adapter: str
     record_number: int
     reason: str
 
+    def _details(self) -> str:
+        return f" {one_line(self.doc_id)}: {self.reason}"
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class DocumentRetrying(PipelineEvent):
     """An attempt failed and another will follow.
 
@@ -137,6 +166,8 @@ class DocumentRetrying(PipelineEvent):
         record_number: ties this event to its start.
     """
 
+    __module__ = "trio_ingest"
+
     doc_id: str
     adapter: str
     error: Exception
@@ -145,8 +176,12 @@ class DocumentRetrying(PipelineEvent):
     delay_seconds: float
     record_number: int
 
+    def _details(self) -> str:
+        when = f"retry {self.retry_count} in {self.delay_seconds:.3g} s"
+        return f" {one_line(self.doc_id)}, {when}: {error_text(self.error_type, self.error)}"
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class BatchProgress(PipelineEvent):
     """Progress of the run: by count, at least once a second, and once at the end.
 
@@ -167,6 +202,8 @@ class BatchProgress(PipelineEvent):
             Asking for this event has acknowledged them all.
     """
 
+    __module__ = "trio_ingest"
+
     completed: int
     failed: int
     in_flight: int
@@ -181,8 +218,17 @@ class BatchProgress(PipelineEvent):
     throttle_seconds: float
     checkpoint: Checkpoint | None
 
+    def _details(self) -> str:
+        total, eta = self.estimated_total, self.eta_seconds
+        expected = "" if total is None else f", {total:,} expected"
+        left = "" if eta is None else f", {eta:,.0f} s left"
+        return (
+            f": {self.completed:,} completed, {self.failed:,} failed, "
+            f"{self.in_flight:,} in flight{expected}{left}"
+        )
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class AdapterStateChange(PipelineEvent):
     """An adapter moved from one state to the next.
 
@@ -193,10 +239,16 @@ class AdapterStateChange(PipelineEvent):
         reason: why, or None when that is the ordinary course.
     """
 
+    __module__ = "trio_ingest"
+
     adapter: str
     old_state: AdapterState
     new_state: AdapterState
     reason: str | None
+
+    def _details(self) -> str:
+        reason = "" if self.reason is None else f" ({self.reason})"
+        return f" {one_line(self.adapter)}: {self.old_state} -> {self.new_state}{reason}"
 
 
 EngineEvent: TypeAlias = (

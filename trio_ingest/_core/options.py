@@ -57,6 +57,8 @@ class RetryPolicy:
         SetupError: when a number is out of range.
     """
 
+    __module__ = "trio_ingest"
+
     attempts: int = 1
     base_seconds: float = 0.5
     max_seconds: float = 30.0

@@ -1,7 +1,5 @@
 """The positions that make up a checkpoint, one for each adapter run, and their algebra."""
 
-from __future__ import annotations
-
 import json
 import pathlib
 from collections.abc import Mapping
@@ -11,6 +9,7 @@ import attrs
 
 from .errors import SetupError, abbreviated
 from .ranges import Ranges, from_watermark, intersection, split_at_watermark, union
+from .reprs import one_line
 
 # By name, because importing decimal and uuid would cost a tenth of importing all this.
 _NAMED_BY_TEXT = frozenset(
@@ -33,7 +32,9 @@ class Cursor:
         value: any JSON value; a resumed run calls ``fetch(cursor=value, **params)``.
     """
 
-    value: Any
+    __module__ = "trio_ingest"
+
+    value: Any = attrs.field(repr=one_line)
 
 
 @attrs.frozen
@@ -51,11 +52,13 @@ class Position:
         stable_order: whether the same numbers will name the same records next time.
     """
 
-    source: str
-    parameters: str
+    __module__ = "trio_ingest"
+
+    source: str = attrs.field(repr=one_line)
+    parameters: str = attrs.field(repr=one_line)
     watermark: int = 0
-    ended: tuple[tuple[int, int], ...] = ()
-    cursor: Any = None
+    ended: tuple[tuple[int, int], ...] = attrs.field(default=(), repr=one_line)
+    cursor: Any = attrs.field(default=None, repr=one_line)
     cursor_record: int | None = None
     finished: bool = False
     stable_order: bool = False

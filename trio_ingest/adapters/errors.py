@@ -13,6 +13,8 @@ class BadDocumentError(IngestError, ValueError):
         reason: what is wrong with it, as a sentence.
     """
 
+    __module__ = "trio_ingest.adapters"
+
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, reason)
         self.path = path
@@ -39,6 +41,8 @@ class BadLineError(_LineError):
         reason: what is wrong with it, as a sentence.
     """
 
+    __module__ = "trio_ingest.adapters"
+
     def __str__(self) -> str:
         return f"{self.path}, line {self.line_number}: {self.reason}"
 
@@ -51,6 +55,8 @@ class BadFileError(_LineError):
         line_number: the last line that was read whole, 0 when there was none.
         reason: what is wrong, and what to do, as a sentence.
     """
+
+    __module__ = "trio_ingest.adapters"
 
     def __str__(self) -> str:
         where = f"after line {self.line_number}" if self.line_number else "line 1"

@@ -1,8 +1,8 @@
-"""The same streams from asyncio, uvloop and Trio.
+"""Streams of a pipeline from asyncio, uvloop and Trio.
 
-By default the one engine runs natively in the caller's loop, so adapters that await asyncio
-just work. With ``runtime="trio"`` the Trio engine runs in a thread of its own, for adapters
-that await Trio. Where Trio runs already, both are what the pipeline's own calls give.
+By default the engine runs natively in the caller's loop, so adapters that await asyncio just
+work. With ``runtime="trio"`` the engine runs on Trio in a thread of its own, for adapters that
+await Trio. Where Trio runs already, both are what the pipeline's own calls give.
 """
 
 from __future__ import annotations
@@ -65,21 +65,29 @@ def stream_events(
     event_transformer: Callable[[PipelineEvent], Any] | None = None,
     **options: Unpack[RunArguments],
 ) -> EventStream[Any]:
-    """One run as a stream of events, like ``IngestionPipeline.stream_events``.
+    """Return a stream of the events of one run, like ``IngestionPipeline.stream_events``.
 
     Args:
         pipeline: adapters plus policies; the same object serves every library.
         runtime: what the adapters await when the caller is on asyncio. "trio" takes a
             thread, and has the ``async with`` form alone.
-        event_filter: which events the caller sees; changes no bookkeeping.
-        event_transformer: what the caller sees instead of each.
+        event_filter: a function of an event that says whether the caller sees it; None: all
+            of them.
+        event_transformer: a function of an event that gives what the caller sees instead;
+            None: the event itself.
         options: see ``RunArguments``.
 
-    Raises:
-        SetupError: when an option is wrong.
-        CheckpointError: when ``resume_from`` does not fit.
+    Returns:
+        the stream, as ``IngestionPipeline.stream_events`` does.
 
-    Memory: as ``IngestionPipeline.stream_events``.
+    Raises:
+        SetupError: an option is wrong.
+        CheckpointError: ``resume_from`` does not fit this pipeline and these params.
+
+    On asyncio, one cancellation of the task that iterates ends the run with the pipeline's
+    grace for cleanup; a second cuts the cleanup short.
+
+    Memory: as ``EventStream``; with ``runtime="trio"`` a thread besides.
     """
     return _stream(pipeline, runtime, shaping_of(event_filter, event_transformer), options)
 
@@ -90,7 +98,15 @@ def iter_results(
     runtime: Literal["asyncio", "trio"] = "asyncio",
     **options: Unpack[RunArguments],
 ) -> DocumentStream:
-    """The documents of the completed events alone, like ``IngestionPipeline.iter_results``.
+    """Return a stream of the documents alone, like ``IngestionPipeline.iter_results``.
+
+    Args:
+        pipeline: as for ``stream_events``.
+        runtime: as for ``stream_events``.
+        options: see ``RunArguments``.
+
+    Returns:
+        the stream, as ``IngestionPipeline.iter_results`` does.
 
     Raises: as ``stream_events``.
 
@@ -109,8 +125,20 @@ async def run_async(
 ) -> PipelineResult:
     """Run to the end and return everything, like ``IngestionPipeline.run_async``.
 
+    Args:
+        pipeline: as for ``stream_events``.
+        runtime: as for ``stream_events``.
+        options: see ``RunArguments``.
+
+    Returns:
+        the documents and the failures, in the order of the adapters.
+
     Raises:
+        SetupError: an option is wrong.
+        CheckpointError: ``resume_from`` does not fit this pipeline and these params.
         Exception: a dead adapter's failure, with a note of what was discarded.
+
+    Cancelled, every adapter is closed, and the documents are discarded.
 
     Memory: every document and every failure.
     """
@@ -128,12 +156,12 @@ def _stream(
             f'runtime must be "asyncio" or "trio", whichever the adapters await; '
             f"got {runtime!r}."
         )
-    across = runtime == "trio" and not trio.lowlevel.in_trio_run()
-    new_engine = _engine_across if across else Engine
+    needs_thread = runtime == "trio" and not trio.lowlevel.in_trio_run()
+    new_engine = _engine_in_thread if needs_thread else Engine
     return stream_of(pipeline, AsyncioRuntime(), shaping, options, new_engine)
 
 
-def _engine_across(setup: RunSetup, runtime: Runtime) -> AnyEngine:
+def _engine_in_thread(setup: RunSetup, runtime: Runtime) -> AnyEngine:
     if not isinstance(runtime, AsyncioRuntime):  # it was entered where Trio runs
         return Engine(setup, runtime)
     from ._thread_engine import ThreadEngine  # noqa: PLC0415 -- most runs never need the portal

@@ -1,4 +1,4 @@
-"""The engine's primitives, from asyncio: natively in the caller's own event loop."""
+"""The primitives of the engine on asyncio, natively in the caller's own event loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ._waiters import AsyncioValue, AsyncioWaiter
 class OnceScope:
     """A cancel scope that cancels its task once, as asyncio does it.
 
-    What the task awaits after that, in a ``finally``, is left in peace.
+    An ``await`` after that, in a ``finally``, is not cancelled.
     """
 
     def __init__(self) -> None:
@@ -54,14 +54,14 @@ class OnceScope:
         assert task is not None
         if not self._is_delivered:
             return False
-        # As asyncio.timeout does it: if somebody else has cancelled the task besides,
-        # the cancellation must go on.
+        # As asyncio.timeout does it: if other code has cancelled the task besides, the
+        # cancellation must go on.
         mine_alone = task.uncancel() <= self._cancelling
         self.cancelled_caught = mine_alone and isinstance(exc, asyncio.CancelledError)
         return self.cancelled_caught
 
     def cancel(self) -> None:
-        """Cancel the task; a second time changes nothing."""
+        """Cancel the task, once."""
         if not self._cancel_called:
             self._cancel_called = True
             if self._task is asyncio.current_task():
@@ -103,7 +103,7 @@ class AnyioCheckedScope:
             raise ScopeLeftOpen from error
 
     def holds_another(self) -> bool:
-        """Whether it is no longer the innermost one: only that one may be left."""
+        """Return whether another scope is open inside it: only the innermost may be left."""
         try:
             self._scope.__exit__(None, None, None)
         except RuntimeError:
@@ -114,7 +114,7 @@ class AnyioCheckedScope:
 
 
 class AsyncioRuntime:
-    """The seam, filled with asyncio and anyio, for one stream."""
+    """The runtime of one stream on asyncio and anyio."""
 
     cancelled = asyncio.CancelledError
     timeout = TimeoutError
@@ -133,13 +133,13 @@ class AsyncioRuntime:
         self._nurseries: list[AsyncioNursery] = []
 
     def here(self) -> Runtime:
-        """The runtime for whoever enters a stream here: Trio's own where Trio runs."""
+        """Return the runtime for a stream that is entered here: Trio's where Trio runs."""
         return TRIO if trio.lowlevel.in_trio_run() else self
 
     def clock(self) -> Callable[[], float]:
-        """The loop's clock: seconds, monotonic; but never one that is only read now and then.
+        """Return the loop's clock, in seconds; ``time.monotonic`` for ordinary loops.
 
-        uvloop reads its own once for each turn of the loop and rounds it to milliseconds,
+        uvloop reads its clock once for each turn of the loop and rounds it to milliseconds,
         so that a parse would seem to take no time.
         """
         loop = asyncio.get_running_loop()
@@ -150,8 +150,8 @@ class AsyncioRuntime:
         return time.monotonic if type(loop).time in ordinary else loop.time
 
     def open_nursery(self, grace_seconds: float) -> AsyncioNursery:
-        # Whoever ends a program cancels all tasks, those of this run as well: that is no
-        # second cancellation of the host's.
+        # A program that ends cancels all tasks, those of this run as well: for them that is
+        # no second cancellation of the host's.
         is_inside = bool(self._nurseries_of_this_task())
         force_cleanup = (lambda: None) if is_inside else self.force_cleanup
         nursery = AsyncioNursery(grace_seconds, force_cleanup)
@@ -159,17 +159,21 @@ class AsyncioRuntime:
         return nursery
 
     async def leave(self, opened: AsyncioNursery, exc: BaseException | None) -> None:
-        """Wait until all tasks of a cancelled nursery are gone, whatever ``exc`` is.
+        """Wait until all tasks of a cancelled nursery are gone.
+
+        Args:
+            opened: the nursery.
+            exc: what the block was left with.
 
         Raises:
-            CancelledError: the waiting task was cancelled meanwhile: nobody would ask again.
+            CancelledError: the waiting task was cancelled meanwhile, which asyncio does once.
         """
         task = asyncio.current_task()
         assert task is not None
-        # It may also come of awaiting something that others have cancelled.
+        # It may also come of awaiting a task that others have cancelled.
         was_cancelled = isinstance(exc, asyncio.CancelledError) and task.cancelling() > 0
         cancelled = await opened.wait(was_cancelled=was_cancelled)
-        # They refer to this, and this to them.
+        # They refer to this object, and would keep it alive in a cycle.
         self._nurseries.clear()
         self.at_forced_cleanup.clear()
         if cancelled is not None and not isinstance(exc, asyncio.CancelledError):
@@ -183,7 +187,7 @@ class AsyncioRuntime:
 
     @contextmanager
     def grace(self, seconds: float) -> Iterator[anyio.CancelScope]:
-        """Time for cleanup that only a second cancellation of the host can cut short."""
+        """Shield a cleanup, which only a second cancellation of the host can cut short."""
         with ExitStack() as stack:
             for nursery in self._nurseries_of_this_task():
                 stack.enter_context(nursery.shielded())
@@ -200,7 +204,7 @@ class AsyncioRuntime:
         return AsyncioValue(initial)
 
     async def every(self, seconds: float) -> AsyncGenerator[None, None]:
-        """A tick at once, and then one after each so many seconds."""
+        """Tick at once, and then each so many seconds."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
@@ -216,7 +220,7 @@ class AsyncioRuntime:
         await asyncio.sleep(0)
 
     def is_cancelled(self) -> bool:
-        """Whether a cancellation of this task has been asked for."""
+        """Return whether a cancellation of this task has been asked for."""
         mine = self._nurseries_of_this_task()
         if mine:
             return any(nursery.is_cancelled for nursery in mine)
@@ -225,22 +229,22 @@ class AsyncioRuntime:
         return task is not None and task.cancelling() > 0
 
     def is_failure(self, error: BaseException) -> bool:
-        """Whether it is a failure of the adapter, or a cancellation that nobody asked for."""
+        """Return whether it is a failure, or a cancellation that was not asked for."""
         if isinstance(error, asyncio.CancelledError):
             return not self.is_cancelled()
         return isinstance(error, Exception)
 
     def advice_on(self, error: BaseException) -> str | None:
-        """What to do about an error that comes of awaiting Trio here; None of others."""
+        """Return what to do about an error of awaiting Trio here; None for another error."""
         text = text_of(error)
         mine = "must be called from async context" in text or "got bad yield" in text
         return self.advice if mine else None
 
     def check_host(self) -> None:
-        """Nothing to refuse: it is asyncio that is running here."""
+        """Refuse nothing: asyncio is running here."""
 
     def is_running(self) -> bool:
-        """Whether an event loop is running here."""
+        """Return whether an event loop is running here."""
         return asyncio_is_running()
 
     def _nurseries_of_this_task(self) -> list[AsyncioNursery]:
@@ -248,7 +252,7 @@ class AsyncioRuntime:
         return [nursery for nursery in self._nurseries if nursery.holds(task)]
 
     def force_cleanup(self) -> None:
-        """Cut every cleanup short: at a second cancellation, or a second Ctrl-C."""
+        """Cut every cleanup short, at a second cancellation or a second Ctrl-C."""
         self.cleanup_forced = True
         for force_cleanup in self.at_forced_cleanup:
             force_cleanup()

@@ -1,4 +1,4 @@
-"""The book of a run that two threads look into: the engine's, and the consumer's."""
+"""The run state machine for two threads: the engine's, and the consumer's."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from trio_ingest._core.run import Run
 
 
 class SharedRun(Run):
-    """A book whose checkpoints may be asked for from another thread.
+    """A run whose checkpoints may be asked for from another thread.
 
-    The lock is held by none for longer than it takes to make a checkpoint: whoever asks does
-    not wait for an adapter that holds the other thread. The facts about ordinary documents
-    need none, since they only add to what waits to be settled.
+    The lock is never held for longer than it takes to make a checkpoint, so the consumer does
+    not wait for an adapter that holds the engine's thread. The facts about ordinary documents
+    need no lock, since they only add to what waits to be settled.
     """
 
     __slots__ = ("_lock",)

@@ -1,4 +1,4 @@
-"""The near side of the bridge: what the stream sees of a Trio engine in another thread."""
+"""The asyncio side of a Trio engine in a thread of its own; the other is ``_thread_host``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ._waiters import AsyncioWaiter
 
 
 class ThreadChannel(Channel):
-    """What has come over the border and was not taken yet."""
+    """The events that have come from the engine's thread and were not taken yet."""
 
     __slots__ = ("_ask", "asked")
 
@@ -38,18 +38,18 @@ class ThreadChannel(Channel):
         return await super()._get_slowly()
 
     def receive(self, batch: list[PipelineEvent]) -> None:
-        """Take a batch from the far side."""
+        """Take a batch from the engine's thread."""
         self.asked = False
         for event in batch:
             self.put(event)
 
 
 class ThreadEngine:
-    """Starts the far side, ends it, and passes on what it is asked.
+    """Starts the engine's thread, ends it, and passes on what the stream asks of it.
 
     Entering holds the loop for the milliseconds that a thread and Trio take to start.
 
-    Memory: the events that wait are here or there, ``buffer_size`` of them in all.
+    Memory: ``buffer_size`` events, here and in the thread together.
     """
 
     def __init__(self, setup: RunSetup, runtime: AsyncioRuntime) -> None:
@@ -58,105 +58,107 @@ class ThreadEngine:
         self._manager = start_blocking_portal("trio")
         self._portal = self._manager.__enter__()
         try:
-            self._far: ThreadHost = self._portal.call(ThreadHost, setup, self._give)
+            self._host: ThreadHost = self._portal.call(ThreadHost, setup, self._deliver)
         except BaseException:
             self._manager.__exit__(None, None, None)
             raise
-        runtime.at_forced_cleanup.append(lambda: self._tell(self._far.runtime.force_cleanup))
-        self.run = self._far.engine.run
-        self.channel: Channel
-        self.channel = self._near = ThreadChannel(
-            setup.options.buffer_size, runtime, lambda: self._tell(self._far.ask)
+        runtime.at_forced_cleanup.append(
+            lambda: self._call_in_thread(self._host.runtime.force_cleanup)
         )
-        self._far.engine.channel.batch_queue = self._near.queue
-        self.cleanup_errors = self._far.engine.cleanup_errors
+        self.run = self._host.engine.run
+        self.channel: Channel
+        self.channel = self._events = ThreadChannel(
+            setup.options.buffer_size, runtime, lambda: self._call_in_thread(self._host.ask)
+        )
+        self._host.engine.channel.batch_queue = self._events.queue
+        self.cleanup_errors = self._host.engine.cleanup_errors
         self._received = 0
         self._finished = AsyncioWaiter()
-        self._is_over = False
+        self._has_ended = False
 
     async def work(self) -> None:
-        """Wait until the far side has ended; cancelled, end it."""
-        future = self._portal.start_task_soon(self._far.main)
-        future.add_done_callback(lambda _: self._later(self._over))
+        """Wait for the end of the thread; when cancelled, cancel its run and wait on."""
+        future = self._portal.start_task_soon(self._host.main)
+        future.add_done_callback(lambda _: self._call_in_loop(self._thread_has_ended))
         cancelled: asyncio.CancelledError | None = None
-        # The far side presses its own tasks, so waiting for it is all there is to do.
+        # The host cuts the cleanup of its own tasks short, so nothing is left but to wait.
         with anyio.CancelScope(shield=True):
-            while not self._is_over:
+            while not self._has_ended:
                 try:
                     await self._finished.wait()
                 except asyncio.CancelledError as error:
                     cancelled = error
-                    self._tell(self._far.cancel)
+                    self._call_in_thread(self._host.cancel)
                 except BaseException:
-                    # The loop was closed over this, so nobody waits any more.
-                    self._tell(self._far.cancel)
+                    # The loop was closed meanwhile, so no task waits for the thread any more.
+                    self._call_in_thread(self._host.cancel)
                     raise
         self._manager.__exit__(None, None, None)
-        if not self._near.closed:
-            self._near.close(self._far.engine.channel.failure)
+        if not self._events.closed:
+            self._events.close(self._host.engine.channel.failure)
         future.result()
         if cancelled is not None:
             raise cancelled
 
     def pause(self) -> None:
         """Fetch nothing more until ``resume``."""
-        self._tell(self._far.engine.pause)
+        self._call_in_thread(self._host.engine.pause)
 
     def resume(self) -> None:
         """Go on after ``pause``."""
-        self._tell(self._far.engine.resume)
+        self._call_in_thread(self._host.engine.resume)
 
     def drain(self) -> None:
         """Stop fetching, finish what is in flight, end normally."""
-        self._tell(self._far.engine.drain)
+        self._call_in_thread(self._host.engine.drain)
 
     def checkpoint(self) -> Checkpoint:
-        """Covers exactly what the consumer has acknowledged, now."""
-        return self.run.checkpoint(self._taken - self._near.in_hand)
+        """Return a checkpoint of exactly what the consumer has acknowledged, now."""
+        return self.run.checkpoint(self._taken - self._events.in_hand)
 
     def account_time(self) -> None:
-        """Have every task's time booked; what is read next may be that of a moment ago."""
-        self._tell(self._far.engine.account_time)
+        """Have every task's time counted; what is read next may be that of a moment ago."""
+        self._call_in_thread(self._host.engine.account_time)
 
     @property
     def queue_depth(self) -> int:
-        """How many events wait for the consumer, on either side."""
+        """The number of events that wait for the consumer, here and in the thread."""
         return self.run.sequence - self._taken
 
     def without_cancelled(self, error: BaseException) -> BaseException | None:
-        """What is left of an exception besides cancellations."""
+        """Return what is left of an exception besides cancellations."""
         return None if isinstance(error, self._runtime.cancelled) else error
 
     @property
     def _taken(self) -> int:
-        return self._received - len(self._near.queue)
+        return self._received - len(self._events.queue)
 
-    # -- across the border ---------------------------------------------------------------
+    # -- between the threads -------------------------------------------------------------
 
-    def _tell(self, message: Callable[[], object]) -> None:
-        """Have something done on the far side, if that is still there."""
+    def _call_in_thread(self, function: Callable[[], object]) -> None:
+        """Call something in the engine's thread, if that still runs."""
         with suppress(trio.RunFinishedError):
-            self._far.token.run_sync_soon(message)
+            self._host.token.run_sync_soon(function)
 
-    def _give(self, batch: list[PipelineEvent], failure: BaseException | None) -> None:
-        """Called on the far side."""
+    def _deliver(self, batch: list[PipelineEvent], failure: BaseException | None) -> None:
+        """Pass on a batch, or the end of the run; called in the engine's thread."""
         if batch:
-            self._later(self._receive, batch)
+            self._call_in_loop(self._receive, batch)
         else:
-            self._later(self._end, failure)
+            self._call_in_loop(self._end, failure)
 
-    def _later(self, message: Callable[..., object], *args: Any) -> None:
-        """Have something done on the near side, if its loop is still there."""
+    def _call_in_loop(self, function: Callable[..., object], *args: Any) -> None:
+        """Call something in the caller's loop, if that still runs."""
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(message, *args)
+            self._loop.call_soon_threadsafe(function, *args)
 
     def _receive(self, batch: list[PipelineEvent]) -> None:
         self._received += len(batch)
-        self._near.receive(batch)
+        self._events.receive(batch)
 
     def _end(self, failure: BaseException | None) -> None:
-        self._near.close(failure)
+        self._events.close(failure)
 
-    def _over(self) -> None:
-        self._is_over = True
+    def _thread_has_ended(self) -> None:
+        self._has_ended = True
         self._finished.wake()

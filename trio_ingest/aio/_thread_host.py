@@ -1,7 +1,8 @@
-"""The far side of the bridge: the Trio engine in a thread of its own.
+"""The Trio engine of one run, in a thread of its own.
 
-Everything here runs in that thread. Events go over the border in batches: all that wait
-when the near side asks. They count as waiting, and as not acknowledged, until it asks again.
+Everything here runs in that thread. Events leave it in batches: all that wait when
+``ThreadEngine`` asks for more. They take up the buffer, and count as not acknowledged, until
+it asks again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ._shared_run import SharedRun
 
 
 class ThreadRuntime(TrioRuntime):
-    """Trio's primitives, for one run that somebody outside can hurry."""
+    """Trio's primitives, for one run whose cleanup can be cut short from another thread."""
 
     advice = (
         'it awaits asyncio, and runtime="trio" runs it on Trio. Leave that argument out: '
@@ -33,7 +34,7 @@ class ThreadRuntime(TrioRuntime):
 
     @contextmanager
     def grace(self, seconds: float) -> Iterator[Scope]:
-        """Time for cleanup that only a second cancellation of the host can cut short."""
+        """Shield a cleanup, which only a second cancellation of the host can cut short."""
         with trio.move_on_after(0 if self.cleanup_forced else seconds, shield=True) as scope:
             self._graces.add(scope)
             try:
@@ -42,7 +43,7 @@ class ThreadRuntime(TrioRuntime):
                 self._graces.remove(scope)
 
     def is_failure(self, error: BaseException) -> bool:
-        """As on Trio; and a cancellation of asyncio's, which cancels nobody here."""
+        """Count a ``CancelledError`` of asyncio's as a failure: here it cancels nothing."""
         return isinstance(error, asyncio.CancelledError) or super().is_failure(error)
 
     def force_cleanup(self) -> None:
@@ -53,45 +54,45 @@ class ThreadRuntime(TrioRuntime):
 
 
 class ThreadHost:
-    """The engine of one run, and who hands its events over.
+    """The engine of one run, and the task that passes its events on.
 
     Args:
         setup: of the run.
-        give: called with each batch; or with none, and the failure that ended the run.
+        deliver: called with each batch; at the end with an empty one, and the failure or None.
     """
 
     def __init__(
         self,
         setup: RunSetup,
-        give: Callable[[list[PipelineEvent], BaseException | None], None],
+        deliver: Callable[[list[PipelineEvent], BaseException | None], None],
     ) -> None:
         self.runtime = ThreadRuntime()
         self.engine = Engine(setup, self.runtime, SharedRun)
         self.token = trio.lowlevel.current_trio_token()
-        self._give = give
+        self._deliver = deliver
         self._scope = trio.CancelScope()
         self._asking = self.runtime.waiter()
         self._asked = True  # the first batch need not be asked for
 
     async def main(self) -> None:
-        """Run everything; returns when every task is gone."""
+        """Run everything; return when every task is gone."""
         channel = self.engine.channel
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.engine.work)
-                await self._hand_over()
+                await self._deliver_batches()
         channel.close(channel.failure)
 
     def ask(self) -> None:
-        """The near side has acknowledged all that it was given, and wants more."""
+        """Acknowledge everything that was delivered, and ask for more."""
         self._asked = True
         self._asking.wake()
 
     def cancel(self) -> None:
-        """The near side is leaving."""
+        """Cancel the run."""
         self._scope.cancel()
 
-    async def _hand_over(self) -> None:
+    async def _deliver_batches(self) -> None:
         channel = self.engine.channel
         while True:
             while not self._asked:
@@ -103,9 +104,9 @@ class ThreadHost:
             except trio.Cancelled:
                 raise
             except StopAsyncIteration:
-                self._give([], None)
+                self._deliver([], None)
                 return
-            except BaseException as failure:  # noqa: BLE001 -- it is raised on the near side
-                self._give([], failure)
+            except BaseException as failure:  # noqa: BLE001 -- the consumer gets it
+                self._deliver([], failure)
                 return
-            self._give(batch, None)
+            self._deliver(batch, None)

@@ -1,4 +1,4 @@
-"""Waiting in asyncio: one task parks, another wakes it; and a value to wait on."""
+"""Two things that tasks of asyncio wait on: a wake-up, and a value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class AsyncioWaiter:
-    """A task that waits for a future, made anew each time."""
+    """A place where one task waits to be woken by another."""
 
     __slots__ = ("_future", "occupied")
 
@@ -17,7 +17,7 @@ class AsyncioWaiter:
         self.occupied = False
 
     async def wait(self) -> None:
-        """Wait to be woken. If cancelled, the place is empty, woken or not."""
+        """Wait to be woken. When cancelled, the place is empty, also if it was woken."""
         self._future = asyncio.get_running_loop().create_future()
         self.occupied = True
         try:
@@ -27,7 +27,7 @@ class AsyncioWaiter:
             raise
 
     def wake(self) -> None:
-        """Wake the task that waits here; without one, nothing happens."""
+        """Wake the task that waits here, if there is one."""
         future, self._future, self.occupied = self._future, None, False
         if future is not None and not future.done():
             future.set_result(None)
@@ -42,7 +42,7 @@ class AsyncioValue:
 
     @property
     def value(self) -> Any:
-        """What it is now; setting it wakes those whose time has come."""
+        """The value now; setting it wakes the tasks whose predicate holds."""
         return self._value
 
     @value.setter
@@ -53,7 +53,7 @@ class AsyncioValue:
                 future.set_result(value)
 
     async def wait_value(self, predicate: Callable[[Any], bool]) -> Any:
-        """Wait until the predicate holds; returns the value for which it did."""
+        """Wait until the predicate holds, and return the value for which it did."""
         if predicate(self._value):
             return self._value
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

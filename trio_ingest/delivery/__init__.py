@@ -1,9 +1,9 @@
 """From the stream into sinks: batches, each committed with the checkpoint that covers it.
 
-``_sink`` says what a sink is and what it is given, ``_deliver`` is the consumer that gives
-it, ``_resume_point`` finds where a job goes on. Sinks and stores that ship with
-trio_ingest are in ``trio_ingest.sinks`` and ``trio_ingest.stores``; they have nothing
-that yours cannot have.
+``_sink`` has the protocol of a sink and the batch that it is given, ``_deliver`` the consumer
+that gives it, ``_resume_point`` the place where a job goes on. Sinks and stores that ship with
+trio_ingest are in ``trio_ingest.sinks`` and ``trio_ingest.stores``; they have nothing that
+yours cannot have.
 """
 
 from __future__ import annotations

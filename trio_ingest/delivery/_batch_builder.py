@@ -1,9 +1,11 @@
-"""What has come since the last commit."""
+"""The ends of records that have come since the last commit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+import attrs
 
 from trio_ingest import (
     Checkpoint,
@@ -16,8 +18,8 @@ from trio_ingest import (
     SetupError,
 )
 
-from ._sink import Batch, Rejection, key_of
-from ._totals import RecordKey, Totals
+from ._sink import Batch, Rejection
+from ._totals import RecordKey, SinkState, Totals
 
 # Long documents fill the memory before a batch of them has come together.
 MOST_CHARACTERS: Final = 8 * 1024 * 1024
@@ -25,6 +27,7 @@ MOST_CHARACTERS: Final = 8 * 1024 * 1024
 _Params = Mapping[str, Any]
 
 
+@attrs.define(eq=False)
 class BatchBuilder:
     """Collects the ends that the next commit is to cover.
 
@@ -34,40 +37,32 @@ class BatchBuilder:
     Memory: the documents, and the records of the failed ones.
     """
 
-    __slots__ = (
-        "_batch_size",
-        "_characters",
-        "_completed",
-        "_ended",
-        "_failed",
-        "_params",
-        "_skipped",
-        "is_full",
+    _batch_size: int
+    # An adapter works on one set of params after another, so an end belongs to those of its
+    # adapter's newest start.
+    _params: dict[str, _Params] = attrs.field(init=False, factory=dict)
+    _completed: list[DocumentCompleted] = attrs.field(init=False, factory=list)
+    _failed: list[tuple[DocumentFailed, _Params | None]] = attrs.field(
+        init=False, factory=list
     )
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
-        # An adapter works on one set of params after another, so an end belongs to those
-        # of its adapter's newest start.
-        self._params: dict[str, _Params] = {}
-        self._completed: list[DocumentCompleted] = []
-        self._failed: list[tuple[DocumentFailed, _Params | None]] = []
-        self._skipped: list[tuple[DocumentSkipped, _Params | None]] = []
-        self._characters = 0
-        self._ended = 0
-        # Whether it is time for a commit; asked at every event.
-        self.is_full = False
+    _skipped: list[tuple[DocumentSkipped, _Params | None]] = attrs.field(
+        init=False, factory=list
+    )
+    _characters: int = attrs.field(init=False, default=0)
+    _ended: int = attrs.field(init=False, default=0)
+    # True when it is time for a commit; asked at every event.
+    is_full: bool = attrs.field(init=False, default=False)
 
     @property
     def ended(self) -> int:
-        """Documents completed and failed since the beginning, committed or not."""
+        """The documents completed and failed since the beginning, committed or not."""
         return self._ended + len(self._completed) + len(self._failed)
 
     def __len__(self) -> int:
         return len(self._completed) + len(self._failed) + len(self._skipped)
 
-    def take(self, event: PipelineEvent) -> None:
-        """Keep what the event says of a record's end; other events say nothing here."""
+    def add(self, event: PipelineEvent) -> None:
+        """Keep an event that ends a record; remember the params that a start names."""
         kind = type(event)
         if kind is DocumentStarted:
             self._params[event.adapter] = event.parameters  # type: ignore[attr-defined]
@@ -77,7 +72,7 @@ class BatchBuilder:
             self._completed.append(event)  # type: ignore[arg-type]
             # Both are text as a rule, which needs no further call.
             self._characters += len(content) if type(content) is str else 0
-            self._characters += len(raw) if type(raw) is str else _size_of(raw)
+            self._characters += len(raw) if type(raw) is str else _characters_in(raw)
             others = len(self._failed) + len(self._skipped)
             if (
                 len(self._completed) + others >= self._batch_size
@@ -87,15 +82,15 @@ class BatchBuilder:
         elif kind is DocumentFailed:
             params = self._params.get(event.adapter)  # type: ignore[attr-defined]
             self._failed.append((event, params))  # type: ignore[arg-type]
-            self._grow(_size_of(event.raw))  # type: ignore[attr-defined]
+            self._grow(_characters_in(event.raw))  # type: ignore[attr-defined]
         elif kind is DocumentSkipped:
             params = self._params.get(event.adapter)  # type: ignore[attr-defined]
             self._skipped.append((event, params))  # type: ignore[arg-type]
             self._grow(0)
         else:
-            self._take_other(event)
+            self._check_other(event)
 
-    def _take_other(self, event: PipelineEvent) -> None:
+    def _check_other(self, event: PipelineEvent) -> None:
         if isinstance(event, DocumentCompleted | DocumentFailed | DocumentSkipped):
             raise SetupError(
                 f"The stream gives {type(event).__name__} objects, which are ends of a record "
@@ -114,10 +109,19 @@ class BatchBuilder:
         if len(self) >= self._batch_size or self._characters >= MOST_CHARACTERS:
             self.is_full = True
 
-    def without(self, stored: Checkpoint, now: Checkpoint) -> BatchBuilder:
-        """A copy that lacks what ``stored`` covers, where record numbers tell.
+    def without(
+        self, stored: Checkpoint, now: Checkpoint
+    ) -> tuple[BatchBuilder, list[DocumentCompleted]]:
+        """Return a copy that lacks what ``stored`` covers, where record numbers tell.
 
         They do where they named the same records then that they name now.
+
+        Args:
+            stored: the checkpoint of a sink.
+            now: covers what is pending, and all before.
+
+        Returns:
+            the copy, and the documents that it lacks.
         """
         positions: dict[tuple[str, int], tuple[Position | None, Position | None]] = {}
 
@@ -137,16 +141,13 @@ class BatchBuilder:
                 or not then.covers(record_number)
             )
 
-        rest = BatchBuilder(self._batch_size)
-        rest._completed = [
-            event
-            for event in self._completed
-            if is_new(
-                event.adapter_metadata["adapter"],
-                event.adapter_metadata["parameters"],
-                event.record_number,
-            )
-        ]
+        rest, held = BatchBuilder(self._batch_size), []
+        for event in self._completed:
+            run = event.adapter_metadata
+            if is_new(run["adapter"], run["parameters"], event.record_number):
+                rest._completed.append(event)
+            else:
+                held.append(event)
         rest._failed = [
             (event, params)
             for event, params in self._failed
@@ -157,32 +158,23 @@ class BatchBuilder:
             for event, params in self._skipped
             if is_new(event.adapter, params, event.record_number)
         ]
-        return rest
-
-    def rejected_before(
-        self,
-        known: frozenset[RecordKey],
-        rest: BatchBuilder,
-        checkpoint: Checkpoint,
-        reason: str,
-    ) -> list[Rejection]:
-        """Of what ``rest`` lacks, the documents that a sink is known not to have taken."""
-        left = {id(event) for event in rest._completed}
-        return [
-            Rejection(event.document, reason)
-            for event in self._completed
-            if id(event) not in left and key_of(event, checkpoint) in known
-        ]
+        return rest, held
 
     def batch(
         self,
         checkpoint: Checkpoint,
-        before: Totals,
+        state: SinkState | None,
         rejected: Sequence[Rejection],
-        previous: Checkpoint | None,
         known: frozenset[RecordKey],
     ) -> Batch:
-        """As a sink gets it."""
+        """Return what is pending as a sink gets it.
+
+        Args:
+            checkpoint: covers it, and all that the sink has.
+            state: of the sink; None before its first batch.
+            rejected: documents that the sinks before it did not take.
+            known: rejected records that the sink's state goes on naming.
+        """
         if rejected:
             held = {id(event.document) for event in self._completed}
             rejected = [one for one in rejected if id(one.document) in held]
@@ -191,14 +183,14 @@ class BatchBuilder:
             completed=tuple(self._completed),
             failed=tuple(event for event, _ in self._failed),
             skipped=tuple(event for event, _ in self._skipped),
-            before=before,
+            before=Totals() if state is None else state.totals,
             rejected=rejected,
-            previous=previous,
+            previous=None if state is None else state.checkpoint,
             known=known,
         )
 
     def clear(self) -> None:
-        """It was committed."""
+        """Forget what was committed."""
         self._ended += len(self._completed) + len(self._failed)
         self._completed, self._failed, self._skipped = [], [], []
         self._characters = 0
@@ -206,16 +198,16 @@ class BatchBuilder:
 
 
 def _position(checkpoint: Checkpoint, adapter: str, params: _Params | None) -> Position | None:
-    """The position that an end belongs to; None when nothing tells which it is."""
+    """Return the position that an end belongs to; None when nothing tells which it is."""
     if params is not None:
         return checkpoint.position(adapter, params)
-    # Nobody has seen a start: the caller's filter hides them.
+    # No start was seen: the caller's filter hides them.
     of_adapter = [p for p in checkpoint.positions if p.source == adapter]
     return of_adapter[0] if len(of_adapter) == 1 else None
 
 
-def _size_of(value: object) -> int:
-    """How long a text is, or the texts that a record is made of; 0 for anything else."""
+def _characters_in(value: object) -> int:
+    """Return the length of a text, or of those that a record is made of; else 0."""
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, tuple):

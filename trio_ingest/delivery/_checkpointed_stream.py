@@ -1,4 +1,4 @@
-"""What a delivery needs of a stream: the engine's own have it, and a replayed one."""
+"""The streams that can be delivered: those of the engine, and replayed ones."""
 
 from __future__ import annotations
 
@@ -17,35 +17,28 @@ class CheckpointedStream(Protocol):
 
     @property
     def resumed_from(self) -> Checkpoint | None:
-        """Where it began; None at the beginning."""
-        ...
+        """The checkpoint that it began from; None at the beginning."""
 
     @property
     def was_begun(self) -> bool:
-        """Whether it has been entered, iterated or closed."""
-        ...
+        """True once it has been entered, iterated or closed."""
 
     @property
     def was_iterated(self) -> bool:
-        """Whether an event has been taken from it."""
-        ...
+        """True once an event has been taken from it."""
 
     @property
     def shows_everything(self) -> bool:
-        """Whether the events have every number from 0 on."""
-        ...
+        """True when the events have every number from 0 on."""
 
     def checkpoint(self) -> Checkpoint:
-        """Covers exactly what the consumer has acknowledged."""
-        ...
+        """Return the checkpoint of exactly what the consumer has acknowledged."""
 
     def statistics(self) -> StreamStatistics:
-        """The numbers of this moment."""
-        ...
+        """Return the numbers of this moment."""
 
     async def __aenter__(self) -> Any:
-        """Begin."""
-        ...
+        """Start the stream."""
 
     async def __aexit__(
         self,
@@ -54,12 +47,13 @@ class CheckpointedStream(Protocol):
         traceback: TracebackType | None,
         /,
     ) -> None:
-        """End."""
-        ...
+        """Stop the stream."""
 
     def __aiter__(self) -> AsyncIterator[PipelineEvent]:
-        """The events."""
-        ...
+        """Return the iterator of the events."""
+
+
+CheckpointedStream.__module__ = "trio_ingest.delivery"
 
 
 _MEMBERS: Final = frozenset(name for name in vars(CheckpointedStream) if name[:1] != "_") | {
@@ -69,5 +63,5 @@ _MEMBERS: Final = frozenset(name for name in vars(CheckpointedStream) if name[:1
 
 
 def is_checkpointed_stream(stream: object) -> bool:
-    """Whether it has all of that; nothing of it is called."""
+    """Say whether an object has all of that; nothing of it is called."""
     return all(hasattr(type(stream), name) for name in _MEMBERS)

@@ -1,4 +1,4 @@
-"""Where a sink says that a crash would be interesting."""
+"""Steps of a sink at which a crash would be interesting."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _watchers: list[Callable[[str], object]] = []
 def crash_point(step: str) -> None:
     """Declare a step of a sink, so that ``crash_everywhere`` kills the process here as well.
 
-    Does nothing elsewhere. Statements of SQLite and writes to files are found without it; it
-    is for what happens somewhere else, like a request to a server.
+    Nothing happens elsewhere. Statements of SQLite and writes to files are found without it;
+    it is for other steps, like a request to a server.
 
     Args:
-        step: what has just been done or is about to be, like ``"the manifest is uploaded"``.
+        step: the step just done or about to be done, like ``"the manifest is uploaded"``.
     """
     for watcher in _watchers:
         watcher(step)
@@ -26,6 +26,6 @@ def watch_crash_points(watcher: Callable[[str], object]) -> None:
     ``crash_everywhere`` does so in the process that it is going to kill.
 
     Args:
-        watcher: gets the name of the step.
+        watcher: called with the name of the step.
     """
     _watchers.append(watcher)

@@ -1,8 +1,8 @@
 """A failed record or a rejected document, kept with its error in a form that is plain text.
 
-What failed may be anything: bytes, an object, a text that no database can hold. Whoever
-keeps dead letters must be able to keep every one of them, so all that cannot be written
-as JSON in UTF-8 is described here instead.
+The record may be anything: bytes, an object, a text that no database can hold. A sink must
+be able to keep every dead letter, so all that cannot be written as JSON in UTF-8 is
+described here instead.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import attrs
 
 from trio_ingest import Document, DocumentCompleted, DocumentFailed
 
-# A whole record is kept up to here; a longer one is cut, since a sink that cannot
-# hold the letter would have to stop the run for it.
+# A whole record is kept up to here; a longer one is cut, since a sink that cannot hold the
+# dead letter would have to stop the run for it.
 RAW_CHARACTERS: Final = 1024 * 1024
 
 _ERROR_CHARACTERS: Final = 2000
@@ -26,7 +26,7 @@ _JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=rep
 
 @attrs.frozen(kw_only=True)
 class DeadLetter:
-    """Why one record is in no sink, and the record.
+    """A record that is in no sink, and the error that kept it out.
 
     Args:
         doc_id: the document's id, as far as it was known.
@@ -43,6 +43,8 @@ class DeadLetter:
         timestamp: when it ended, in seconds since the epoch.
     """
 
+    __module__ = "trio_ingest.delivery"
+
     doc_id: str | None
     adapter: str
     record_number: int
@@ -57,18 +59,22 @@ class DeadLetter:
 
     @classmethod
     def of_failure(cls, event: DocumentFailed) -> DeadLetter:
-        """The dead letter of a record that became no document."""
+        """Return the dead letter of a record that became no document.
+
+        Args:
+            event: the end of the record.
+        """
         return cls(
-            doc_id=None if event.doc_id is None else writable(event.doc_id),
-            adapter=writable(event.adapter),
+            doc_id=None if event.doc_id is None else escaped(event.doc_id),
+            adapter=escaped(event.adapter),
             record_number=event.record_number,
             stage="parse",
-            error_type=writable(event.error_type),
+            error_type=escaped(event.error_type),
             error=_message(event.error),
             retry_count=event.retry_count,
             is_retryable=event.is_retryable,
-            traceback=_cut(event.traceback),
-            raw=_text_of(event.raw),
+            traceback=_shortened(event.traceback),
+            raw=_json_text(event.raw),
             timestamp=event.timestamp,
         )
 
@@ -76,30 +82,30 @@ class DeadLetter:
     def of_rejection(
         cls, event: DocumentCompleted, document: Document, reason: str
     ) -> DeadLetter:
-        """The dead letter of a document that a sink did not take.
+        """Return the dead letter of a document that a sink did not take.
 
         Args:
-            event: what brought the document.
+            event: the event that brought the document.
             document: as the sink was given it.
-            reason: why, as a sentence.
+            reason: the sink's reason, as a sentence.
         """
         return cls(
-            doc_id=writable(document.doc_id),
-            adapter=writable(event.adapter_metadata["adapter"]),
+            doc_id=escaped(document.doc_id),
+            adapter=escaped(event.adapter_metadata["adapter"]),
             record_number=event.record_number,
             stage="sink",
             error_type="Rejected",
-            error=writable(reason)[:_ERROR_CHARACTERS],
+            error=escaped(reason)[:_ERROR_CHARACTERS],
             retry_count=event.retry_count,
             is_retryable=False,
             traceback=None,
-            raw=_text_of(document.raw),
+            raw=_json_text(document.raw),
             timestamp=event.timestamp,
         )
 
 
-def writable(text: str) -> str:
-    """The text with what UTF-8 and SQL text cannot hold spelled out."""
+def escaped(text: str) -> str:
+    """Return the text with escapes for what UTF-8 and SQL text cannot hold."""
     if text.isascii() and "\0" not in text:
         return text
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
@@ -110,17 +116,17 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
         text = f"its text failed with {type(problem).__name__}"
-    return writable(text)[:_ERROR_CHARACTERS]
+    return escaped(text)[:_ERROR_CHARACTERS]
 
 
-def _cut(traceback: str | None) -> str | None:
-    """Its end, where the error is, when the message of the error makes it long."""
-    return None if traceback is None else writable(traceback[-RAW_CHARACTERS:])
+def _shortened(traceback: str | None) -> str | None:
+    """Return the end of a long traceback, where the error is."""
+    return None if traceback is None else escaped(traceback[-RAW_CHARACTERS:])
 
 
-def _text_of(raw: Any) -> str:
+def _json_text(raw: Any) -> str:
     try:
-        text = writable(_JSON.encode(_plain(raw)))
+        text = escaped(_JSON.encode(_plain(raw)))
     except Exception:  # noqa: BLE001 -- a user's mapping or repr may raise anything
         text = _JSON.encode(f"<{type(raw).__name__}, which has no JSON form>")
     if len(text) <= RAW_CHARACTERS:
@@ -130,7 +136,7 @@ def _text_of(raw: Any) -> str:
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911 -- a case for each kind
-    """The value in JSON's own types at its top; bytes as text where they are UTF-8."""
+    """Return the value in JSON's own types at its top; bytes as text where they are UTF-8."""
     if isinstance(value, bytes | bytearray):
         return _plain_bytes(bytes(value))
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,12 +1,10 @@
 """The consumer that brings a stream into sinks, a batch with each checkpoint."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from operator import itemgetter
+from html import escape
 from typing import Final, get_args
 
 import anyio
@@ -39,20 +37,38 @@ DEFAULT_MAX_WAIT_SECONDS: Final = 1.0
 
 @attrs.frozen(kw_only=True)
 class DeliveryReport:
-    """What a delivery has committed.
+    """The checkpoint and the totals that a delivery has committed.
 
     Args:
         checkpoint: covers everything that every sink has.
         totals: of each sink, by its name, over all runs of the job.
     """
 
+    __module__ = "trio_ingest.delivery"
+
     checkpoint: Checkpoint
     totals: Mapping[str, Totals]
 
     @property
     def bad(self) -> int:
-        """Records of the whole job that the sink lacks which lacks most of them."""
+        """The most records of the whole job that one of the sinks lacks."""
         return max(totals.bad for totals in self.totals.values())
+
+    def __repr__(self) -> str:
+        sinks = (
+            f"{name!r:.80}: {totals.delivered:,} delivered, {totals.bad:,} bad"
+            for name, totals in self.totals.items()
+        )
+        return f"<DeliveryReport {'; '.join(sinks):.300}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{totals.delivered:,}</td>"
+            f"<td>{totals.failed:,}</td><td>{totals.rejected:,}</td></tr>"
+            for name, totals in self.totals.items()
+        )
+        names = "<tr><th>sink</th><th>delivered</th><th>failed</th><th>rejected</th></tr>"
+        return f"<table><caption>DeliveryReport</caption>{names}{rows}</table>"
 
 
 async def deliver(
@@ -71,14 +87,14 @@ async def deliver(
     Args:
         events: the stream, resumed from ``await resume_point(*sinks)``, or the replay of a
             recorded one. One that has not been entered is entered here, and left when the
-            delivery ends. Nobody else may take events of it meanwhile; behind an
+            delivery ends. No other task may take events of it meanwhile; behind an
             ``event_filter`` that is not noticed.
         sinks: open ones. Each batch goes into the first, then the next; so a sink that
             only keeps what others have (a checkpoint store, a ledger) comes last.
         batch_size: ends (documents, failed and skipped ones) in a batch. A batch ends
             earlier when its documents have some eight million characters.
-        max_wait_seconds: how long a batch may take to come together, from its first end;
-            looked at with each progress event, which comes about once a second.
+        max_wait_seconds: the longest that a batch may take to come together, from its
+            first end; looked at with each progress event, about once a second.
         restart: begin the job again: what the sinks keep of it is forgotten, and not before
             the first batch is there to take its place.
         on_event: called with each event before anything else is done with it.
@@ -105,183 +121,167 @@ async def deliver(
     callbacks = on_event, before_commit, on_commit, on_rejection
     _check(sinks, batch_size, max_wait_seconds, callbacks)
     _check_stream(events)
-    legs = [SinkTask(sink) for sink in sinks]
+    if restart and events.resumed_from is not None:
+        raise SetupError(
+            "restart begins the job again, and the stream was resumed from a checkpoint. "
+            "Leave out one of restart and resume_from."
+        )
+    tasks = [SinkTask(sink) for sink in sinks]
     to_forget: list[SinkTask] = []
     if restart:
-        if events.resumed_from is not None:
-            raise SetupError(
-                "restart begins the job again, and the stream was resumed from a checkpoint. "
-                "Leave out one of restart and resume_from."
-            )
-        # What cannot be read comes first: if it cannot be forgotten, nothing is.
-        readable = [await leg.look() for leg in legs]
-        to_forget = [
-            leg for _, leg in sorted(zip(readable, legs, strict=True), key=itemgetter(0))
-        ]
+        # An unreadable state comes first: if it cannot be forgotten, nothing is.
+        readable = {task: await task.is_readable() for task in tasks}
+        to_forget = sorted(tasks, key=readable.__getitem__)
     else:
-        for leg in legs:
-            await leg.begin(events.resumed_from)
-    delivery = _Delivery(
-        legs,
-        to_forget,
-        BatchBuilder(batch_size),
-        on_event,
-        before_commit,
-        on_commit,
-        on_rejection,
-    )
+        for task in tasks:
+            await task.load(events.resumed_from)
+    builder, timer = BatchBuilder(batch_size), _BatchTimer(max_wait_seconds)
+    delivery = _Delivery(tasks, to_forget, builder, timer, *callbacks)
     async with AsyncExitStack() as stack:
         if not events.was_begun:
             await stack.enter_async_context(events)
-        death = await delivery.take_all(events, _Patience(max_wait_seconds))
-        return await delivery.finish(events.checkpoint(), death)
+        failure = await delivery.take_all(events)
+        return await delivery.finish(events.checkpoint(), failure)
 
 
-class _Patience:
-    """Says when what is pending has waited long enough.
+class _BatchTimer:
+    """The time that the first end of a batch has waited.
 
-    The clock is read when the first of it comes, and then at each progress event: reading
-    it at every event would cost as much as taking the event.
+    The clock is read when that end comes, and then at each progress event: reading it at
+    every event would cost as much as taking the event.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._until = math.inf
+        self._deadline = math.inf
         # Asked at every event, so it is an attribute and no question to a clock.
         self.is_running = False
 
-    def begin(self) -> None:
-        """The first has come."""
-        self._until = anyio.current_time() + self._seconds
+    def start(self) -> None:
+        """Count from now."""
+        self._deadline = anyio.current_time() + self._seconds
         self.is_running = True
 
     def is_over(self) -> bool:
-        """Whether the first has waited long enough."""
-        return self.is_running and anyio.current_time() >= self._until
+        """Say whether the batch has waited long enough."""
+        return self.is_running and anyio.current_time() >= self._deadline
 
     def stop(self) -> None:
-        """Nothing waits any more."""
+        """Count no more, until the next start."""
         self.is_running = False
 
 
+@attrs.define(eq=False)
 class _Delivery:
     """The sinks, and what they have not been given yet."""
 
-    def __init__(
-        self,
-        legs: Sequence[SinkTask],
-        to_forget: Sequence[SinkTask],
-        pending: BatchBuilder,
-        on_event: Callable[[PipelineEvent], object] | None,
-        before_commit: Callable[[], object] | None,
-        on_commit: Callable[[DeliveryReport], object] | None,
-        on_rejection: Callable[[str, Rejection], object] | None,
-    ) -> None:
-        self._legs = legs
-        self._to_forget = to_forget
-        self._pending = pending
-        self._on_event = on_event
-        self._before_commit = before_commit
-        self._on_commit = on_commit
-        self._on_rejection = on_rejection
-        self._has_failed = False
+    _tasks: Sequence[SinkTask]
+    _to_forget: Sequence[SinkTask]
+    _pending: BatchBuilder
+    _timer: _BatchTimer
+    _on_event: Callable[[PipelineEvent], object] | None
+    _before_commit: Callable[[], object] | None
+    _on_commit: Callable[[DeliveryReport], object] | None
+    _on_rejection: Callable[[str, Rejection], object] | None
+    # While a batch goes into the sinks: one that has it must not be given it again.
+    _is_committing: bool = False
 
-    async def take_all(self, events: CheckpointedStream, clock: _Patience) -> Exception | None:
-        """Bring every event into the sinks but what the last commit is for.
+    async def take_all(self, events: CheckpointedStream) -> Exception | None:
+        """Commit every event but those that the last commit is for.
 
         Returns:
-            what the stream failed with; what came before that is good.
+            the exception that the stream failed with; what came before that is good.
         """
-        pending, on_event = self._pending, self._on_event
-        # A gap among the numbers shows that somebody else has had events of this stream.
+        pending, timer, on_event = self._pending, self._timer, self._on_event
+        # A gap among the numbers shows that another task has had events of this stream.
         counts, number = events.shows_everything, 0
         already_done, in_hand = 0, False
-        death: Exception | None = None
+        failure: Exception | None = None
         try:
             async for event in events:
                 if counts:
                     if event.sequence != number:
                         raise _busy()
                     number += 1
-                if pending.is_full or (type(event) is BatchProgress and clock.is_over()):
+                if pending.is_full or (type(event) is BatchProgress and timer.is_over()):
                     # Everything before the event in hand is acknowledged, and no more.
                     await self._commit(events.checkpoint())
-                    clock.stop()
+                    timer.stop()
                     already_done = events.statistics().skipped
                 in_hand = True
                 if on_event is not None:
                     on_event(event)
-                pending.take(event)
+                pending.add(event)
                 in_hand = False
-                if not clock.is_running and (
+                if not timer.is_running and (
                     pending or (type(event) is BatchProgress and event.skipped != already_done)
                 ):
-                    # Records that are passed over make no event; the checkpoint is news.
-                    clock.begin()
+                    # Records that are already done make no event; the checkpoint is news.
+                    timer.start()
         except (StreamBusyError, StreamClosedError):
             # Nothing may be claimed.
             raise
         except Exception as error:
-            if self._has_failed:
+            if self._is_committing:
                 raise
-            death = error
+            failure = error
         if counts and not in_hand:
             seen = events.statistics()
             if seen.completed + seen.failed != pending.ended:
-                raise _busy() from death
-        return death  # noqa: ASYNC910 -- what follows waits
+                raise _busy() from failure
+        return failure  # noqa: ASYNC910 -- what follows waits
 
-    async def finish(self, checkpoint: Checkpoint, death: Exception | None) -> DeliveryReport:
+    async def finish(
+        self, checkpoint: Checkpoint, failure: Exception | None
+    ) -> DeliveryReport:
         """Commit the rest; then raise what the stream failed with."""
         if self._to_forget and not self._pending and not checkpoint.finished:
             # It could not even begin, or was drained before it had: what there was stays.
-            if death is not None:
-                raise death
+            if failure is not None:
+                raise failure
             return self._report(checkpoint)  # noqa: ASYNC910 -- nothing is written
         try:
             report = await self._commit(checkpoint)
         except Exception as error:
-            if death is not None:
-                error.__context__ = death
+            if failure is not None:
+                error.__context__ = failure
             raise
-        if death is not None:
-            raise death
+        if failure is not None:
+            raise failure
         return report
 
     async def _commit(self, checkpoint: Checkpoint) -> DeliveryReport:
-        """Give every sink what is pending."""
+        """Let every sink commit what is pending; each answers once, with its rejections."""
         rejected: list[Rejection] = []
-        # Until all is done: a sink that has the batch must not be given it again.
-        self._has_failed = True
+        self._is_committing = True
         if self._before_commit is not None:
             self._before_commit()
-        for leg in self._to_forget:
-            await leg.forget()
+        for task in self._to_forget:
+            await task.forget()
         self._to_forget = ()
-        for leg in self._legs:
+        for task in self._tasks:
             try:
-                answer = await leg.commit(self._pending, checkpoint, rejected)
+                rejections = await task.commit(self._pending, checkpoint, rejected)
             except Exception as error:
                 with suppress(Exception):  # an exception that cannot be changed
-                    error.add_note(self._where(leg))
+                    error.add_note(self._where(task))
                 raise
-            rejected += [*answer.new, *answer.again]
             if self._on_rejection is not None:
-                for rejection in answer.new:
-                    self._on_rejection(leg.name, rejection)
+                for rejection in rejections:
+                    self._on_rejection(task.name, rejection)
         self._pending.clear()
         report = self._report(checkpoint)
         if self._on_commit is not None:
             self._on_commit(report)
-        self._has_failed = False
+        self._is_committing = False
         return report  # noqa: ASYNC910 -- there is a sink at least, and it waits
 
     def _report(self, checkpoint: Checkpoint) -> DeliveryReport:
-        totals = {leg.name: leg.totals for leg in self._legs}
+        totals = {task.name: task.totals for task in self._tasks}
         return DeliveryReport(checkpoint=checkpoint, totals=totals)
 
     def _where(self, failed: SinkTask) -> str:
-        has = "; ".join(leg.described() for leg in self._legs)
+        has = "; ".join(task.summary() for task in self._tasks)
         return (
             f"The delivery stopped at {failed.name}. {has}. The job can be resumed from there."
         )
@@ -304,7 +304,7 @@ def _check_stream(events: CheckpointedStream) -> None:
     if events.was_iterated:
         raise SetupError(
             "Events of this stream were taken before the delivery began, so their documents "
-            "would be in no sink. Give deliver a stream that nobody has iterated."
+            "would be in no sink. Give deliver a stream that was not iterated."
         )
 
 
@@ -343,7 +343,7 @@ def _check(
         if not callable(callback) or inspect.iscoroutinefunction(callback):
             raise SetupError(
                 f"on_event, before_commit, on_commit and on_rejection must be plain "
-                f"functions, which nobody has to await; got {callback!r:.80}."
+                f"functions, not coroutine functions; got {callback!r:.80}."
             )
 
 
@@ -351,26 +351,26 @@ def _check_abilities(sinks: Sequence[Sink]) -> None:
     """Refuse sinks that could not be resumed, or not without a loss."""
     keeper: str | None = None
     for sink in sinks:
-        remembers = isinstance(sink, ResumableSink)
+        is_resumable = isinstance(sink, ResumableSink)
         guarantee: object = sink.guarantee
         if guarantee not in get_args(Guarantee):
             raise SetupError(
                 f"The guarantee of {sink.name} must be 'at-least-once' or 'exactly-once'; got "
                 f"{guarantee!r:.80}."
             )
-        if not remembers and (hasattr(sink, "load") or hasattr(sink, "forget")):
+        if not is_resumable and (hasattr(sink, "load") or hasattr(sink, "forget")):
             raise SetupError(
                 f"{sink.name} has one of `load` and `forget`, and a sink that keeps the "
                 f"checkpoint needs both. Add the other one."
             )
-        if not remembers and guarantee == "exactly-once":
+        if not is_resumable and guarantee == "exactly-once":
             raise SetupError(
                 f"{sink.name} says exactly-once, and for that it must keep the checkpoint "
                 f"with its documents. Give it `load` and `forget`, or say at-least-once."
             )
-        if not remembers and keeper is not None:
+        if not is_resumable and keeper is not None:
             raise SetupError(
                 f"{sink.name} keeps no checkpoint and comes after {keeper}, which does: a "
                 f"crash between the two would lose a batch there. Put {sink.name} first."
             )
-        keeper = sink.name if remembers else keeper
+        keeper = sink.name if is_resumable else keeper

@@ -1,6 +1,4 @@
-"""The output side: what a sink must have, what it may have, and what it is given."""
-
-from __future__ import annotations
+"""The output side: the protocols of sinks, and the batches that they are given."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -28,9 +26,11 @@ class Rejection:
     """One document that a sink did not take; the rest of its batch is not affected.
 
     Args:
-        document: the document.
-        reason: why, as a sentence.
+        document: the document itself, not a copy.
+        reason: the reason, as a sentence that people will read.
     """
+
+    __module__ = "trio_ingest.delivery"
 
     document: Document
     reason: str
@@ -38,7 +38,7 @@ class Rejection:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Batch:
-    """What a sink is to commit in one piece: all of it, or nothing.
+    """The ends of records that a sink commits in one piece: all of them, or nothing.
 
     Args:
         completed: the events that bring the documents, in the order of the stream.
@@ -50,10 +50,12 @@ class Batch:
             are in ``completed`` as well.
         previous: the checkpoint of the last batch, None before the first: a sink that other
             runs can write to may commit only when it still has this one.
-        known: rejected records that ``SinkState`` goes on naming.
+        known: rejected records that the next ``SinkState`` goes on naming.
 
     Memory: the documents, each held once.
     """
+
+    __module__ = "trio_ingest.delivery"
 
     checkpoint: Checkpoint
     completed: Sequence[DocumentCompleted] = ()
@@ -70,7 +72,7 @@ class Batch:
         return [event.document for event in self.completed]
 
     def delivered(self, rejections: Sequence[Rejection] = ()) -> SinkState:
-        """What to commit together with the documents, as ``SinkState.to_dict`` gives it.
+        """Return the state to commit together with the documents, by its ``to_dict``.
 
         Args:
             rejections: the documents of this batch that the sink does not take.
@@ -79,7 +81,7 @@ class Batch:
         others = [one for one in self.rejected if id(one.document) not in ours]
         missing = ours.union(id(one.document) for one in others)
         keys = {
-            key_of(event, self.checkpoint)
+            record_key(event, self.checkpoint)
             for event in (self.completed if missing else ())
             if id(event.document) in missing
         }
@@ -92,33 +94,59 @@ class Batch:
         return SinkState(self.checkpoint, totals, self.known | keys)
 
     def dead_letters(self, rejections: Sequence[Rejection] = ()) -> list[DeadLetter]:
-        """What to keep of the failed records and the rejected documents.
+        """Return what to keep of the failed records and the rejected documents.
 
         Args:
             rejections: the documents of this batch that the sink does not take.
+
+        Raises:
+            SinkError: one of them is not in the batch.
+
+        Memory: for each of them its record as text, cut at a million characters.
         """
-        letters = [DeadLetter.of_failure(event) for event in self.failed]
-        if rejections:
-            # Lists, because an adapter may give one document for several records.
-            events: dict[int, list[DocumentCompleted]] = {}
-            for event in reversed(self.completed):
-                events.setdefault(id(event.document), []).append(event)
-            for rejection in rejections:
-                if not events.get(id(rejection.document)):
-                    raise SinkError(
-                        f"A sink rejected the document {rejection.document.doc_id!r:.80} in a "
-                        f"form that is not in its batch. Reject the document itself, not a "
-                        f"copy, and once."
-                    )
-                event = events[id(rejection.document)].pop()
-                letters.append(
-                    DeadLetter.of_rejection(event, rejection.document, rejection.reason)
-                )
-        return letters
+        return [
+            *(DeadLetter.of_failure(event) for event in self.failed),
+            *(
+                DeadLetter.of_rejection(event, rejection.document, rejection.reason)
+                for event, rejection in matched(self, rejections)
+            ),
+        ]
 
 
-def key_of(event: DocumentCompleted, checkpoint: Checkpoint) -> RecordKey:
-    """What names the record of an event in a later run."""
+def matched(
+    batch: Batch, rejections: Sequence[Rejection], by: str = "A sink"
+) -> list[tuple[DocumentCompleted, Rejection]]:
+    """Return each rejection behind the event that brought its document.
+
+    Args:
+        batch: the batch that was written.
+        rejections: the answer of a sink.
+        by: the name of the sink.
+
+    Raises:
+        SinkError: a document is not in the batch, or rejected more often than it is there.
+    """
+    if not rejections:
+        return []
+    # Lists, because an adapter may give one document for several records.
+    left: dict[int, list[DocumentCompleted]] = {}
+    for event in reversed(batch.completed):
+        left.setdefault(id(event.document), []).append(event)
+    found = []
+    for rejection in rejections:
+        events = left.get(id(rejection.document))
+        if not events:
+            raise SinkError(
+                f"{by} rejected the document {rejection.document.doc_id!r:.80} twice, or in a "
+                f"form that is not in its batch. Let it reject the document itself, not a "
+                f"copy, and once."
+            )
+        found.append((events.pop(), rejection))
+    return found
+
+
+def record_key(event: DocumentCompleted, checkpoint: Checkpoint) -> RecordKey:
+    """Return the name that the record of an event also has in a later run."""
     source, params = event.adapter_metadata["adapter"], event.adapter_metadata["parameters"]
     position = checkpoint.position(source, params)
     return source, "" if position is None else position.parameters, event.record_number
@@ -127,24 +155,24 @@ def key_of(event: DocumentCompleted, checkpoint: Checkpoint) -> RecordKey:
 class Sink(Protocol):
     """The output side: an object with these, used inside ``async with``.
 
-    ``deliver`` calls ``write`` from one task, one batch at a time, and enters or leaves
-    no sink: whoever made it does.
+    ``deliver`` calls ``write`` from one task, one batch at a time. It enters and leaves no
+    sink: the caller does.
     """
 
     @property
     def name(self) -> str:
-        """What messages call it, like ``sqlite:documents.db``."""
+        """The name in messages, like ``sqlite:documents.db``."""
 
     @property
     def guarantee(self) -> Guarantee:
-        """How often a document arrives when runs are killed and resumed.
+        """The guarantee for a document when runs are killed and resumed.
 
         ``exactly-once`` may be said by a sink that commits documents and checkpoint in
         one piece; it holds for adapters with ``stable_order``.
         """
 
     async def __aenter__(self) -> Self:
-        """Open it."""
+        """Open the sink."""
 
     async def __aexit__(
         self,
@@ -153,12 +181,15 @@ class Sink(Protocol):
         traceback: TracebackType | None,
         /,
     ) -> bool | None:
-        """Close it; what was committed stays."""
+        """Close the sink; what was committed stays."""
 
     async def write(self, batch: Batch) -> Sequence[Rejection] | None:
         """Commit the batch, and with it ``batch.delivered(rejections)``, or nothing.
 
-        Called for each batch, also for one without documents, whose checkpoint is news.
+        Called once for each batch, also for one without documents, whose checkpoint is news.
+
+        Args:
+            batch: what has come since the last one.
 
         Returns:
             the documents that it can never take, with the reason: those of the batch
@@ -166,9 +197,12 @@ class Sink(Protocol):
             like failed ones, and do not come again.
 
         Raises:
-            Exception: the batch was not committed, or nobody knows (a connection that died
-                in a commit); the run ends with this, and the next one asks ``load``.
+            Exception: the batch was not committed, or that is unknown (a connection that
+                died in a commit); the run ends with this, and the next one asks ``load``.
         """
+
+
+Sink.__module__ = "trio_ingest.delivery"
 
 
 @runtime_checkable
@@ -176,7 +210,10 @@ class ResumableSink(Protocol):
     """A sink that keeps the checkpoint, so that a run can be resumed from it."""
 
     async def load(self) -> SinkState | None:
-        """What the last committed batch left, or None before the first one."""
+        """Return what the last committed batch left, or None before the first one."""
 
     async def forget(self) -> None:
         """Drop checkpoint, totals and dead letters, so that a job can begin again."""
+
+
+ResumableSink.__module__ = "trio_ingest.delivery"

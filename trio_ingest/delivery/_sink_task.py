@@ -1,4 +1,4 @@
-"""One sink on the way of a delivery: what it has, and what it must not get twice.
+"""The delivery into one sink, which must lack nothing and get nothing twice.
 
 After a crash between two sinks' commits one of them is ahead. The run resumes from what
 both have, so the one ahead sees documents again that it holds; they are kept from it
@@ -8,32 +8,18 @@ until the run has caught up.
 from __future__ import annotations
 
 import inspect
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from trio_ingest import Checkpoint, CheckpointError, SetupError
 
 from ._batch_builder import BatchBuilder
-from ._sink import Batch, Rejection, ResumableSink, Sink
+from ._sink import Batch, Rejection, ResumableSink, Sink, matched, record_key
 from ._totals import RecordKey, SinkState, Totals
 from .errors import SinkError
 
 
-class Answer(NamedTuple):
-    """What a sink did not take.
-
-    Args:
-        new: of this batch.
-        again: of this batch, but rejected in an earlier run, when the sink was ahead.
-    """
-
-    new: Sequence[Rejection]
-    again: Sequence[Rejection]
-
-
 class SinkTask:
-    """One sink, with what it has committed.
+    """One sink of a delivery, and the state that it has committed.
 
     Args:
         sink: open.
@@ -42,14 +28,17 @@ class SinkTask:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.name = sink.name
-        self.totals = Totals()
         # None until the first commit of a new job.
-        self.checkpoint: Checkpoint | None = None
+        self._state: SinkState | None = None
         self._is_ahead = False
-        self._rejected: frozenset[RecordKey] = frozenset()
 
-    async def look(self) -> bool:  # noqa: ASYNC910 -- the same
-        """Whether what the sink has can be read: before it is forgotten."""
+    @property
+    def totals(self) -> Totals:
+        """The counts of the whole job, as far as the sink has it."""
+        return Totals() if self._state is None else self._state.totals
+
+    async def is_readable(self) -> bool:  # noqa: ASYNC910 -- a sink without state is not asked
+        """Say whether the state of the sink can be read."""
         if not isinstance(self._sink, ResumableSink):
             return True  # noqa: ASYNC910 -- the same
         try:
@@ -63,14 +52,15 @@ class SinkTask:
         if isinstance(self._sink, ResumableSink):
             await self._sink.forget()
 
-    async def begin(  # noqa: ASYNC910 -- a sink that remembers nothing is not asked
+    async def load(  # noqa: ASYNC910 -- the same
         self, resumed_from: Checkpoint | None
     ) -> None:
-        """Look at what the sink has, and refuse a run that does not fit it.
+        """Read the state of the sink, and refuse a run that does not fit it.
 
         Raises:
             CheckpointError: the run would pass over documents that the sink lacks, or
                 begin a job again that the sink has a checkpoint of.
+            Exception: what the sink's ``load`` raises.
         """
         stored = await self._sink.load() if isinstance(self._sink, ResumableSink) else None
         if stored is None:
@@ -81,8 +71,7 @@ class SinkTask:
                     f"resume_from=await resume_point(...) with all sinks of the delivery."
                 )
             return  # noqa: ASYNC910 -- the same
-        self.totals, self.checkpoint = stored.totals, stored.checkpoint
-        self._rejected = stored.rejected
+        self._state = stored
         if resumed_from is None:
             raise CheckpointError(
                 f"{self.name} has a checkpoint of this job, {_described(stored)}. To go on "
@@ -104,65 +93,64 @@ class SinkTask:
         self._is_ahead = not resumed_from.covers(stored.checkpoint)
 
     async def commit(
-        self, pending: BatchBuilder, checkpoint: Checkpoint, rejected: Sequence[Rejection]
-    ) -> Answer:
+        self, pending: BatchBuilder, checkpoint: Checkpoint, rejected: list[Rejection]
+    ) -> Sequence[Rejection]:
         """Let the sink commit what it lacks of ``pending``, and the checkpoint.
 
         Args:
             pending: what has come since the last commit.
             checkpoint: covers exactly that and all before.
-            rejected: what the sinks before this one did not take.
+            rejected: documents that the sinks before this one did not take; those that this
+                one did not take, now or in an earlier run, are added.
+
+        Returns:
+            the documents that it did not take now.
 
         Raises:
+            SinkError: it rejected what is not in its batch.
             Exception: what the sink's ``write`` raises; then it has what it had.
         """
-        again: list[Rejection] = []
-        known: frozenset[RecordKey] = frozenset()
-        previous = self.checkpoint
-        if self._is_ahead and previous is not None:
-            rest = pending.without(previous, checkpoint)
-            known = self._rejected
-            if known:
-                reason = f"{self.name} rejected it in an earlier run."
-                again = pending.rejected_before(known, rest, checkpoint, reason)
-            pending, joined = rest, previous.join(checkpoint)
+        state, known, again = self._state, frozenset[RecordKey](), list[Rejection]()
+        if state is not None and self._is_ahead:
+            known = state.rejected
+            pending, held = pending.without(state.checkpoint, checkpoint)
+            again = [
+                Rejection(event.document, f"{self.name} rejected it in an earlier run.")
+                for event in held
+                if known and record_key(event, checkpoint) in known
+            ]
+            joined = state.checkpoint.join(checkpoint)
             self._is_ahead = joined != checkpoint
             checkpoint = joined
-        batch = pending.batch(checkpoint, self.totals, rejected, previous, known)
+        batch = pending.batch(checkpoint, state, rejected, known)
+        rejections = await self._write(batch)
+        self._state = batch.delivered(rejections)
+        rejected += [*rejections, *again]
+        return rejections
+
+    async def _write(self, batch: Batch) -> tuple[Rejection, ...]:
+        """Return the rejections of the sink, once they are known to be some."""
         answer: object = self._sink.write(batch)
         if not inspect.isawaitable(answer):
             raise SetupError(
                 f"The write of {self.name} must be a coroutine function, `async def write`, "
                 f"and gave {answer!r:.80}."
             )
-        rejections = self._checked(batch, await answer)
-        delivered = batch.delivered(rejections)
-        self.totals, self.checkpoint = delivered.totals, checkpoint
-        self._rejected = delivered.rejected
-        return Answer(rejections, again)
-
-    def _checked(self, batch: Batch, answer: object) -> tuple[Rejection, ...]:
-        if answer is None:
+        found = await answer
+        if found is None:
             return ()
-        rejections = tuple(answer) if isinstance(answer, Iterable) else (answer,)
-        left = Counter(id(event.document) for event in batch.completed) if rejections else {}
+        rejections = tuple(found) if isinstance(found, Iterable) else (found,)
         for rejection in rejections:
             if not isinstance(rejection, Rejection):
                 raise SinkError(
                     f"The write of {self.name} gave {rejection!r:.80}, which is no Rejection. "
                     f"Let it give a list of those, or an empty one."
                 )
-            left[id(rejection.document)] = left.get(id(rejection.document), 0) - 1
-            if left[id(rejection.document)] < 0:
-                raise SinkError(
-                    f"{self.name} rejected the document {rejection.document.doc_id!r:.80} "
-                    f"twice, or in a form that is not in its batch. Let it reject the "
-                    f"document itself, not a copy, and once."
-                )
+        matched(batch, rejections, self.name)
         return rejections
 
-    def described(self) -> str:
-        """What the sink has, for a message."""
+    def summary(self) -> str:
+        """Return in words how much the sink has."""
         of_this_run = "" if isinstance(self._sink, ResumableSink) else " of this run"
         return f"{self.name} has {_counted(self.totals)}{of_this_run}"
 

@@ -1,6 +1,4 @@
-"""How a whole job stands: every run of it together, from its first checkpoint on."""
-
-from __future__ import annotations
+"""The state of a whole job: all of its runs together, from its first checkpoint on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -9,7 +7,7 @@ import attrs
 
 from trio_ingest import Checkpoint, CheckpointError
 
-DELIVERED_VERSION = 1
+STATE_VERSION = 1
 
 # Source, canonical parameters and number of a record.
 RecordKey: TypeAlias = tuple[str, str, int]
@@ -17,14 +15,16 @@ RecordKey: TypeAlias = tuple[str, str, int]
 
 @attrs.frozen(kw_only=True)
 class Totals:
-    """How many records of a job have ended, and how.
+    """The records of a job that have ended, counted by how they ended.
 
     Args:
-        completed: documents that became documents, the rejected ones among them.
+        completed: records that became documents, the rejected ones among them.
         failed: records that became none.
         skipped: documents that were known, after parsing, to be done already.
         rejected: documents that the sink, or one before it in the delivery, did not take.
     """
+
+    __module__ = "trio_ingest.delivery"
 
     completed: int = 0
     failed: int = 0
@@ -43,8 +43,8 @@ class Totals:
 
     def plus(
         self, *, completed: int = 0, failed: int = 0, skipped: int = 0, rejected: int = 0
-    ) -> Totals:
-        """These and so many more."""
+    ) -> "Totals":
+        """Return these totals and so many more."""
         return Totals(
             completed=self.completed + completed,
             failed=self.failed + failed,
@@ -55,33 +55,38 @@ class Totals:
 
 @attrs.frozen
 class SinkState:
-    """What a sink commits together with a batch, and what the next run starts from.
+    """The state that a sink commits together with a batch, and the next run starts from.
 
     Args:
         checkpoint: covers exactly what is in the sink.
         totals: of the whole job until there.
         rejected: the records of the newest batch whose documents the sink, or one before
-            it, did not take: a sink that missed that batch must hear of them once more.
+            it, did not take: a sink that missed that batch must be told of them once more.
 
     Memory: with the checkpoint's, a number for each rejected document of one batch.
     """
+
+    __module__ = "trio_ingest.delivery"
 
     checkpoint: Checkpoint
     totals: Totals = attrs.field(factory=Totals)
     rejected: frozenset[RecordKey] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values; ``from_dict`` is its inverse."""
+        """Return it as JSON values; ``from_dict`` is the inverse."""
         return {
-            "version": DELIVERED_VERSION,
+            "version": STATE_VERSION,
             "checkpoint": self.checkpoint.to_dict(),
             "totals": attrs.asdict(self.totals),
             "rejected": sorted(list(key) for key in self.rejected),
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SinkState:
-        """From what ``to_dict`` gave.
+    def from_dict(cls, data: Mapping[str, Any]) -> "SinkState":
+        """Return the state that ``to_dict`` gave as ``data``.
+
+        Args:
+            data: JSON values.
 
         Raises:
             CheckpointError: when a newer version wrote it, or it is damaged.
@@ -90,7 +95,7 @@ class SinkState:
             version = data["version"]
             if type(version) is not int or version < 1:
                 raise ValueError(f"version is {version!r}")
-            if version <= DELIVERED_VERSION:
+            if version <= STATE_VERSION:
                 return cls(
                     Checkpoint.from_dict(data["checkpoint"]),
                     _totals(data["totals"]),
@@ -103,7 +108,7 @@ class SinkState:
             ) from error
         raise CheckpointError(
             f"What the sink says of its checkpoint has version {version}; this release of "
-            f"trio_ingest reads up to version {DELIVERED_VERSION}. Upgrade trio_ingest to "
+            f"trio_ingest reads up to version {STATE_VERSION}. Upgrade trio_ingest to "
             f"resume from it."
         )
 

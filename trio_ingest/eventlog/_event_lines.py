@@ -28,6 +28,8 @@ class EventLines(JsonLinesFile):
     Memory: 64 KiB, and the longest line.
     """
 
+    __module__ = "trio_ingest.eventlog"
+
     def __init__(
         self, path: str, *, who: str, mend: str, codec: EventCodec | None = None
     ) -> None:

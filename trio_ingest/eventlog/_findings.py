@@ -1,7 +1,5 @@
 """The results of a verification: findings, and a report of each run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -28,6 +26,8 @@ class Finding:
         message: what is wrong, as a sentence.
     """
 
+    __module__ = "trio_ingest.eventlog"
+
     line: int
     kind: Kind
     message: str
@@ -52,6 +52,8 @@ class RunReport:
         missing: the events that are missing among those that are there.
     """
 
+    __module__ = "trio_ingest.eventlog"
+
     pipeline_id: str
     first_line: int
     events: int
@@ -73,6 +75,8 @@ class VerifyReport:
         is_torn: True if the log ends in the middle of a line, as a killed recorder leaves
             it; that breaks no rule.
     """
+
+    __module__ = "trio_ingest.eventlog"
 
     runs: Sequence[RunReport]
     findings: Sequence[Finding]

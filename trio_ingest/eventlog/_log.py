@@ -177,6 +177,9 @@ class RecordedRun(NamedTuple):
     line: int
 
 
+RecordedRun.__module__ = "trio_ingest.eventlog"
+
+
 def recorded_runs(path: str | os.PathLike[str]) -> list[RecordedRun]:
     """Return the runs that a log holds, in its order.
 

@@ -51,6 +51,8 @@ class Recorder:
     Memory: 64 KiB, and the longest line.
     """
 
+    __module__ = "trio_ingest.eventlog"
+
     def __init__(
         self, path: str | os.PathLike[str], *, codec: EventCodec | None = None
     ) -> None:

@@ -50,6 +50,8 @@ class ReplayStream:
     Memory: 1 MiB of lines, and the longest one.
     """
 
+    __module__ = "trio_ingest.eventlog"
+
     def __init__(
         self, path: str | os.PathLike[str], codec: EventCodec | None, run: str, torn: Torn
     ) -> None:

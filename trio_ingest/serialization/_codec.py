@@ -49,6 +49,8 @@ class EventCodec:
     Memory: what it was told, and nothing of what it has read or written.
     """
 
+    __module__ = "trio_ingest.serialization"
+
     def __init__(
         self,
         extra: Iterable[type] = (),

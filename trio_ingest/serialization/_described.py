@@ -1,7 +1,5 @@
 """What stands for a value that JSON, or the reader, has no form for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,6 +23,8 @@ class RecordedError(Exception):
         message: its text.
         notes: what was noted on it.
     """
+
+    __module__ = "trio_ingest.serialization"
 
     def __init__(self, type_name: str, message: str, notes: tuple[str, ...] = ()) -> None:
         super().__init__(type_name, message, notes)
@@ -70,11 +70,13 @@ class OpaqueValue:
         text: its ``repr``, at most 1,000 characters of it, or why it was not written.
     """
 
+    __module__ = "trio_ingest.serialization"
+
     type_name: str
     text: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class UnknownEvent(PipelineEvent):
     """An event whose type or version the reader does not know, kept as it came.
 
@@ -84,12 +86,17 @@ class UnknownEvent(PipelineEvent):
         fields: the whole line, as JSON values.
     """
 
+    __module__ = "trio_ingest.serialization"
+
     fields: Mapping[str, Any]
 
     @property
     def type_name(self) -> str:
         """What the line calls its type."""
         return str(self.fields["type"])
+
+    def _details(self) -> str:
+        return f" of type {self.type_name!r}"
 
 
 def name_of(kind: type) -> str:

@@ -192,7 +192,7 @@ def _twin_of(cls: type) -> type | None:
     As in the engine: a frozen ``__init__`` costs three times what setting the fields does.
     """
     # Of our own classes alone: a user's may notice that it is subclassed.
-    if not cls.__module__.startswith("trio_ingest."):
+    if cls.__module__.partition(".")[0] != "trio_ingest":
         return None
     unset = object.__setattr__, object.__delattr__
     names = {"__slots__": (), "__setattr__": unset[0], "__delattr__": unset[1]}

@@ -7,3 +7,5 @@ from trio_ingest import IngestError
 
 class DecodeError(IngestError, ValueError):
     """A line is no JSON, or its fields are not those of its type; the message says where."""
+
+    __module__ = "trio_ingest.serialization"

@@ -1,30 +1,36 @@
 """Files and databases as sinks, stores and logs need them; of use to a sink of yours too.
 
-``_owner_thread`` is a thread that owns what may be touched from one thread only, ``_sqlite``
-a SQLite file behind such a thread, ``_locks`` keep a second run away, ``_atomic_file``
+``_thread_resource`` is the base of sinks and stores that open something in a thread of its
+own, ``_owner_thread`` that thread, ``_sqlite`` a SQLite file for it, ``_job_database`` one
+that keeps the checkpoint of a job. ``_locks`` keep a second run away, ``_atomic_file``
 replaces a small file in one step, ``_json_lines_file`` is a log that grows and survives a
-crash, ``checkpoint_table`` is where a database keeps its checkpoints.
+crash, ``checkpoint_table`` keeps the checkpoints of a database.
 """
 
 from __future__ import annotations
 
 from . import checkpoint_table
 from ._atomic_file import replace_file, sync_folder, write_all
-from ._gzip_tail import Inflated
+from ._gzip_tail import Inflated, is_whole
+from ._job_database import JobDatabase
 from ._json_lines_file import JsonLinesFile, OutputClosedError
 from ._locks import FileLock
 from ._owner_thread import OwnerThread
-from ._paths import path_text
+from ._paths import checked_path, path_text
 from ._sqlite import SqliteDatabase, transaction
-from ._torn import is_whole
+from ._thread_resource import Resource, ThreadResource
 
 __all__ = [
     "FileLock",
     "Inflated",
+    "JobDatabase",
     "JsonLinesFile",
     "OutputClosedError",
     "OwnerThread",
+    "Resource",
     "SqliteDatabase",
+    "ThreadResource",
+    "checked_path",
     "checkpoint_table",
     "is_whole",
     "path_text",

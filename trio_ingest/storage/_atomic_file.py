@@ -1,4 +1,4 @@
-"""A small file replaced in one step: readers meet the old one or the new, never a part."""
+"""A small file replaced in one step: readers see the old one or the new, never a part."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
 
     Args:
         path: the file; made when missing. Of a link, the file that it leads to.
-        data: what it is to hold.
+        data: the new content.
 
-    One writer at a time: whoever calls this holds a ``FileLock``. The data comes by way of
-    ``.<name>.tmp`` in the same folder, which the next call takes away when a process was
-    killed before it could. Mode and owner of the file stay what they are.
+    One writer at a time: the caller holds a ``FileLock``. The data is first written to
+    ``.<name>.tmp`` in the same folder, which the next call removes if a process was killed
+    before it could. Mode and owner of the file stay what they are.
 
     Raises:
         OSError: it failed, with ``path`` as ``filename``: the file is what it was, or, when
@@ -55,6 +55,9 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
     Nothing happens where the system has no way to do so.
 
+    Args:
+        path: a file in that folder.
+
     Raises:
         OSError: the disk failed.
     """
@@ -73,6 +76,10 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 def write_all(descriptor: int, data: bytes | bytearray) -> None:
     """Write all of ``data``: the system may take only a part of it at a time.
+
+    Args:
+        descriptor: of an open file, which blocks.
+        data: the bytes to write.
 
     Raises:
         OSError: it failed; some of ``data`` may have been written.
@@ -98,7 +105,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _status_of(path: Path) -> os.stat_result | None:
-    """What is there now, or None; a device must not be replaced by a file."""
+    """Return the status of the file, or None; a device must not be replaced by a file."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -116,17 +123,17 @@ def _write(path: Path, data: bytes, before: os.stat_result | None) -> None:
     descriptor = os.open(path, _FLAGS, mode)
     try:
         if before is not None:
-            _take_after(descriptor, before)
+            _copy_owner_and_mode(descriptor, before)
         write_all(descriptor, data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _take_after(descriptor: int, before: os.stat_result) -> None:
+def _copy_owner_and_mode(descriptor: int, before: os.stat_result) -> None:
     if sys.platform == "win32":
         return
-    # Not everybody may give a file away, and not every file system has modes.
+    # Few users may give a file away, and not every file system has modes.
     with suppress(OSError):
         os.fchown(descriptor, before.st_uid, before.st_gid)
     with suppress(OSError):

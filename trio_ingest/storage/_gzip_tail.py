@@ -7,6 +7,7 @@ members, and whatever a crash does, only the last one can be torn.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 import tempfile
@@ -17,8 +18,8 @@ from typing import Final
 
 from trio_ingest import IngestError
 
+from ._atomic_file import write_all
 from ._locks import lock_open_file
-from ._torn import is_whole
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -36,17 +37,29 @@ _MOST_BYTES: Final = 1024 * 1024
 
 
 def member(data: bytes) -> bytes:
-    """The data as a gzip member."""
+    """Return the data as a gzip member."""
     deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     return deflate.compress(data) + deflate.flush()
 
 
 def start_of(head: bytes) -> bytes:
-    """What the first bytes of a gzip file hold; they themselves when it is none."""
+    """Return the data of the first bytes of a gzip file; the bytes when it is none."""
     try:
         return zlib.decompressobj(_GZIP).decompress(head, _MOST_BYTES)
     except zlib.error:
         return head
+
+
+def is_whole(line: bytes) -> bool:
+    """Say whether a line without its line feed lacks nothing else of a JSON object.
+
+    Args:
+        line: the last one of a log; an object is closed by its last byte.
+    """
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class Inflated:
@@ -54,10 +67,12 @@ class Inflated:
 
     Args:
         descriptor: of the file, at its start.
-        ahead: what has been read of it already.
+        ahead: bytes of it that have been read already.
 
     Memory: 1 MiB.
     """
+
+    __module__ = "trio_ingest.storage"
 
     def __init__(self, descriptor: int, ahead: bytes = b"") -> None:
         self._descriptor = descriptor
@@ -69,7 +84,7 @@ class Inflated:
         self.is_damaged = False
 
     def pieces(self) -> Iterator[bytes]:
-        """The data; ``is_torn`` says at the end whether there should have been more."""
+        """Yield the data; at the end, ``is_torn`` says whether there should have been more."""
         rest = self._ahead
         place = len(rest)
         inflate = zlib.decompressobj(_GZIP)
@@ -86,7 +101,7 @@ class Inflated:
                 data = inflate.decompress(rest, _MOST_BYTES)
             except zlib.error:
                 self.is_torn = True
-                self.is_damaged = self._goes_on()
+                self.is_damaged = self._has_later_member()
                 return
             if data:
                 yield data
@@ -96,8 +111,8 @@ class Inflated:
                 self.whole = place - len(rest)
                 inflate, began = zlib.decompressobj(_GZIP), False
 
-    def _goes_on(self) -> bool:
-        """Whether a later member can be read: then no crash has done this."""
+    def _has_later_member(self) -> bool:
+        """Say whether a later member can be read: then no crash has done this."""
         os.lseek(self._descriptor, self.whole + 1, os.SEEK_SET)
         ahead = b""
         while piece := os.read(self._descriptor, _READ_BYTES):
@@ -123,7 +138,7 @@ def mend(descriptor: int, path: str, error: type[IngestError]) -> int:
         error: the class of what is raised when it is damaged.
 
     Returns:
-        the descriptor to go on with.
+        the descriptor to use from now on.
 
     Raises:
         OSError: the disk fails; then the file is as it was.
@@ -152,7 +167,7 @@ def _mended_copy(descriptor: int, path: str) -> int:
         if hasattr(os, "fchmod"):
             os.fchmod(made, stat.S_IMODE(os.fstat(descriptor).st_mode))
         for lines in _whole_lines(descriptor):
-            _write_all(made, member(lines))
+            write_all(made, member(lines))
         os.fsync(made)
         Path(name).replace(path)
     except BaseException:
@@ -165,7 +180,7 @@ def _mended_copy(descriptor: int, path: str) -> int:
 
 
 def _whole_lines(descriptor: int) -> Iterator[bytes]:
-    """Whole lines, a good many at a time."""
+    """Yield whole lines, a good many at a time."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     rest = b""
     for piece in Inflated(descriptor).pieces():
@@ -175,9 +190,3 @@ def _whole_lines(descriptor: int) -> Iterator[bytes]:
         rest = tail
     if rest and is_whole(rest):
         yield rest + b"\n"
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]

@@ -15,14 +15,13 @@ from trio_ingest import IngestError
 from . import _gzip_tail
 from ._locks import lock_open_file
 from ._paths import path_text
-from ._torn import is_whole
 
 # As a path, standard output.
 STANDARD_STREAM: Final = "-"
 
 _STANDARD_OUTPUT: Final = 1
 
-# Less, and the calls to the system show; more, and whoever reads along waits longer.
+# Less, and the calls to the system show; more, and a program that reads along waits longer.
 _BUFFER_BYTES: Final = 64 * 1024
 
 # How much of a file is looked at to tell whose it is, and at a time to find its last line.
@@ -35,7 +34,9 @@ _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class OutputClosedError(IngestError):
-    """Nobody reads standard output any more."""
+    """The reader of standard output has gone."""
+
+    __module__ = "trio_ingest.storage"
 
 
 class JsonLinesFile:
@@ -43,11 +44,11 @@ class JsonLinesFile:
 
     Args:
         path: the file; ``-`` is standard output. One that ends in ``.gz`` is compressed.
-        who: who writes it, as a clause for the sentences: "which --events names".
-        mend: what to do when it cannot be written any more, as a sentence.
-        beginning: how each of our lines begins, without blanks behind colons. A file with
-            other lines is somebody else's, and is not touched.
-        further: what is also near the beginning of each.
+        who: a clause for messages that says who writes it: "which --events names".
+        mend: a sentence that says what to do when it cannot be written any more.
+        beginning: the first bytes of each of our lines, without blanks behind colons. A file
+            with other lines is of another program, and is not touched.
+        further: bytes that are also near the beginning of each.
         error: the class of what is raised when the file cannot be used.
 
     A named pipe, a device or a descriptor of the shell's is written to as it is. Opening a
@@ -58,6 +59,8 @@ class JsonLinesFile:
 
     Memory: 64 KiB, and the longest line.
     """
+
+    __module__ = "trio_ingest.storage"
 
     def __init__(
         self,
@@ -83,14 +86,14 @@ class JsonLinesFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be written to: it was opened, and has not failed since."""
+        """True when it can be written to: it was opened, and has not failed since."""
         return self._descriptor is not None
 
     def open(self) -> None:
         """Open the file, and make it when it is missing; what is in it stays.
 
         Raises:
-            IngestError: an ``error``: it cannot be opened, or is somebody else's.
+            IngestError: an ``error``: it cannot be opened, or is of another program.
         """
         if self._path == STANDARD_STREAM:
             if sys.stdout is None:
@@ -103,7 +106,7 @@ class JsonLinesFile:
             self._descriptor = self._opened()
             if self._size() is not None and not self._is_locked(self._descriptor):
                 self._is_made = False
-                self._leave()
+                self._close()
                 raise self._error(
                     f"{path_text(self._path)!r}, {self._who}, is being written by another "
                     f"run. Wait until that has ended, or give another path."
@@ -114,7 +117,7 @@ class JsonLinesFile:
             raise self._unwritable(error) from error
 
     def begin(self, *, append: bool) -> None:
-        """Make ready for the first line.
+        """Prepare the file for the first line.
 
         Args:
             append: keep what is there, but for the part of a line that a killed run has
@@ -152,7 +155,7 @@ class JsonLinesFile:
         return _gzip_tail.start_of(head) if self._compresses else head
 
     def _size(self) -> int | None:
-        """Of a file; None of standard output, a pipe or a device."""
+        """Return the size of a file; None of standard output, a pipe or a device."""
         if self._descriptor is None or self._path == STANDARD_STREAM:
             return None
         status = os.fstat(self._descriptor)
@@ -165,12 +168,14 @@ class JsonLinesFile:
         )
 
     def write(self, line: bytes) -> None:
-        """Write a line, sooner or later.
+        """Write a line, with others up to 64 KiB.
 
         Args:
             line: without a line feed.
 
-        Raises: as ``flush``.
+        Raises:
+            OutputClosedError: as ``flush``.
+            IngestError: as ``flush``.
         """
         # In one step: a signal between two would leave half a line to be written at the end.
         self._buffer += line + b"\n"
@@ -182,7 +187,7 @@ class JsonLinesFile:
 
         Raises:
             OutputClosedError: the reader of standard output has gone.
-            IngestError: an ``error``: the disk is full, or whatever else.
+            IngestError: an ``error``: the disk is full or fails.
 
         After either, and after an interruption, nothing more is written.
         """
@@ -195,7 +200,7 @@ class JsonLinesFile:
             while data:
                 data = data[_written(self._descriptor, data) :]
         except OSError as error:
-            self._leave()
+            self._close()
             if error.errno == errno.EPIPE and self._path == STANDARD_STREAM:
                 raise OutputClosedError from error
             name = (
@@ -208,20 +213,22 @@ class JsonLinesFile:
                 f"{self._mend}"
             ) from error
         except BaseException:
-            self._leave()
+            self._close()
             raise
 
     def close(self) -> None:
         """Write what is left, and close the file; can be called again.
 
-        Raises: as ``flush``.
+        Raises:
+            OutputClosedError: as ``flush``.
+            IngestError: as ``flush``.
         """
         try:
             self.flush()
         finally:
-            self._leave()
+            self._close()
 
-    def _leave(self) -> None:
+    def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         self._buffer.clear()
         if descriptor is not None and descriptor != _STANDARD_OUTPUT:
@@ -256,9 +263,9 @@ class JsonLinesFile:
             return False
         if all(word in first for word in self._further):
             return True
-        # A killed run leaves the start of a line. What is whole is somebody else's, and so is
-        # what goes on for long without our words.
-        return not feed and len(head) < _TORN_BYTES and not is_whole(head)
+        # A killed run leaves the start of a line. A whole line is of another program, and so
+        # is one that goes on for long without our words.
+        return not feed and len(head) < _TORN_BYTES and not _gzip_tail.is_whole(head)
 
 
 def _mend_tail(descriptor: int, size: int) -> None:
@@ -266,7 +273,7 @@ def _mend_tail(descriptor: int, size: int) -> None:
     end = _end_of_last_line(descriptor, size)
     if end == size:
         return
-    if is_whole(_piece(descriptor, end, size - end)):
+    if _gzip_tail.is_whole(_piece(descriptor, end, size - end)):
         os.lseek(descriptor, size, os.SEEK_SET)
         os.write(descriptor, b"\n")
     else:
@@ -274,7 +281,7 @@ def _mend_tail(descriptor: int, size: int) -> None:
 
 
 def _end_of_last_line(descriptor: int, size: int) -> int:
-    """Where the last line feed ends."""
+    """Return the place behind the last line feed."""
     end = size
     while end:
         start = max(0, end - _LOOK_BYTES)
@@ -299,6 +306,6 @@ def _written(descriptor: int, data: memoryview) -> int:
     try:
         return os.write(descriptor, data)
     except BlockingIOError:
-        # Somebody who shares it with us has made it so.
+        # A process that shares it with us has made it non-blocking.
         select.select([], [descriptor], [])
         return 0

@@ -27,19 +27,19 @@ if sys.platform == "win32":
         finally:
             os.lseek(descriptor, place, os.SEEK_SET)
 
-    def _take(descriptor: int) -> None:
+    def _acquire(descriptor: int) -> None:
         _at_locked_byte(descriptor, msvcrt.LK_NBLCK)
 
-    def _give(descriptor: int) -> None:
+    def _release(descriptor: int) -> None:
         _at_locked_byte(descriptor, msvcrt.LK_UNLCK)
 
 else:
     import fcntl
 
-    def _take(descriptor: int) -> None:
+    def _acquire(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _give(descriptor: int) -> None:
+    def _release(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
@@ -50,21 +50,21 @@ def lock_open_file(descriptor: int) -> bool:
     """Keep other writers away from an open file until it is closed.
 
     Returns:
-        whether this process is its only writer now. A file system without locks keeps
+        True when this process is its only writer now. A file system without locks keeps
         no other away, and gives True.
     """
     try:
-        _take(descriptor)
+        _acquire(descriptor)
     except OSError as error:
         return error.errno not in _HELD
     return True
 
 
 class FileLock:
-    """Keeps a second run away from a file, through an empty file beside it.
+    """Keeps a second run away from a file, through the small file ``<path>.lock`` beside it.
 
-    A file beside it, because SQLite's own locks on a file are dropped by the system when
-    anything else in the process closes it.
+    A file beside it, because the system drops SQLite's own locks on a file when anything
+    else in the process closes it.
 
     Args:
         path: the file to be kept; a link is followed.
@@ -72,28 +72,33 @@ class FileLock:
     The file of the lock stays; removing it would let two runs hold two locks.
     """
 
+    __module__ = "trio_ingest.storage"
+
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor: int | None = None
 
-    def take(self) -> None:
-        """Take the lock, or refuse.
+    def acquire(self) -> None:
+        """Acquire the lock, without waiting for it.
 
         Raises:
-            SetupError: another run holds it.
-            OSError: the file of the lock cannot be made, or the file system has no locks.
+            SetupError: another run holds it; the file of the lock cannot be made, or is a
+                file of another program; or the file system has no locks.
         """
         lock_path = f"{os.path.realpath(self._path)}.lock"
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        descriptor = os.open(lock_path, flags, 0o666)
         try:
-            _take(descriptor)
+            descriptor = os.open(lock_path, flags, 0o666)
+        except OSError as error:
+            raise self._unlockable(error) from error
+        try:
+            _acquire(descriptor)
         except OSError as error:
             holder = os.read(descriptor, 20).decode(errors="replace").strip()
             os.close(descriptor)
             if error.errno not in _HELD:
                 # A file system without locks, say.
-                raise OSError(error.errno, error.strerror, lock_path) from error
+                raise self._unlockable(error) from error
             who = f"process {holder}" if holder.isdigit() else "another run"
             raise SetupError(
                 f"{path_text(self._path)} is in use by {who}. Wait until that has ended, or "
@@ -114,22 +119,29 @@ class FileLock:
             os.write(descriptor, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Give it back; nothing happens when it was not taken."""
+        """Release the lock; nothing happens when it was not acquired."""
         descriptor, self._descriptor = self._descriptor, None
         _held.discard(self)
         if descriptor is not None:
             with suppress(OSError):
                 # A process that was forked meanwhile has it open too.
-                _give(descriptor)
+                _release(descriptor)
             os.close(descriptor)
 
+    def _unlockable(self, error: OSError) -> SetupError:
+        return SetupError(
+            f"{path_text(self._path)} cannot be used: the file of its lock, with .lock at the "
+            f"end, cannot be opened: {error.strerror}. Give a file that you may write, in a "
+            f"folder that you may write."
+        )
+
     def __del__(self) -> None:
-        # A Ctrl-C while it was being taken must not keep it for ever.
+        # A Ctrl-C while it was being acquired must not keep it for ever.
         with suppress(Exception):
             self.release()
 
     def close_in_child(self) -> None:
-        """What a forked process does: the lock is its parent's, who must not die with it."""
+        """Close it in a forked process without releasing it: the lock is its parent's."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

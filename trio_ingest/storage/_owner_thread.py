@@ -1,9 +1,9 @@
-"""A thread that owns what may be touched from one thread only.
+"""A thread for objects that may be used in one thread only.
 
-``anyio.to_thread`` picks whichever thread is free. A SQLite connection wants to
-stay where it was opened, so all its calls go through a pool of one thread, and
-an anyio worker waits for the answer. The second hop costs some 50 µs a call:
-nothing beside a batch, and it needs no event loop of its own to wake.
+``anyio.to_thread`` takes any thread that is free. A SQLite connection has to stay where it
+was opened, so all its calls go through a pool of one thread, and an anyio worker waits for
+the answer. The second hop costs some 50 µs a call: little beside a batch, and it needs no
+event loop of its own to wake.
 """
 
 from __future__ import annotations
@@ -30,21 +30,29 @@ class OwnerThread:
     """Runs calls one after another in one thread, from its first call to ``aclose``.
 
     Args:
-        name: of the thread, as debuggers show it.
+        name: the name of the thread, as debuggers show it.
     """
+
+    __module__ = "trio_ingest.storage"
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        # Of its own: whoever else has used up the event loop's threads must not keep this
+        # Of its own: calls that have used up the event loop's threads must not keep this
         # one from being called, let alone from being closed.
         self._callers: anyio.CapacityLimiter | None = None
 
     async def call(self, function: Callable[[], Answer]) -> Answer:
-        """What ``function`` returns or raises in the owner thread.
+        """Return what ``function`` returns in the owner thread.
+
+        Args:
+            function: called without arguments.
+
+        Raises:
+            Exception: what ``function`` raises.
 
         Cancelled before it began, it does not begin; cancelled later, it is waited for, so
-        that nobody meets it half done.
+        that it is never seen half done.
         """
         if self._callers is None:
             self._callers = anyio.CapacityLimiter(1)
@@ -53,10 +61,16 @@ class OwnerThread:
         )
 
     async def aclose(self, last: Callable[[], object]) -> None:
-        """Run ``last`` in the owner thread, then end the thread; not cut short.
+        """Run ``last`` in the owner thread, then end the thread, also when cancelled.
 
         It waits for the call under way, if there is one, and for nothing else; and at most
         a minute, with a ``RuntimeWarning`` then.
+
+        Args:
+            last: called without arguments, like a ``close``.
+
+        Raises:
+            Exception: what ``last`` raises; the thread has ended.
         """
 
         async def end() -> bool:

@@ -1,7 +1,8 @@
-"""The table that keeps the checkpoint of a job, and the rule that only one run moves it.
+"""The table that keeps the checkpoint of a job, and lets only one run replace it.
 
-A run says which revision it has seen; the table moves on from that revision alone. So a
-run that was thought dead, and is not, cannot cover documents that it never wrote.
+A run says which revision it has seen; the checkpoint is replaced only if it still has that
+revision. So a run that was thought dead, and is not, cannot cover documents that it never
+wrote.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from ._paths import path_text
 
 TABLE: Final = "trio_ingest_checkpoint"
 
-# What ``move`` is given by a run that has seen no checkpoint.
+# The revision that a run has seen when it has seen no checkpoint.
 NO_REVISION: Final = 0
+_DAMAGED: Final = -1
 
 _COLUMNS: Final = {"job", "revision", "delivered"}
 
@@ -36,11 +38,11 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
 # begin the job again must not wake to the number that it left.
 _FIRST_REVISION_BITS: Final = 48
 
-_BEGIN: Final = f"""
+_INSERT: Final = f"""
 INSERT INTO {TABLE} (job, revision, delivered) VALUES (:job, :next, :delivered)
 ON CONFLICT DO NOTHING
 """  # noqa: S608 -- our own name
-_MOVE: Final = f"""
+_UPDATE: Final = f"""
 UPDATE {TABLE} SET revision = :next, delivered = :delivered
 WHERE job = :job AND revision = :seen
 """  # noqa: S608 -- the same
@@ -53,8 +55,11 @@ SELECT revision, CAST(delivered AS BLOB) FROM {TABLE} WHERE job = ?
 _REVISION: Final = f"SELECT revision FROM {TABLE} WHERE job = ?"  # noqa: S608 -- the same
 
 
-def inspect(connection: sqlite3.Connection) -> None:
+def check(connection: sqlite3.Connection) -> None:
     """Refuse a table of this name that is not ours; none at all is fine.
+
+    Args:
+        connection: nothing is changed through it.
 
     Raises:
         SetupError: its columns or its primary key are others.
@@ -74,19 +79,20 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def revision(connection: sqlite3.Connection, job: str) -> int:
-    """The revision of the job's checkpoint, whatever that says, or ``NO_REVISION``."""
+    """Return the revision of the job's checkpoint, readable or not, or ``NO_REVISION``."""
     row = connection.execute(_REVISION, (job,)).fetchone()
-    # One that is damaged is met by nothing that is moved, until it is dropped.
-    return row[0] if row is not None and type(row[0]) is int else NO_REVISION
-
-
-def exists(connection: sqlite3.Connection, job: str) -> bool:
-    """Whether there is a row of the job, readable or not."""
-    return connection.execute(_REVISION, (job,)).fetchone() is not None
+    if row is None:
+        return NO_REVISION
+    # A damaged one is no revision, so nothing replaces it until it is dropped.
+    return row[0] if type(row[0]) is int else _DAMAGED
 
 
 def read(connection: sqlite3.Connection, job: str) -> tuple[int, SinkState] | None:
-    """The revision of the job's checkpoint and what it says, or None where there is none.
+    """Return the revision and the state of the job, or None where there is none.
+
+    Args:
+        connection: nothing is changed through it.
+        job: the name of the job.
 
     Raises:
         CheckpointError: it is damaged, or a newer release wrote it.
@@ -113,21 +119,21 @@ def read(connection: sqlite3.Connection, job: str) -> tuple[int, SinkState] | No
         ) from error
 
 
-def move(connection: sqlite3.Connection, job: str, seen: int, delivered: SinkState) -> int:
-    """Keep ``delivered`` in the place of what has the revision ``seen``.
+def save(connection: sqlite3.Connection, job: str, seen: int, state: SinkState) -> int:
+    """Keep ``state`` in the place of the one that has the revision ``seen``.
 
     Args:
         connection: inside the transaction that brings the documents.
-        job: whose checkpoint it is.
-        seen: the revision that ``read`` or the last ``move`` gave; ``NO_REVISION`` before
+        job: the name of the job.
+        seen: the revision that ``read`` or the last ``save`` gave; ``NO_REVISION`` before
             the first.
-        delivered: what is to be kept.
+        state: of the job, the documents of this transaction included.
 
     Returns:
         the new revision.
 
     Raises:
-        SinkError: another run has moved or dropped it; the transaction must not be
+        SinkError: another run has replaced or dropped it; the transaction must not be
             committed.
     """
     first = seen == NO_REVISION
@@ -137,9 +143,9 @@ def move(connection: sqlite3.Connection, job: str, seen: int, delivered: SinkSta
         "seen": seen,
         "next": new,
         # All of ASCII, so that SQLite can hold whatever a cursor is made of.
-        "delivered": json.dumps(delivered.to_dict(), separators=(",", ":")),
+        "delivered": json.dumps(state.to_dict(), separators=(",", ":")),
     }
-    if connection.execute(_BEGIN if first else _MOVE, values).rowcount != 1:
+    if connection.execute(_INSERT if first else _UPDATE, values).rowcount != 1:
         raise SinkError(
             f"Another run is writing the job {job!r:.80} into {_file_of(connection)}: its "
             f"checkpoint has moved since this run looked at it, so nothing of this batch was "
@@ -150,12 +156,12 @@ def move(connection: sqlite3.Connection, job: str, seen: int, delivered: SinkSta
 
 
 def drop(connection: sqlite3.Connection, job: str) -> None:
-    """Forget the checkpoint; a run that has seen it can no longer move it."""
+    """Forget the checkpoint; a run that has seen it can no longer replace it."""
     connection.execute(_DROP, (job,))
 
 
 def _file_of(connection: sqlite3.Connection) -> str:
-    """The file of the connection, for a message."""
+    """Return the file of the connection, for a message."""
     with suppress(sqlite3.OperationalError):  # its path is not UTF-8
         for _, name, path in connection.execute("PRAGMA database_list"):
             if name == "main" and path:

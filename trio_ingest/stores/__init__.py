@@ -1,4 +1,4 @@
-"""What is kept between runs: how far a job has come, and how each document ended.
+"""Stores of what lasts between runs: the checkpoint of a job, the end of each document.
 
 All of these are sinks too: given to ``deliver`` after the sink with the documents, they
 keep its checkpoint. They use only what users have, so a store of yours can do the same.

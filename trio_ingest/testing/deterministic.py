@@ -35,6 +35,8 @@ class ExplorationReport:
         schedules: how many different orders of steps they gave.
     """
 
+    __module__ = "trio_ingest.testing"
+
     seeds: int
     schedules: int
 

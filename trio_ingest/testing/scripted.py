@@ -1,7 +1,5 @@
 """An adapter that yields what a list says."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -15,12 +13,16 @@ from trio_ingest import CheckpointError, Cursor, Document, PipelineEvent
 class Fail:
     """A record whose ``parse`` raises ``error``, each time."""
 
+    __module__ = "trio_ingest.testing"
+
     error: Exception = attrs.field(factory=lambda: ValueError("scripted failure"))
 
 
 @attrs.frozen
 class FailTimes:
     """A record whose ``parse`` raises an ``OSError`` so many times, then succeeds."""
+
+    __module__ = "trio_ingest.testing"
 
     times: int
 
@@ -29,6 +31,8 @@ class FailTimes:
 class SlowParse:
     """A record whose ``parse`` awaits ``seconds``."""
 
+    __module__ = "trio_ingest.testing"
+
     seconds: float
 
 
@@ -36,12 +40,16 @@ class SlowParse:
 class BadParse:
     """A record whose ``parse`` gives ``value`` where a document is due."""
 
+    __module__ = "trio_ingest.testing"
+
     value: Any = None
 
 
 @attrs.frozen
 class Hang:
     """No record: ``fetch`` waits here for ever."""
+
+    __module__ = "trio_ingest.testing"
 
 
 @attrs.frozen
@@ -51,10 +59,14 @@ class End:
     A later run goes on behind it: a source that has grown meanwhile.
     """
 
+    __module__ = "trio_ingest.testing"
+
 
 @attrs.frozen
 class Pause:
     """No record: ``fetch`` awaits ``seconds`` here."""
+
+    __module__ = "trio_ingest.testing"
 
     seconds: float
 
@@ -62,6 +74,8 @@ class Pause:
 @attrs.frozen
 class Crash:
     """No record: ``fetch`` raises ``error`` here."""
+
+    __module__ = "trio_ingest.testing"
 
     error: Exception = attrs.field(factory=lambda: RuntimeError("scripted crash"))
 
@@ -90,6 +104,8 @@ class ScriptedAdapter:
 
     Memory: the script.
     """
+
+    __module__ = "trio_ingest.testing"
 
     def __init__(
         self, script: Iterable[Any], *, source: str = "script", stable_order: bool = True

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from types import UnionType
 from typing import Any, get_args
 
 import attrs
 
-from trio_ingest import Checkpoint, Cursor, Document, EngineEvent, Position
+from trio_ingest import AdapterState, Checkpoint, Cursor, Document, EngineEvent, Position
 
 from ._hypothesis import st
 from .scripted import BadParse, Crash, Fail, FailTimes, Pause, SlowParse
 
 __all__ = ["checkpoints", "documents", "events", "json_values", "script_steps", "scripts"]
 
-_STATES = ("pending", "running", "paused", "draining", "finished", "failed", "cancelled")
 _ENDS: Sequence[list[Any]] = [[], [], [], [], [Crash()]]
 _NAMES = st.text(min_size=1, max_size=12)
 _NUMBERS = st.integers(0, 10**9)
@@ -106,25 +106,26 @@ def events() -> st.SearchStrategy[Any]:
     params = st.dictionaries(st.text(max_size=8), json_values(), max_size=2)
     metadata = st.fixed_dictionaries({"adapter": _NAMES, "parameters": params})
     # For a field of this name, or else of this type.
-    fields: dict[str, st.SearchStrategy[Any]] = {
+    fields: dict[Any, st.SearchStrategy[Any]] = {
         **dict.fromkeys(("pipeline_id", "adapter", "error_type"), _NAMES),
         "adapter_metadata": metadata,
         "parameters": params,
-        "int": _NUMBERS,
-        "float": _SECONDS,
-        "str": st.text(max_size=30),
-        "bool": st.booleans(),
-        "Any": json_values(),
-        "AdapterState": st.sampled_from(_STATES),
-        "Checkpoint": checkpoints(),
-        "Document": documents(),
-        "Exception": _ERRORS,
+        int: _NUMBERS,
+        float: _SECONDS,
+        str: st.text(max_size=30),
+        bool: st.booleans(),
+        Any: json_values(),
+        AdapterState: st.sampled_from(get_args(AdapterState)),
+        Checkpoint: checkpoints(),
+        Document: documents(),
+        Exception: _ERRORS,
     }
 
     def values(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:
-        kind, _, none = str(field.type).partition(" | ")
+        is_union = isinstance(field.type, UnionType)
+        kind = get_args(field.type)[0] if is_union else field.type
         found = fields[field.name if field.name in fields else kind]
-        return st.none() | found if none else found
+        return st.none() | found if is_union else found
 
     return st.one_of(
         *(

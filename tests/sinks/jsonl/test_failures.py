@@ -241,7 +241,7 @@ async def test_a_file_that_somebody_cuts_short_in_a_run_is_not_filled_with_zeros
     async with JsonLinesSink(path) as sink:
         await sink.write(first)
         os.truncate(path, 3)
-        with pytest.raises(SinkError, match="somebody else has cut it short"):
+        with pytest.raises(SinkError, match="another program has cut it short"):
             await sink.write(second)
     assert path.read_bytes() == b'{"d'
 

@@ -105,12 +105,16 @@ BAD_DOCUMENTS: list[tuple[str, Document, str]] = [
     ("half a pair in the id", document("\ud800"), r"half of a surrogate pair (\ud800)"),
     ("half a pair in the content", document("x", "\udc00"), "half of a surrogate pair"),
     ("half a pair in the metadata", document("x", metadata={"a": "\ud800"}), "surrogate"),
-    ("metadata without a JSON form", document("x", metadata={"a": {1}}), "type set has none"),
+    (
+        "metadata without a JSON form",
+        document("x", metadata={"a": {1}}),
+        "a set is no JSON value",
+    ),
     ("metadata that is infinite", document("x", metadata={"a": 1e999}), "no JSON form"),
     ("metadata with such a key", document("x", metadata={(1, 2): 1}), "no JSON form"),
     ("metadata that holds itself", document("x", metadata=endless()), "holds itself"),
     ("metadata that fails", document("x", metadata=Hostile()), "no JSON form: Sulk"),
-    ("raw without a JSON form", document("x", raw=object()), "type object has none"),
+    ("raw without a JSON form", document("x", raw=object()), "an object is no JSON value"),
     ("raw of other bytes", document("x", raw=b"\xff"), "keep_raw=False leaves raw out"),
     ("raw too long for text", document("x", raw=10**5000), "no JSON form"),
     ("no content", Document("x", "feed", None), "Its content is not text"),  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.sinks.batches import batch_of, document
+from tests.sinks.batches import batch_of, document, in_database
 from trio_ingest import Document, IngestionPipeline
 from trio_ingest.delivery import Totals, deliver
 from trio_ingest.sinks import SqliteSink
@@ -104,7 +104,7 @@ async def test_only_what_was_committed_counts_as_replaced(tmp_path: Path) -> Non
             await second.write(batch_of(OLDER))
         assert second.replaced == 0
         # Rows deleted at the end leave their row ids to the next ones.
-        await first._database.run(lambda c: c.execute("DELETE FROM documents"))
+        await in_database(first, lambda c: c.execute("DELETE FROM documents"))
         await first.write(batch_of(OLDER, before=Totals(completed=2)))
         assert first.replaced == 0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.sinks.batches import batch_of, document, failure
+from tests.sinks.batches import batch_of, document, failure, in_database
 from trio_ingest.delivery import SinkError, Totals
 from trio_ingest.sinks import SqliteSink
 
@@ -49,7 +49,7 @@ async def test_a_full_database_fails_the_write_and_takes_it_when_there_is_room(
 ) -> None:
     path = tmp_path / "documents.db"
     async with SqliteSink(path, full_text=full_text) as sink:
-        await sink._database.run(lambda c: c.execute("PRAGMA max_page_count = 40"))
+        await in_database(sink, lambda c: c.execute("PRAGMA max_page_count = 40"))
         first = batch_of([document("a")], failed=[failure(1)])
         await sink.write(first)
         documents = [document(str(n), "x y " * 10_000) for n in range(20)]
@@ -59,7 +59,7 @@ async def test_a_full_database_fails_the_write_and_takes_it_when_there_is_room(
                 await sink.write(batch)
         assert await sink.load() == first.delivered()
         assert asked(path, "SELECT doc_id FROM documents") == [("a",)]
-        await sink._database.run(lambda c: c.execute("PRAGMA max_page_count = 4000"))
+        await in_database(sink, lambda c: c.execute("PRAGMA max_page_count = 4000"))
         assert await sink.write(batch) == []
         assert await sink.load() == batch.delivered()
     assert len(asked(path, "SELECT doc_id FROM documents")) == 21
@@ -71,18 +71,19 @@ async def test_a_checkpoint_that_cannot_be_stored_keeps_its_documents_away(
 ) -> None:
     path = tmp_path / "documents.db"
     async with SqliteSink(path) as sink:
-        await sink._database.run(
+        await in_database(
+            sink,
             lambda c: c.execute(
                 "CREATE TRIGGER t BEFORE UPDATE ON trio_ingest_checkpoint "
                 "BEGIN SELECT RAISE(ABORT, 'not today'); END"
-            )
+            ),
         )
         first = batch_of([document("a")])
         await sink.write(first)
         with pytest.raises(SinkError, match="not today"):
             await sink.write(batch_of([document("b")], before=Totals(completed=1)))
         assert sink.replaced == 0
-        await sink._database.run(lambda c: c.execute("DROP TRIGGER t"))
+        await in_database(sink, lambda c: c.execute("DROP TRIGGER t"))
         await sink.write(batch_of([document("c")], before=Totals(completed=1)))
     assert asked(path, "SELECT doc_id FROM documents") == [("a",), ("c",)]
 

@@ -8,7 +8,14 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.sinks.batches import TIMESTAMP, batch_of, checkpoint_at, document, failure
+from tests.sinks.batches import (
+    TIMESTAMP,
+    batch_of,
+    checkpoint_at,
+    document,
+    failure,
+    in_database,
+)
 from trio_ingest import Checkpoint, CheckpointError, Document, IngestionPipeline, Position
 from trio_ingest.delivery import DeadLetter, SinkError, Totals, deliver, resume_point
 from trio_ingest.sinks import SqliteSink
@@ -64,7 +71,7 @@ async def test_a_dead_letter_is_stored_however_long_it_is(tmp_path: Path) -> Non
         failure(1, raw=[long]),
     ]
     async with SqliteSink(path) as sink:
-        await sink._database.run(lambda c: c.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000))
+        await in_database(sink, lambda c: c.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000))
         [rejection] = await sink.write(batch_of([document(long, long)], failed=failures))
     assert rejection.document.doc_id == long
     rows = asked(path, "SELECT raw, doc_id FROM trio_ingest_dead_letters")

@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.sinks.batches import batch_of, document
+from tests.sinks.batches import batch_of, document, in_database
 from trio_ingest import Document, SetupError
 from trio_ingest.delivery import ResumableSink, Sink, Totals
 from trio_ingest.sinks import SqliteSink
@@ -32,7 +32,7 @@ def stored_in(path: Path, columns: str = "*") -> list[tuple[Any, ...]]:
 
 def owner_threads() -> list[str]:
     return [
-        thread.name for thread in threading.enumerate() if thread.name.startswith("sqlite ")
+        thread.name for thread in threading.enumerate() if thread.name.startswith("sqlite:")
     ]
 
 
@@ -237,7 +237,7 @@ async def test_a_value_too_long_for_sqlite_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "documents.db"
     async with SqliteSink(path) as sink:
         # The limit belongs to the connection, which only the sink has.
-        await sink._database.run(lambda c: c.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000))
+        await in_database(sink, lambda c: c.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000))
         batch = batch_of([document("a"), document("b", "x" * 2000)])
         [rejection] = await sink.write(batch)
     assert "too long: this database holds 1,000 bytes a row at most" in rejection.reason

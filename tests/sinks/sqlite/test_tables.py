@@ -58,7 +58,7 @@ async def test_a_path_that_cannot_work_is_a_setup_error(
         async with SqliteSink(tmp_path / name if name else ""):
             pytest.fail("the sink opened")
     assert why in str(caught.value)
-    assert not [t for t in threading.enumerate() if t.name.startswith("sqlite ")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("sqlite:")]
     assert (tmp_path / "text.txt").read_text() == "Dear diary, " * 1000
 
 

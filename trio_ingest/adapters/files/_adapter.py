@@ -38,6 +38,8 @@ class FileSkipped(PipelineEvent):
         reason: a clause without a full stop.
     """
 
+    __module__ = "trio_ingest.adapters"
+
     adapter: str
     path: str
     reason: str
@@ -80,9 +82,11 @@ class FilesAdapter:
     'modified': '1970-01-01T00:00:00.000000+00:00'})
     """
 
+    __module__ = "trio_ingest.adapters"
+
     # A cursor names the records that follow it, so counting off what had ended behind it
     # means the same files in a tree that has changed.
-    stable_order: Final = True
+    stable_order = True
 
     def __init__(
         self,

@@ -43,6 +43,8 @@ class FileRecord:
         problem: the reason why it could not be read, as a sentence; None when it was.
     """
 
+    __module__ = "trio_ingest.adapters"
+
     path: str
     data: bytes = dataclasses.field(repr=False)
     size_bytes: int | None = None

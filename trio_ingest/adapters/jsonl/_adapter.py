@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import AsyncGenerator
-from typing import Final
 
 import anyio.to_thread
 
@@ -56,7 +55,9 @@ class JsonLinesAdapter:
     raw='{"id": 1, "abstract": "On cats.", "year": 1979}', metadata={'year': 1979})
     """
 
-    stable_order: Final = True
+    __module__ = "trio_ingest.adapters"
+
+    stable_order = True
 
     def __init__(
         self,

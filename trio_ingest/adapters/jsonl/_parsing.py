@@ -31,6 +31,9 @@ class LineRecord(NamedTuple):
     full_length: int | None = None
 
 
+LineRecord.__module__ = "trio_ingest.adapters"
+
+
 @attrs.frozen
 class LineParser:
     """Makes documents of lines, however unusual; with the options of the adapter."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +26,7 @@ _FLAGS: Final = (
 
 @attrs.frozen
 class Mark:
-    """A place in a file, and how to tell that it is still the same file.
+    """A place in a file, and a check that it is still the same file.
 
     Args:
         offset: in bytes from its start.
@@ -36,11 +38,11 @@ class Mark:
 
 
 class AppendFile:
-    """Appends behind a mark; what is there after it is none of the file's.
+    """Appends behind a mark; bytes behind it are no part of the file.
 
     Args:
         path: the file.
-        mend: what to do with one that is not what a mark says, as the end of a sentence.
+        mend: the end of a sentence: what to do with one that is not what a mark says.
 
     Every ``OSError`` of its methods has the path as ``filename``.
     """
@@ -55,23 +57,20 @@ class AppendFile:
     def open(self, mark: Mark) -> None:
         """Open the file; what is behind ``mark`` is cut off before the next append.
 
-        Not here: whoever only looks, or is refused after all, leaves it as it is.
+        Not here: a run that only looks, or is refused after all, leaves it as it is.
 
         Raises:
             FileNotFoundError: there is none.
-            CheckpointError: it is not the file that the mark was made in; then it is as
-                it was.
+            CheckpointError: it is not the file that the mark was made in.
             OSError: it cannot be opened or read.
         """
-        try:
+        with self._naming():
             descriptor = os.open(self.path, _FLAGS)
             try:
                 tail = self._checked(descriptor, mark)
             except BaseException:
                 os.close(descriptor)
                 raise
-        except OSError as error:
-            raise self._named(error) from error
         self._descriptor = descriptor
         self._mark, self._tail = mark, tail
 
@@ -81,7 +80,7 @@ class AppendFile:
         Raises:
             OSError: it cannot be made.
         """
-        try:
+        with self._naming():
             descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
             try:
                 os.ftruncate(descriptor, 0)
@@ -90,14 +89,12 @@ class AppendFile:
             except BaseException:
                 os.close(descriptor)
                 raise
-        except OSError as error:
-            raise self._named(error) from error
         self.close()
         self._descriptor = descriptor
         self._mark, self._tail = Mark(), b""
 
     def append(self, data: bytes | bytearray) -> Mark:
-        """Write ``data`` behind the mark, and to the disk; ``keep`` then moves the mark.
+        """Write ``data`` behind the mark, and to the disk; ``commit`` then moves the mark.
 
         Returns:
             the mark behind ``data``.
@@ -111,41 +108,39 @@ class AppendFile:
         if self._descriptor is None:
             self.create()
         assert self._descriptor is not None
-        try:
-            self._look(self._descriptor)
-            self._cut(self._descriptor)
+        with self._naming():
+            self._check_in_place(self._descriptor)
+            self._truncate(self._descriptor)
             if data:
                 write_all(self._descriptor, data)
                 os.fsync(self._descriptor)
-        except OSError as error:
-            raise self._named(error) from error
         if data:
             tail = (self._tail + data[-CHECKED_BYTES:])[-CHECKED_BYTES:]
             self._next_mark = Mark(self._mark.offset + len(data), zlib.crc32(tail))
             self._next_tail = tail
         return self._next_mark
 
-    def keep(self) -> None:
-        """What has been appended last is part of the file from now on."""
+    def commit(self) -> None:
+        """Make what has been appended last a part of the file."""
         self._mark, self._tail = self._next_mark, self._next_tail
 
-    def cut(self) -> None:
-        """Take away what is behind the mark.
+    def truncate(self) -> None:
+        """Cut off what is behind the mark.
 
         Raises:
             OSError: it cannot be cut.
         """
         if self._descriptor is not None:
-            self._cut(self._descriptor)
+            self._truncate(self._descriptor)
 
     def close(self) -> None:
-        """Close it; nothing happens when it is not open."""
+        """Close the file; nothing happens when it is not open."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
-    def _look(self, descriptor: int) -> None:
-        """Refuse to write where nobody will find it."""
+    def _check_in_place(self, descriptor: int) -> None:
+        """Refuse to write to a file that its path no longer leads to."""
         try:
             here = Path(self.path).stat()
         except FileNotFoundError:
@@ -153,16 +148,16 @@ class AppendFile:
         if here is None or not os.path.samestat(here, os.fstat(descriptor)):
             raise OSError(errno.ENOENT, "it was moved away or deleted while it was written to")
 
-    def _cut(self, descriptor: int) -> None:
+    def _truncate(self, descriptor: int) -> None:
         size = os.fstat(descriptor).st_size
         if size > self._mark.offset:
             os.ftruncate(descriptor, self._mark.offset)
         elif size < self._mark.offset:
             # Cutting would fill the gap with zeros.
-            raise OSError(errno.EIO, "somebody else has cut it short")
+            raise OSError(errno.EIO, "another program has cut it short")
 
     def _checked(self, descriptor: int, mark: Mark) -> bytes:
-        """The bytes before the mark, when they are those that were written there."""
+        """Return the bytes before the mark, when they are those that were written there."""
         start = max(0, mark.offset - CHECKED_BYTES)
         os.lseek(descriptor, start, os.SEEK_SET)
         tail = b""
@@ -184,5 +179,9 @@ class AppendFile:
             )
         return tail
 
-    def _named(self, error: OSError) -> OSError:
-        return OSError(error.errno, error.strerror, self.path)
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from error

@@ -1,26 +1,24 @@
 """The files of one job, and the order of steps by which no crash leaves a part of a batch.
 
-The output grows first, then the dead letters, and the side file is replaced last: that
-one rename is the commit. What was appended without it is cut off by whoever comes next.
+The output grows first, then the dead letters, and the commit record is replaced last: that
+one rename is the commit. Bytes appended without it are cut off before the next append.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.delivery import SinkError, SinkState
-from trio_ingest.storage import FileLock, path_text, replace_file
+from trio_ingest.storage import FileLock, checked_path, path_text, replace_file
 
 from ._append import AppendFile, Mark
-from ._side import Side
+from ._commit_record import CommitRecord
 
-# What no later attempt changes: somebody must give another path, or permission.
+# Errors that no later attempt changes: another path or a permission is needed.
 _MISTAKES_OF_SETUP: Final = frozenset(
     {
         *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
@@ -39,186 +37,187 @@ _WHAT_STAYS: Final = "What was committed before stays, and the job can be resume
 
 
 class JobFiles:
-    """An output, its dead letters and its side file, of which one batch is committed a time.
+    """An output, its dead letters and its commit record; for one thread.
 
     Args:
         path: of the output, as it was given.
 
-    For one thread. Memory: nothing besides what is committed.
+    Memory: the batch that is committed.
     """
 
     def __init__(self, path: str) -> None:
         self._given = path
-        self._lock: FileLock | None = None
+        self._lock = FileLock(path)
         self._output = AppendFile(path, _MEND_OUTPUT)
         self._failed = AppendFile(path, _MEND_FAILED)
-        self._side_path = path
-        # What the side file holds, to tell whether a failed commit has changed it.
-        self._side = b""
-        self._delivered: SinkState | None = None
-        # Why nothing can be committed, and whether to begin again would help.
-        self._trouble: CheckpointError | SinkError | None = None
-        self._is_curable = True
+        self._record_path = path
+        # The content of the commit record, to tell whether a failed commit has changed it.
+        self._record = b""
+        self._state: SinkState | None = None
+        # The reason why nothing can be committed, and whether ``forget`` would help.
+        self._error: CheckpointError | SinkError | None = None
+        self._can_begin_again = True
 
     @property
-    def delivered(self) -> SinkState | None:
-        """What the last commit left.
+    def state(self) -> SinkState | None:
+        """The state of the last commit, or None before the first one.
 
         Raises:
-            CheckpointError: that cannot be read, or the files are no longer what it left.
+            CheckpointError: it cannot be read, or the files are no longer what it left.
             SinkError: an earlier failure left open what it is.
         """
-        if self._trouble is not None:
-            raise self._trouble
-        return self._delivered
+        if self._error is not None:
+            raise self._error
+        return self._state
 
     def open(self) -> None:
-        """Take the lock, and bring the files to where the last commit left them.
+        """Acquire the lock, and open the files where the last commit left them.
 
-        A checkpoint that does not fit is kept for ``delivered`` to raise: ``forget`` must
-        be able to drop it.
+        A checkpoint that does not fit is kept for ``state`` to raise: ``forget`` must be
+        able to drop it.
 
         Raises:
             SetupError: the path cannot work, or another run uses it.
             SinkError: the disk failed.
         """
         try:
-            # A lock would be left beside somebody else's file, so look first.
-            self._place_at(_resolved(self._given))
-            assert self._lock is not None
-            self._lock.take()
-            side = self._read_side()
-            self._restore(self._begun() if side is None else side)
+            # A lock would be left beside a file of another program, so look first.
+            self._place_at(checked_path(self._given))
+            self._lock.acquire()
+            data = self._read_record()
+            self._restore(self._new_record() if data is None else data)
         except OSError as error:
             raise self._explained_at_opening(error) from error
 
-    def commit(self, lines: bytearray, letters: bytearray, delivered: SinkState) -> None:
-        """Append both, then let the side file say so.
+    def commit(self, documents: bytearray, dead_letters: bytearray, state: SinkState) -> None:
+        """Append the lines of both, then replace the commit record.
 
         Raises:
-            CheckpointError, SinkError: as ``delivered``.
-            SinkError: it failed; the files are at the commit before.
+            CheckpointError: as ``state``.
+            SinkError: as ``state``; or it failed, and the files are at the commit before.
         """
-        if self._trouble is not None:
-            raise self._trouble
+        if self._error is not None:
+            raise self._error
         try:
-            output, failed = self._output.append(lines), self._failed.append(letters)
-            side = Side(output, failed, delivered).to_bytes()
-            replace_file(self._side_path, side)
+            output = self._output.append(documents)
+            failed = self._failed.append(dead_letters)
+            data = CommitRecord(output, failed, state).to_bytes()
+            replace_file(self._record_path, data)
         except OSError as error:
-            raise self._taken_back(error) from error
-        self._output.keep()
-        self._failed.keep()
-        self._side, self._delivered = side, delivered
+            raise self._rolled_back(error) from error
+        self._output.commit()
+        self._failed.commit()
+        self._record, self._state = data, state
 
     def forget(self) -> None:
         """Begin again, with files that hold nothing.
 
         Raises:
-            CheckpointError: the output is not what the last commit left, so it may be
-                somebody else's; it is as it was.
+            CheckpointError: the output is not what the last commit left, so another program
+                may have written it; it is as it was.
             SinkError: it failed; the job is either what it was or begins again.
         """
-        if self._trouble is not None and not self._is_curable:
-            raise self._trouble
+        if self._error is not None and not self._can_begin_again:
+            raise self._error
         try:
-            # First of all: from here on, whoever opens the files empties them.
-            side = Side().to_bytes()
-            replace_file(self._side_path, side)
+            # First of all: from here on, a run that opens the files empties them.
+            data = CommitRecord().to_bytes()
+            replace_file(self._record_path, data)
             self._output.create()
             if Path(self._failed.path).exists():
                 self._failed.create()
         except OSError as error:
-            self._trouble = self._left_open(error)
-            raise self._trouble from error
-        self._side, self._delivered, self._trouble = side, None, None
+            self._error = self._undecided(error)
+            raise self._error from error
+        self._record, self._state, self._error = data, None, None
 
     def close(self) -> None:
-        """Close the files and give the lock back."""
+        """Close the files and release the lock."""
         self._output.close()
         self._failed.close()
-        if self._lock is not None:
-            self._lock.release()
+        self._lock.release()
 
     # -- opening ---------------------------------------------------------------------------
 
     def _place_at(self, path: str) -> None:
         self._output = AppendFile(path, _MEND_OUTPUT)
         self._failed = AppendFile(f"{path}.failed", _MEND_FAILED)
-        self._side_path = f"{path}.checkpoint"
-        for other in (self._failed.path, self._side_path):
-            _check_kind(other)
+        self._record_path = f"{path}.checkpoint"
+        for other in (self._failed.path, self._record_path):
+            checked_path(other)
         self._refuse_what_is_not_ours()
         self._lock = FileLock(path)
+        self._error, self._can_begin_again = None, True
 
     def _refuse_what_is_not_ours(self) -> None:
-        # In this order: the side file is there before anything is written.
+        # In this order: the commit record is there before anything is written.
         sizes = [(path, _size(path)) for path in (self._output.path, self._failed.path)]
-        if Path(self._side_path).exists():
+        if Path(self._record_path).exists():
             return
         for path, size in sizes:
             if size:
                 raise SetupError(
                     f"{path_text(path)} has {size:,} bytes that no job with a checkpoint has "
-                    f"written: there is no {path_text(self._side_path)}. Move it away or give "
-                    f"another path; or delete it, if it is left over from an earlier job."
+                    f"written: there is no {path_text(self._record_path)}. Move it away or "
+                    f"give another path; or delete it, if an earlier job has left it."
                 )
 
-    def _read_side(self) -> bytes | None:
+    def _read_record(self) -> bytes | None:
         try:
-            return Path(self._side_path).read_bytes()
+            return Path(self._record_path).read_bytes()
         except FileNotFoundError:
             return None
 
-    def _begun(self) -> bytes:
-        """A new job's side file: before the output, which is never without one."""
+    def _new_record(self) -> bytes:
+        """Write the first commit record of a job: before the output, which never lacks one."""
         self._refuse_what_is_not_ours()
-        side = Side().to_bytes()
-        replace_file(self._side_path, side)
-        return side
+        data = CommitRecord().to_bytes()
+        replace_file(self._record_path, data)
+        return data
 
     def _restore(self, data: bytes) -> None:
-        self._side = data
+        self._record = data
         try:
-            side = Side.from_bytes(data, self._side_path)
+            record = CommitRecord.from_bytes(data, self._record_path)
         except CheckpointError as error:
-            # Whether the output is ours, nobody can tell.
-            self._trouble, self._is_curable = error, not _size(self._output.path)
+            # Nothing tells whether the output is ours.
+            self._error, self._can_begin_again = error, not _size(self._output.path)
             return
         try:
-            self._restore_output(side)
+            self._restore_output(record)
         except CheckpointError as error:
-            self._trouble = error
+            self._error = error
             return
-        self._delivered, self._trouble = side.delivered, side.damage
-        if side.damage is not None and not side.output.offset:
+        self._state, self._error = record.state, record.damage
+        if record.damage is not None and not record.output.offset:
             # There was nothing to know the output by.
-            self._is_curable = not _size(self._output.path)
+            self._can_begin_again = not _size(self._output.path)
         try:
-            self._failed.open(side.failed)
+            self._failed.open(record.failed)
         except FileNotFoundError:
-            if side.failed.offset:
-                # Dead letters that somebody has dealt with and moved away are not missed;
-                # but the next ones, cut off by a crash, must not look like damage to them.
-                self._side = Side(side.output, Mark(), side.delivered).to_bytes()
-                replace_file(self._side_path, self._side)
+            if record.failed.offset:
+                # Dead letters that were dealt with and moved away are not missed; but the
+                # next ones, cut off by a crash, must not look like damage to them.
+                self._record = CommitRecord(record.output, Mark(), record.state).to_bytes()
+                replace_file(self._record_path, self._record)
         except CheckpointError as error:
-            self._trouble, self._is_curable = error, False
+            self._error, self._can_begin_again = error, False
 
-    def _restore_output(self, side: Side) -> None:
+    def _restore_output(self, record: CommitRecord) -> None:
         try:
-            self._output.open(side.output)
+            self._output.open(record.output)
         except FileNotFoundError as error:
-            if side.output.offset == 0:
+            if record.output.offset == 0:
                 self._output.create()
                 return
             raise CheckpointError(
-                f"{path_text(self._output.path)} is missing, and {path_text(self._side_path)} "
-                f"says that it has {side.output.offset:,} bytes. Bring it back; or begin "
-                f"again with `await sink.forget()`, on the command line with --restart."
+                f"{path_text(self._output.path)} is missing, and "
+                f"{path_text(self._record_path)} says that it has {record.output.offset:,} "
+                f"bytes. Bring it back; or begin again with `await sink.forget()`, on the "
+                f"command line with --restart."
             ) from error
         except CheckpointError:
-            self._is_curable = False
+            self._can_begin_again = False
             raise
 
     # -- failures --------------------------------------------------------------------------
@@ -232,22 +231,22 @@ class JobFiles:
             )
         return SinkError(f"{path} cannot be opened: {why}. {_remedy(error)} {_WHAT_STAYS}")
 
-    def _taken_back(self, error: OSError) -> SinkError:
-        """Bring the files back to the commit before, as far as the disk lets us."""
-        if self._read_or_nothing() != self._side:
+    def _rolled_back(self, error: OSError) -> SinkError:
+        """Bring the files back to the commit before, as far as the disk allows."""
+        if self._read_or_nothing() != self._record:
             # Cutting now could leave a checkpoint that claims more than there is.
-            self._trouble = self._left_open(error)
-            return self._trouble
+            self._error = self._undecided(error)
+            return self._error
         for file in (self._output, self._failed):
-            # Whoever appends next, or opens the files, cuts them first.
+            # Otherwise the next append, or the next run, cuts them first.
             with suppress(OSError):
-                file.cut()
+                file.truncate()
         return SinkError(
             f"{self._where(error)} cannot be written: {error.strerror}. {_remedy(error)} "
             f"{_WHAT_STAYS}"
         )
 
-    def _left_open(self, error: OSError) -> SinkError:
+    def _undecided(self, error: OSError) -> SinkError:
         return SinkError(
             f"{self._where(error)} failed: {error.strerror}. The step may have been done or "
             f"not: close the sink and open it again to find out. {_WHAT_STAYS}"
@@ -255,7 +254,7 @@ class JobFiles:
 
     def _read_or_nothing(self) -> bytes:
         try:
-            return self._read_side() or b""
+            return self._read_record() or b""
         except OSError:
             return b""
 
@@ -265,47 +264,6 @@ class JobFiles:
 
 def _remedy(error: OSError) -> str:
     return "Make room, then go on." if error.errno in _NO_ROOM else "Mend that, then go on."
-
-
-def _resolved(path: str) -> str:
-    """The file itself, however many names it has: two runs must meet at one lock.
-
-    Raises:
-        SetupError: there can be no output.
-        OSError: it cannot be looked at.
-    """
-    if not path:
-        raise SetupError("path is empty; give the file to write to.")
-    if "\0" in path:
-        raise SetupError(
-            f"The path {path_text(repr(path))} holds a null character, so no file can have "
-            f"it. Give another path."
-        )
-    # As it was given: what a link of the system leads to need not have a name.
-    _check_kind(path)
-    real = Path(os.path.realpath(path))
-    if not real.parent.is_dir():
-        raise SetupError(
-            f"{path_text(path)} cannot be opened: the folder {path_text(str(real.parent))} "
-            f"does not exist. Make it first."
-        )
-    return str(real)
-
-
-def _check_kind(path: str) -> None:
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        raise SetupError(
-            f"{path_text(path)} cannot be opened: it is a directory. Give a file."
-        )
-    if not stat.S_ISREG(mode):
-        raise SetupError(
-            f"{path_text(path)} is no regular file: a pipe or a device cannot be cut back to "
-            f"the last commit, so no job could be resumed. Give a file."
-        )
 
 
 def _size(path: str) -> int:

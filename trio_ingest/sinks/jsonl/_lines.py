@@ -1,53 +1,42 @@
-"""How a document, or a dead letter, becomes a line of JSON."""
+"""Documents and dead letters as lines of JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
 
 from trio_ingest import Document
 from trio_ingest.delivery import Batch, Rejection
-from trio_ingest.sinks._json import encode_with
+from trio_ingest.sinks._json import encode, reason_without_json
 
-
-def _plain(value: Any) -> Any:
-    # The encoder knows dict alone; a Mapping of another kind is as good.
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"a value of type {type(value).__name__} has none")
-
-
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
-_encode: Final = encode_with(_ENCODER)
-_LETTERS: Final = json.JSONEncoder(ensure_ascii=False)
+_PLAIN_JSON: Final = json.JSONEncoder(ensure_ascii=False)
 
 
 @attrs.frozen
 class Lines:
-    """A batch as it is appended.
+    """The lines of a batch, as they are appended.
 
     Args:
         documents: a line for each document that has one.
-        letters: a line for each failed record and each rejected document.
+        dead_letters: a line for each failed record and each rejected document.
         rejections: the documents that have no line.
 
     Memory: the text of one batch.
     """
 
     documents: bytearray
-    letters: bytearray
+    dead_letters: bytearray
     rejections: list[Rejection]
 
 
 def lines_of(batch: Batch, *, keep_raw: bool) -> Lines:
-    """The batch as lines; whatever a document holds, it raises nothing.
+    """Return the lines of a batch; nothing in a document makes it raise.
 
     Args:
-        batch: what is to be committed.
-        keep_raw: whether a line has the field ``raw``.
+        batch: the batch to commit.
+        keep_raw: True for lines with the field ``raw``.
     """
     documents, rejections = bytearray(), list[Rejection]()
     for event in batch.completed:
@@ -58,16 +47,16 @@ def lines_of(batch: Batch, *, keep_raw: bool) -> Lines:
             raise
         except Exception as error:  # noqa: BLE001 -- a mapping of the user's may raise anything
             rejections.append(Rejection(event.document, _reason(error)))
-    letters = bytearray()
-    for letter in batch.dead_letters(rejections):
+    dead_letters = bytearray()
+    for dead_letter in batch.dead_letters(rejections):
         # Half of a surrogate pair is an escape in JSON, spelled as Python spells it.
-        text = _LETTERS.encode(attrs.asdict(letter))
-        letters += text.encode(errors="backslashreplace") + b"\n"
-    return Lines(documents, letters, rejections)
+        text = _PLAIN_JSON.encode(attrs.asdict(dead_letter))
+        dead_letters += text.encode(errors="backslashreplace") + b"\n"
+    return Lines(documents, dead_letters, rejections)
 
 
 def line_of(document: Document, *, keep_raw: bool) -> bytes:
-    """The line for ``document``, with its line feed.
+    """Return the line for ``document``, with its line feed.
 
     Raises:
         Exception: it has none.
@@ -81,7 +70,7 @@ def line_of(document: Document, *, keep_raw: bool) -> bytes:
         raw = document.raw
         fields["raw"] = raw.decode() if isinstance(raw, bytes | bytearray) else raw
     fields["metadata"] = document.metadata
-    return f"{_encode(fields)}\n".encode()
+    return f"{encode(fields)}\n".encode()
 
 
 def _not_text(document: Document) -> str:
@@ -102,10 +91,4 @@ def _reason(error: Exception) -> str:
             return f"It holds half of a surrogate pair ({half}), which UTF-8 has no form for."
         case UnicodeDecodeError():
             return "Its raw is bytes that are not UTF-8; keep_raw=False leaves raw out."
-        case RecursionError():
-            return "Its raw or metadata nests values too deeply, or holds itself."
-    try:
-        text = f"{error}"[:200]
-    except Exception:  # noqa: BLE001 -- the exception may be the user's own
-        text = type(error).__name__
-    return f"Its raw or metadata has no JSON form: {text}."
+    return reason_without_json("Its raw or metadata", error)

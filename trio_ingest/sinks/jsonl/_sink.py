@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
-from trio_ingest import SetupError
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import OwnerThread, path_text
+from trio_ingest.storage import ThreadResource
 
 from ._files import JobFiles
 from ._lines import lines_of
 
 
-class JsonLinesSink:
+class JsonLinesSink(ThreadResource):
     """Appends documents to a file of JSON objects, one a line.
 
     Args:
         path: the file; it is made when missing. Of a link, the file that it leads to.
-        keep_raw: whether a line has the field ``raw``.
+        keep_raw: False for lines without the field ``raw``.
 
     A line is ``{"doc_id", "source", "content", "raw", "metadata"}`` in UTF-8, which
     ``JsonLinesAdapter(path, id_field="doc_id", content_field="content")`` reads again.
@@ -30,13 +27,14 @@ class JsonLinesSink:
 
     Beside it are ``<path>.checkpoint``, which says how much of the file is committed, and
     once there are any, the dead letters in ``<path>.failed``, one JSON object a line.
-    The file belongs to the job: whatever somebody else appends to it is cut off when it
-    is opened, and one that has something in it and no checkpoint is refused. Dead letters
+    The file belongs to the job: what another program appends to it is cut off before the
+    next batch, and one that has something in it and no checkpoint is refused. Dead letters
     may be moved away between two runs. ``<path>.lock`` keeps a second run away.
 
-    Use it with ``async with``, which raises:
+    ``async with`` raises:
         SetupError: the path is empty, a directory, a pipe or a device, or may not be
-            written; its folder is missing; it is somebody else's; another run uses it.
+            written; its folder is missing; another program has written it; another run
+            uses it.
         SinkError: the disk fails.
 
     A checkpoint that is damaged, or does not fit the file, is a ``CheckpointError`` of
@@ -48,46 +46,23 @@ class JsonLinesSink:
     Memory: the text of one batch.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, keep_raw: bool = True) -> None:
-        self._path = os.fspath(path)
-        self._keep_raw = keep_raw
-        self._owner: OwnerThread | None = None
-        self._files = JobFiles(self._path)
+    __module__ = "trio_ingest.sinks"
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return f"jsonl:{self._path}"
+    def __init__(self, path: str | os.PathLike[str], *, keep_raw: bool = True) -> None:
+        self._keep_raw = keep_raw
+        self._files = JobFiles(os.fspath(path))
+        super().__init__(f"jsonl:{os.fspath(path)}", self._files)
 
     @property
     def guarantee(self) -> Guarantee:
-        """Documents and checkpoint are committed in one step."""
+        """Exactly once: documents and checkpoint are committed in one step."""
         return "exactly-once"
-
-    async def __aenter__(self) -> Self:
-        if self._owner is not None:
-            raise SetupError(
-                f"{path_text(self._path)} is open already. Make one sink for each block."
-            )
-        self._owner = OwnerThread(self.name)
-        self._files = JobFiles(self._path)
-        try:
-            await self._owner.call(self._files.open)
-        except BaseException:
-            await self._close()  # noqa: ASYNC102 -- it shields itself, with a limit
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._close()  # noqa: ASYNC102 -- it shields itself, with a limit
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
         """Append a batch and its dead letters, and commit them with its checkpoint.
+
+        Args:
+            batch: what has come since the last one.
 
         Returns:
             the documents that have no line, with the reason; all others are committed.
@@ -98,45 +73,36 @@ class JsonLinesSink:
                 the batch is committed, and once that is mended the next write goes on.
 
         Cancelled here, the batch has been committed whole, or was not begun.
+
+        Memory: the text of the batch.
         """
-        return await self._opened().call(lambda: self._write(batch))
+        return await self._in_thread(lambda: self._write(batch))
 
     async def load(self) -> SinkState | None:
-        """What the last committed batch left, or None before the first one.
+        """Return what the last committed batch left, or None before the first one.
 
         Raises:
             CheckpointError: that is damaged, a newer release wrote it, or the file is not
                 what it left.
         """
-        return await self._opened().call(lambda: self._files.delivered)
+        return await self._in_thread(lambda: self._files.state)
 
     async def forget(self) -> None:
         """Drop documents, dead letters and checkpoint, so that the job begins again.
 
         Raises:
-            CheckpointError: the file is not what the last batch left, so it may be
-                somebody else's; it is as it was.
+            CheckpointError: the file is not what the last batch left, so another program
+                may have written it; it is as it was.
             SinkError: the disk fails; open the sink again to see what there is.
 
         Cancelled here, all of it has been dropped, or nothing.
         """
-        await self._opened().call(self._files.forget)
-
-    def _opened(self) -> OwnerThread:
-        if self._owner is None:
-            raise SetupError(
-                f"{path_text(self._path)} is not open. Open the sink first: async with "
-                f"JsonLinesSink(...) as sink."
-            )
-        return self._owner
-
-    async def _close(self) -> None:
-        owner, self._owner = self._owner, None
-        assert owner is not None
-        await owner.aclose(self._files.close)
+        await self._in_thread(self._files.forget)
 
     def _write(self, batch: Batch) -> list[Rejection]:
-        """In the owner thread, making the lines as well."""
+        """Make the lines and commit them, both in the thread."""
         lines = lines_of(batch, keep_raw=self._keep_raw)
-        self._files.commit(lines.documents, lines.letters, batch.delivered(lines.rejections))
+        self._files.commit(
+            lines.documents, lines.dead_letters, batch.delivered(lines.rejections)
+        )
         return lines.rejections

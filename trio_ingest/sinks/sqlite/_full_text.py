@@ -80,7 +80,7 @@ def build_full_text(connection: sqlite3.Connection) -> None:
 
 
 def _is_ours(connection: sqlite3.Connection, statement: str) -> bool:
-    # The tokenizer may be another: whoever wants one makes the table first.
+    # The tokenizer may be another: a user who wants one makes the table first.
     words = "".join(statement.lower().replace('"', "'").split())
     if "usingfts5(" not in words or not all(option in words for option in _OPTIONS):
         return False

@@ -1,15 +1,14 @@
-"""How a document becomes a row, and why one cannot."""
+"""Documents as rows, and the reasons of those that have none."""
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from trio_ingest import Document
-from trio_ingest.sinks._json import encode_with
+from trio_ingest.sinks._json import article, encode, reason_without_json
 
 Value: TypeAlias = str | bytes | int | float | None
 Row: TypeAlias = tuple[str, str, str, Value, str]
@@ -27,13 +26,13 @@ class _UnfitError(Exception):
 
 
 def rows_of(documents: Sequence[Document]) -> tuple[list[Row], dict[int, str]]:
-    """The rows of those documents that have one, in order.
+    """Return the rows of those documents that have one, in order.
 
     Text, bytes, numbers and None stay what they are as ``raw``; any other ``raw`` and
     the metadata become JSON.
 
     Returns:
-        the rows; and for each other document, by its place, why it has none.
+        the rows; and the reason for each other document, by its index.
 
     Memory: O(documents); their texts are shared.
     """
@@ -41,7 +40,7 @@ def rows_of(documents: Sequence[Document]) -> tuple[list[Row], dict[int, str]]:
     unfit: dict[int, str] = {}
     # An ordinary document costs a fifth of a microsecond here, and fifteen times that in
     # SQLite: what it may be besides is asked in functions.
-    add, encode = rows.append, _encode
+    add, to_json = rows.append, encode
     for place, document in enumerate(documents):
         try:
             doc_id, source, content = document.doc_id, document.source, document.content
@@ -52,24 +51,24 @@ def rows_of(documents: Sequence[Document]) -> tuple[list[Row], dict[int, str]]:
                 raw = _raw_value(raw)
             if type(metadata) is not dict:
                 metadata = _mapping(metadata)
-            add((doc_id, source, content, raw, encode(metadata) if metadata else "{}"))
+            add((doc_id, source, content, raw, to_json(metadata) if metadata else "{}"))
         except _UnfitError as error:
             unfit[place] = str(error)
         except MemoryError:
             # Nothing is wrong with the document.
             raise
         except Exception as error:  # noqa: BLE001 -- whatever a user's mapping raises
-            unfit[place] = _without_json("metadata", error)
+            unfit[place] = reason_without_json("its metadata", error)
     return rows, unfit
 
 
 def reason_of(error: Exception, row: Row, limit: int) -> str:
-    """Why the database did not take a row, as a sentence.
+    """Return the reason why the database did not take a row, as a sentence.
 
     Args:
-        error: what it raised.
+        error: the exception that it raised.
         row: the row.
-        limit: how many bytes a value or a row may have.
+        limit: the most bytes that a value or a row may have.
     """
     if isinstance(error, UnicodeEncodeError):
         name = next(
@@ -90,7 +89,7 @@ def _check_texts(document: Document) -> None:
     for name in _TEXTS:
         value = getattr(document, name)
         if not isinstance(value, str):
-            raise _UnfitError(f"its {name} is {_article(value)}, and must be text.")
+            raise _UnfitError(f"its {name} is {article(value)}, and must be text.")
 
 
 def _raw_value(raw: Any) -> Value:
@@ -105,44 +104,14 @@ def _raw_value(raw: Any) -> Value:
             raise _UnfitError("its raw is a whole number too large for SQLite's 64 bits.")
         return raw
     try:
-        return _JSON.encode(raw)
+        return encode(raw)
     except MemoryError:
         raise
     except Exception as error:
-        raise _UnfitError(_without_json("raw", error)) from error
+        raise _UnfitError(reason_without_json("its raw", error)) from error
 
 
 def _mapping(metadata: Any) -> dict[Any, Any]:
     if not isinstance(metadata, Mapping):
-        raise _UnfitError(f"its metadata is {_article(metadata)}, and must be a mapping.")
+        raise _UnfitError(f"its metadata is {article(metadata)}, and must be a mapping.")
     return dict(metadata)
-
-
-def _any_mapping(value: Any) -> Any:
-    # The encoder knows dict alone; a Mapping of another kind is as good.
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{_article(value)} is no JSON value")
-
-
-_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_any_mapping)
-
-
-_encode: Final = encode_with(_JSON)
-
-
-def _without_json(name: str, error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return f"its {name} nests values too deeply."
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 -- whatever a user's __str__ does
-        text = type(error).__name__
-    return f"its {name} has no JSON form: {text}."
-
-
-def _article(value: object) -> str:
-    if value is None:
-        return "None"
-    kind = type(value).__name__
-    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"

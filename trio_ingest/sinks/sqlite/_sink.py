@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from types import TracebackType
-from typing import Final, Self, get_args
+from typing import get_args
 
 from trio_ingest import SetupError
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import SqliteDatabase, transaction
+from trio_ingest.storage import JobDatabase, ThreadResource
 
+from ._dead_letters import (
+    check_dead_letters,
+    create_dead_letters,
+    delete_dead_letters,
+    insert_dead_letters,
+)
 from ._full_text import build_full_text, check_full_text
-from ._job import Job, check_job_tables, create_job_tables
-from ._put import Duplicates, Writer
 from ._rows import rows_of
-from ._shape import check_documents, create_documents
-
-# SQLite counts milliseconds in 31 bits.
-_LONGEST_TIMEOUT_SECONDS: Final = 2_000_000
+from ._schema import check_documents, create_documents
+from ._writer import Duplicates, RowWriter
 
 
-class SqliteSink:
+class SqliteSink(ThreadResource):
     """Puts documents into the table ``documents`` of a SQLite file.
 
     Args:
         path: the file; it and its tables are made when missing.
-        duplicates: what becomes of a document whose ``doc_id`` is there already:
-            ``replace`` puts it in place of the earlier one, ``keep`` leaves the earlier
-            one, ``fail`` rejects it, ``allow`` makes every document a row.
-        full_text: whether to make an FTS5 index, ``documents_full_text(content)``. Triggers
-            keep it from then on, whoever writes (but for an ``INSERT OR REPLACE`` of another
-            program, of which SQLite tells no trigger unless that program turns on
+        duplicates: the rule for a document whose ``doc_id`` is there already: ``replace``
+            puts it in place of the earlier one, ``keep`` leaves the earlier one, ``fail``
+            rejects it, ``allow`` makes every document a row.
+        full_text: True to make an FTS5 index, ``documents_full_text(content)``. Triggers keep
+            it from then on, also when other programs write (but for their ``INSERT OR
+            REPLACE``, of which SQLite tells no trigger unless that program turns on
             ``recursive_triggers``); rows that are there already are read once.
-        job: which checkpoint of the database is meant. Jobs share the documents.
-        busy_timeout_seconds: how long to wait for another program's lock.
+        job: the name of the checkpoint in the database. Jobs share the documents.
+        busy_timeout_seconds: the longest wait for another program's lock.
 
     ``raw`` is stored as it is when it is text, bytes, a number or None, and as JSON
     otherwise; ``metadata`` as JSON. The checkpoint of each job is in the table
@@ -42,7 +43,7 @@ class SqliteSink:
     ``trio_ingest_dead_letters``. The database is in WAL mode, so others can read while a
     run writes.
 
-    Use it with ``async with``, which raises:
+    ``async with`` raises:
         SetupError: an argument is wrong; the path is empty or a directory, its folder is
             missing, the file is no database, may not be written, or has a table
             ``documents`` that does not fit; or this SQLite has no FTS5.
@@ -54,6 +55,8 @@ class SqliteSink:
     Memory: O(one batch).
     """
 
+    __module__ = "trio_ingest.sinks"
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -63,57 +66,43 @@ class SqliteSink:
         job: str = "default",
         busy_timeout_seconds: float = 5.0,
     ) -> None:
-        _check(duplicates, job, busy_timeout_seconds)
-        self._is_unique = duplicates != "allow"
+        if duplicates not in get_args(Duplicates):
+            raise SetupError(
+                f"duplicates must be 'replace', 'keep', 'fail' or 'allow'; got "
+                f"{duplicates!r:.80}."
+            )
         self._duplicates = duplicates
         self._full_text = full_text
-        self._job_name = job
-        self._writer = Writer(duplicates)
-        self._database = SqliteDatabase(
+        self._job = job
+        self._writer = RowWriter(duplicates)
+        self._conflicts = 0
+        self._database = JobDatabase(
             path,
-            self._prepare,
+            job,
+            create=self._create,
             inspect=self._inspect,
             busy_timeout_seconds=busy_timeout_seconds,
         )
-        self._job = Job(job, self._database.path)
-        self._conflicts = 0
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        suffix = "" if self._job_name == "default" else f"#{self._job_name}"
-        return f"sqlite:{self._database.path}{suffix}"
+        suffix = "" if job == "default" else f"#{job}"
+        super().__init__(f"sqlite:{self._database.path}{suffix}", self._database)
 
     @property
     def guarantee(self) -> Guarantee:
-        """Documents and checkpoint are committed in one piece."""
+        """Exactly once: documents and checkpoint are committed in one transaction."""
         return "exactly-once"
 
     @property
     def replaced(self) -> int:
-        """How many documents, written through this object, took an earlier one's place."""
+        """The number of documents that this object has put in place of an earlier one."""
         return self._conflicts if self._duplicates == "replace" else 0
 
     @property
     def kept(self) -> int:
-        """How many documents gave way to an earlier one, which was kept."""
+        """The number of documents that gave way to an earlier one, which was kept."""
         return self._conflicts if self._duplicates == "keep" else 0
 
-    async def __aenter__(self) -> Self:
-        await self._database.open()
-        self._job = Job(self._job_name, self._database.path)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._database.close()  # noqa: ASYNC102 -- it shields itself
-
     async def load(self) -> SinkState | None:
-        """What the last committed batch of the job left, or None before the first one.
+        """Return what the last committed batch of the job left, or None before the first one.
 
         Raises:
             CheckpointError: it is damaged, or a newer release wrote it.
@@ -122,8 +111,7 @@ class SqliteSink:
         From then on ``write`` builds on what was found, and refuses once another run
         has added to it.
         """
-        self._check_open()
-        return await self._database.run(self._job.load)
+        return await self._in_thread(self._database.load)
 
     async def forget(self) -> None:
         """Drop the checkpoint of the job and its dead letters; the documents stay.
@@ -134,15 +122,17 @@ class SqliteSink:
         A run that is writing this job fails at its next batch. Cancelled here, all of it
         has been dropped, or nothing.
         """
-        self._check_open()
-        await self._database.run(self._forget)
+        await self._in_thread(self._forget)
 
     async def write(self, batch: Batch) -> list[Rejection]:
         """Commit a batch in one transaction: documents, dead letters and checkpoint.
 
+        Args:
+            batch: what has come since the last one.
+
         Returns:
             the documents that cannot be stored, with the reason: half of a surrogate
-            pair, a value too long, no JSON form, a rule of somebody else's table, or,
+            pair, a value too long, no JSON form, a rule of a table that was there, or,
             with ``duplicates="fail"``, an id that is there already.
 
         Raises:
@@ -156,65 +146,40 @@ class SqliteSink:
 
         Memory: O(the batch).
         """
-        self._check_open()
-        return await self._database.run(lambda connection: self._write(connection, batch))
-
-    def _check_open(self) -> None:
-        if not self._database.is_open:
-            raise SetupError("Open the sink first: async with SqliteSink(...) as sink.")
+        return await self._in_thread(lambda: self._write(batch))
 
     # Everything below runs in the owner thread.
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
-        path = self._database.path
-        check_documents(connection, path, is_unique=self._is_unique, full_text=self._full_text)
+        path, is_unique = self._database.path, self._duplicates != "allow"
+        check_documents(connection, path, is_unique=is_unique, full_text=self._full_text)
         check_full_text(connection, path, wanted=self._full_text)
-        check_job_tables(connection, path)
+        check_dead_letters(connection, path)
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        # Once more, now that nobody else can write: it may have been made meanwhile.
-        self._inspect(connection)
-        create_documents(connection, is_unique=self._is_unique)
-        create_job_tables(connection)
+    def _create(self, connection: sqlite3.Connection) -> None:
+        create_documents(connection, is_unique=self._duplicates != "allow")
+        create_dead_letters(connection)
         if self._full_text:
             build_full_text(connection)
         self._writer.attach(connection)
 
-    def _forget(self, connection: sqlite3.Connection) -> None:
-        with transaction(connection):
-            self._job.forget(connection)
-        self._job.was_forgotten()
+    def _forget(self) -> None:
+        self._database.forget(lambda connection: delete_dead_letters(connection, self._job))
 
-    def _write(self, connection: sqlite3.Connection, batch: Batch) -> list[Rejection]:
+    def _write(self, batch: Batch) -> list[Rejection]:
         documents = batch.documents
         rows, unfit = rows_of(documents)
         rejections = [Rejection(documents[place], why) for place, why in unfit.items()]
-        with transaction(connection):
-            refused = self._writer.put(connection, rows)
+
+        def write(connection: sqlite3.Connection) -> tuple[SinkState, int]:
+            refused = self._writer.write(connection, rows)
             if refused:
                 rowed = [d for place, d in enumerate(documents) if place not in unfit]
-                rejections += [Rejection(rowed[place], why) for place, why in refused.items()]
-            revision = self._job.save(
-                connection, batch.delivered(rejections), batch.dead_letters(rejections)
-            )
-        # Here and not in the caller's task, which may be cancelled by now.
-        self._job.was_saved(revision)
-        self._conflicts += self._writer.conflicts
+                rejections.extend(
+                    Rejection(rowed[place], why) for place, why in refused.items()
+                )
+            insert_dead_letters(connection, self._job, batch.dead_letters(rejections))
+            return batch.delivered(rejections), self._writer.conflicts
+
+        self._conflicts += self._database.commit(write)
         return rejections
-
-
-def _check(duplicates: object, job: object, busy_timeout_seconds: float) -> None:
-    if duplicates not in get_args(Duplicates):
-        raise SetupError(
-            f"duplicates must be 'replace', 'keep', 'fail' or 'allow'; got {duplicates!r:.80}."
-        )
-    if not isinstance(job, str) or not job or not job.isprintable():
-        raise SetupError(
-            f"job must be a text of at least one printable character; got {job!r:.80}."
-        )
-    kind = type(busy_timeout_seconds)
-    if kind not in (int, float) or not 0 <= busy_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS:
-        raise SetupError(
-            f"busy_timeout_seconds must be a number between 0 and "
-            f"{_LONGEST_TIMEOUT_SECONDS:,}; got {busy_timeout_seconds!r:.80}."
-        )

@@ -1,10 +1,10 @@
-"""The ledger: how each document ended, kept over all runs."""
+"""The ledger: the end of each document, kept over all runs."""
 
 from __future__ import annotations
 
 from ._entries import LedgerEntries, LedgerEntry
 from ._ledger import SqliteLedger
-from ._moves import LedgerState
+from ._transitions import LedgerState
 from .errors import LedgerError
 
 __all__ = ["LedgerEntries", "LedgerEntry", "LedgerError", "LedgerState", "SqliteLedger"]

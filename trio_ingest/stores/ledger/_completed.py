@@ -1,4 +1,4 @@
-"""Whether a document is completed, asked in the middle of a run, in the engine's own task."""
+"""The ids of completed documents, asked for in the middle of a run, in the engine's task."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class CompletedIds:
         self._ask: Callable[[str, tuple[Any]], sqlite3.Cursor] | None = None
 
     def open(self) -> None:
-        """Open it; the database exists.
+        """Open the connection; the database exists.
 
         Raises:
             sqlite3.Error: it cannot be read.
         """
         self._connection = sqlite3.connect(
             os.path.join(os.curdir, self._path),  # noqa: PTH118 - as the database does
-            # Whoever waits here holds up the event loop.
+            # A wait here would hold up the event loop.
             timeout=0,
             isolation_level=None,
             check_same_thread=not _SERVES_ALL_THREADS,
@@ -51,7 +51,7 @@ class CompletedIds:
         self._ask = self._connection.execute
 
     def close(self) -> None:
-        """Close it; nothing happens when it is not open."""
+        """Close the connection; nothing happens when it is not open."""
         connection, self._connection, self._ask = self._connection, None, None
         if connection is not None:
             connection.close()

@@ -1,6 +1,4 @@
-"""What a ledger says of a document, and all that it says, a page at a time."""
-
-from __future__ import annotations
+"""The entries of a ledger, one for each document, and all of them a page at a time."""
 
 import sqlite3
 from collections import deque
@@ -9,32 +7,34 @@ from typing import Final, Self, TypeAlias
 
 import attrs
 
-from ._moves import LedgerState
 from ._rows import Key, Row, id_of, key_of
+from ._transitions import LedgerState
 
-# With more, one look keeps the thread from writing; with fewer, the hop to it shows.
+# With more, one query keeps the thread from writing; with fewer, the hop to it shows.
 _PAGE: Final = 1000
 
 _ONE: Final = "SELECT * FROM ledger WHERE doc_id = ?"
 
-Look: TypeAlias = Callable[[sqlite3.Connection], list["LedgerEntry"]]
+Query: TypeAlias = Callable[[sqlite3.Connection], list["LedgerEntry"]]
 
 
 @attrs.frozen(kw_only=True)
 class LedgerEntry:
-    """How a document has ended, over all runs.
+    """The end of a document, over all runs.
 
     Args:
         doc_id: the document's id; ``"<source>#<record_number>"`` of a record that failed
-            before anybody knew its id.
+            before its id was known.
         source: the ``source`` of the adapter that brought it last.
         state: ``completed``, ``failed`` or ``skipped``.
-        attempts: how often it was tried, all runs together.
+        attempts: the number of attempts, all runs together.
         error_type: the class of the last error, when it failed.
         error: the message of that error, cut at two thousand characters.
         duration_seconds: of work on it, when it was completed.
-        updated_at: when it came to this state, in seconds since the epoch.
+        updated_at: the time when it came to this state, in seconds since the epoch.
     """
+
+    __module__ = "trio_ingest.stores"
 
     doc_id: str
     source: str
@@ -58,9 +58,11 @@ class LedgerEntries:
     Memory: a page of a thousand entries.
     """
 
+    __module__ = "trio_ingest.stores"
+
     def __init__(
         self,
-        run: Callable[[Look], Awaitable[list[LedgerEntry]]],
+        run: Callable[[Query], Awaitable[list[LedgerEntry]]],
         state: LedgerState | None,
     ) -> None:
         self._run = run
@@ -74,7 +76,7 @@ class LedgerEntries:
 
     async def __anext__(self) -> LedgerEntry:  # noqa: ASYNC910 -- once a page is enough
         if not self._page and not self._is_last:
-            self._page.extend(await self._run(self._look))
+            self._page.extend(await self._run(self._read_page))
             self._is_last = len(self._page) < _PAGE
             if self._page:
                 self._after = key_of(self._page[-1].doc_id)
@@ -82,7 +84,7 @@ class LedgerEntries:
             raise StopAsyncIteration
         return self._page.popleft()  # noqa: ASYNC910 -- the same
 
-    def _look(self, connection: sqlite3.Connection) -> list[LedgerEntry]:
+    def _read_page(self, connection: sqlite3.Connection) -> list[LedgerEntry]:
         conditions, values = ["1"], []
         if self._after is not None:
             conditions.append("doc_id > ?")
@@ -99,19 +101,10 @@ class LedgerEntries:
 
 
 def entry_of(connection: sqlite3.Connection, doc_id: str) -> LedgerEntry | None:
-    """What the ledger says of one document, or None when it does not know it."""
+    """Return the entry of one document, or None when the ledger does not know it."""
     row = connection.execute(_ONE, (key_of(doc_id),)).fetchone()
     return None if row is None else _entry(Row._make(row))
 
 
 def _entry(row: Row) -> LedgerEntry:
-    return LedgerEntry(
-        doc_id=id_of(row.doc_id),
-        source=row.source,
-        state=row.state,
-        attempts=row.attempts,
-        error_type=row.error_type,
-        error=row.error,
-        duration_seconds=row.duration_seconds,
-        updated_at=row.updated_at,
-    )
+    return LedgerEntry(**{**row._asdict(), "doc_id": id_of(row.doc_id)})

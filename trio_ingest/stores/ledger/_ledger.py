@@ -1,4 +1,4 @@
-"""How each document ended, kept over all runs in a SQLite database."""
+"""The ledger of a SQLite database: the end of each document, kept over all runs."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Final, Self
+from collections.abc import Callable, Sequence
+from typing import Final, Self, TypeVar
 
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.stores._job_database import DEFAULT_JOB, JobDatabase
+from trio_ingest.storage import JobDatabase, ThreadResource
 
 from ._completed import CompletedIds
 from ._entries import LedgerEntries, LedgerEntry, entry_of
-from ._moves import STATES, LedgerState, known_state
-from ._rows import CREATE, Row, check_shape, is_moved, key_of, move, rows_of, spelled
+from ._rows import CREATE, Row, check_shape, escaped, key_of, rows_of, write_row, write_rows
+from ._transitions import STATES, LedgerState, known_state
 from .errors import LedgerError
 
-_REOPEN: Final = "DELETE FROM ledger WHERE doc_id = ?"
-_COUNT: Final = "SELECT state, count(*) FROM ledger GROUP BY state"
+Answer = TypeVar("Answer")
 
+_REOPEN: Final = "DELETE FROM ledger WHERE doc_id = ?"
+_CLEAR: Final = "DELETE FROM ledger"
+_COUNT: Final = "SELECT state, count(*) FROM ledger GROUP BY state"
 
 # Their sum has to stay a number of SQLite's.
 _MOST_ATTEMPTS: Final = 10**9
 
 
-class SqliteLedger:
+class SqliteLedger(ThreadResource):
     """Keeps the state of every document in the table ``ledger`` of a SQLite file.
 
     Args:
         path: the file; it and the table are made when missing, other tables left alone.
-        busy_timeout_seconds: how long to wait for another program's lock.
+        busy_timeout_seconds: the longest wait for another program's lock.
 
     Given to ``deliver``, it also keeps the checkpoint, in the transaction of the states, so
     that each end is counted once however often runs are killed (for adapters with
@@ -48,10 +49,10 @@ class SqliteLedger:
     before is still where it is, so the entry stays what it was, ``refused`` counts one more,
     and the record is a dead letter. Completed again, the entry tells of the last time.
 
-    A record that failed before anybody knew its id is kept as ``"<source>#<record_number>"``,
+    A record that failed before its id was known is kept as ``"<source>#<record_number>"``,
     the name that its ``DocumentStarted`` had; adapter runs of one source share these names.
 
-    Use it with ``async with``, which raises:
+    ``async with`` raises:
         SetupError: the path is empty, a directory, no database, or may not be written; its
             folder is missing; it has a table ``ledger`` of another shape; or another run
             has it. Other programs may read it at any time.
@@ -63,28 +64,26 @@ class SqliteLedger:
     Memory: O(one batch).
     """
 
+    __module__ = "trio_ingest.stores"
+
     def __init__(
         self, path: str | os.PathLike[str], *, busy_timeout_seconds: float = 5.0
     ) -> None:
         self._database = JobDatabase(
             path,
-            "ledger",
-            DEFAULT_JOB,
+            "default",
+            lock="ledger",
             create=lambda connection: connection.execute(CREATE),
             inspect=lambda connection: check_shape(connection, self._database.path),
             busy_timeout_seconds=busy_timeout_seconds,
         )
         self._completed = CompletedIds(self._database.path)
         self._refused = 0
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return f"ledger:{self._database.path}"
+        super().__init__(f"ledger:{self._database.path}", self._database)
 
     @property
     def guarantee(self) -> Guarantee:
-        """States and checkpoint are committed in one piece."""
+        """Exactly once: states and checkpoint are committed in one transaction."""
         return "exactly-once"
 
     @property
@@ -93,27 +92,21 @@ class SqliteLedger:
         return self._refused
 
     async def __aenter__(self) -> Self:
-        await self._database.open()
+        await super().__aenter__()
         try:
             # In this thread, which will ask; it is open already, so that takes no time.
             self._completed.open()
         except BaseException:
-            self._completed.close()
-            await self._database.close()  # noqa: ASYNC102 -- it shields itself, with a limit
+            await self._close()  # noqa: ASYNC102 -- it shields itself, with a limit
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def _close(self) -> None:
         self._completed.close()
-        await self._database.close()  # noqa: ASYNC102 -- it shields itself, with a limit
+        await super()._close()
 
     def __contains__(self, doc_id: object) -> bool:
-        """Whether a document is completed; what is no string is not.
+        """Say whether a document is completed; an id that is no string is not.
 
         Raises:
             SetupError: the ledger is not open.
@@ -122,16 +115,24 @@ class SqliteLedger:
         return doc_id in self._completed
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
-        """Let each document of the batch go to its state, and keep the checkpoint.
+        """Give each document of the batch its state, and keep the checkpoint.
+
+        Args:
+            batch: what has come since the last one.
+
+        Returns:
+            no rejections.
 
         Raises:
-            SinkError: the database is locked, full or damaged, or another run has moved
+            SinkError: the database is locked, full or damaged, or another run has replaced
                 the checkpoint; nothing of the batch is kept.
 
         Cancelled here, all of it is committed, or was not begun.
         """
-        self._refused += await self._database.commit(
-            batch.delivered(), lambda connection: move(connection, rows_of(batch))
+        self._refused += await self._in_thread(
+            lambda: self._database.commit(
+                lambda connection: (batch.delivered(), write_rows(connection, rows_of(batch)))
+            )
         )
         return ()
 
@@ -147,21 +148,21 @@ class SqliteLedger:
         duration_seconds: float | None = None,
         updated_at: float | None = None,
     ) -> None:
-        """Let one document go to a state, by hand; the checkpoint stays.
+        """Give one document a state, by hand; the checkpoint stays.
 
         Args:
             doc_id: the document's id.
             state: ``completed``, ``failed`` or ``skipped``.
-            source: which adapter it is from.
-            attempts: how often it was tried, besides what the ledger counts already.
-            error_type: the class of its error.
-            error: the message of that.
-            duration_seconds: of work on it.
-            updated_at: seconds since the epoch; now, when not given.
+            source: the ``source`` of its adapter; none by default.
+            attempts: the number of attempts to add to those in the ledger; 1 by default.
+            error_type: the class of its error; None without one.
+            error: the message of its error; None without one.
+            duration_seconds: the seconds of work on it; None when unknown.
+            updated_at: seconds since the epoch; now when None.
 
         Raises:
-            LedgerError: it cannot go there from the state that it has; or that is no state;
-                or another argument is of the wrong kind.
+            LedgerError: the state that it has does not allow this one; there is no such
+                state; or another argument is of the wrong kind.
             SinkError: the database is locked, full or damaged; nothing is kept.
 
         Cancelled here, it is committed, or was not begun.
@@ -173,21 +174,24 @@ class SqliteLedger:
                 raise LedgerError(f"{name} must be text; got {given!r:.80}.")
         row = Row(
             key_of(doc_id),
-            spelled(source),
+            escaped(source),
             known_state(state),
             attempts,
-            None if error_type is None else spelled(error_type),
-            None if error is None else spelled(error),
+            None if error_type is None else escaped(error_type),
+            None if error is None else escaped(error),
             duration_seconds,
             time.time() if updated_at is None else updated_at,
         )
-        await self._database.run(lambda connection: _record(connection, doc_id, row))
+        await self._run(lambda connection: _record(connection, doc_id, row))
 
     async def reopen(self, doc_id: str) -> bool:
         """Forget how one document ended, so that it may come to any state again.
 
+        Args:
+            doc_id: the document's id.
+
         Returns:
-            whether the ledger knew it.
+            True when the ledger knew it.
 
         Raises:
             SinkError: the database is locked, full or damaged; the entry stays.
@@ -195,22 +199,25 @@ class SqliteLedger:
         Cancelled here, it is committed, or was not begun.
         """
         key = key_of(doc_id)
-        found = await self._database.run(lambda c: c.execute(_REOPEN, (key,)).rowcount)
+        found = await self._run(lambda c: c.execute(_REOPEN, (key,)).rowcount)
         return found == 1
 
     async def entry(self, doc_id: str) -> LedgerEntry | None:
-        """What the ledger says of one document, or None when it does not know it.
+        """Return the entry of one document, or None when the ledger does not know it.
+
+        Args:
+            doc_id: the document's id.
 
         Raises:
             SinkError: the database cannot be read.
         """
-        return await self._database.run(lambda connection: entry_of(connection, doc_id))
+        return await self._run(lambda connection: entry_of(connection, doc_id))
 
     def entries(self, *, state: LedgerState | None = None) -> LedgerEntries:
-        """All entries, in the order of their ids, to be read with ``async for``.
+        """Return all entries, in the order of their ids, to be read with ``async for``.
 
         Args:
-            state: only those in this state.
+            state: only those in this state; all when None.
 
         Raises:
             LedgerError: there is no such state.
@@ -218,25 +225,25 @@ class SqliteLedger:
 
         Memory: a page of a thousand entries.
         """
-        return LedgerEntries(self._database.run, None if state is None else known_state(state))
+        return LedgerEntries(self._run, None if state is None else known_state(state))
 
     async def counts(self) -> dict[LedgerState, int]:
-        """How many documents are in each state; it looks at every entry.
+        """Return the number of documents in each state; it reads every entry.
 
         Raises:
             SinkError: the database cannot be read.
         """
-        found = dict(await self._database.run(lambda c: c.execute(_COUNT).fetchall()))
+        found = dict(await self._run(lambda c: c.execute(_COUNT).fetchall()))
         return {state: found.get(state, 0) for state in STATES}
 
     async def load(self) -> SinkState | None:
-        """What the last committed batch left, or None before the first one.
+        """Return what the last committed batch left, or None before the first one.
 
         Raises:
             CheckpointError: it is damaged, or a newer release wrote it.
             SinkError: the database cannot be read.
         """
-        return await self._database.load()
+        return await self._in_thread(self._database.load)
 
     async def forget(self) -> None:
         """Drop the checkpoint, so that the job can begin again; the entries stay.
@@ -249,7 +256,7 @@ class SqliteLedger:
 
         Cancelled here, it is dropped, or was not touched.
         """
-        await self._database.forget()
+        await self._in_thread(self._database.forget)
 
     async def clear(self) -> None:
         """Drop every entry and the checkpoint.
@@ -259,11 +266,14 @@ class SqliteLedger:
 
         Cancelled here, all of it is dropped, or nothing was touched.
         """
-        await self._database.forget(lambda c: c.execute("DELETE FROM ledger"))
+        await self._in_thread(lambda: self._database.forget(lambda c: c.execute(_CLEAR)))
+
+    async def _run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        return await self._in_thread(lambda: self._database.run(work))
 
 
 def _record(connection: sqlite3.Connection, doc_id: str, row: Row) -> None:
-    if not is_moved(connection, row):
+    if not write_row(connection, row):
         raise LedgerError(
             f"The document {doc_id!r:.80} is completed, and a ledger does not let it become "
             f"{row.state}. To have it done again, call `await ledger.reopen(doc_id)` first."

@@ -1,4 +1,4 @@
-"""The table of a ledger, and how the end of a record becomes a row of it."""
+"""The table of a ledger, and the ends of records as its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trio_ingest import DocumentCompleted, DocumentFailed, DocumentSkipped, Setu
 from trio_ingest.delivery import Batch
 from trio_ingest.storage import path_text
 
-from ._moves import STATES, LedgerState, legal_in_sql
+from ._transitions import STATES, LedgerState, legal_in_sql
 
 # Text, but for an id that UTF-8 has no form for: that one is kept as bytes.
 Key = str | bytes
@@ -48,8 +48,8 @@ CREATE TABLE IF NOT EXISTS ledger (
 ) WITHOUT ROWID
 """
 
-# One statement decides and moves, so that nothing can come between.
-_MOVE: Final = f"""
+# One statement decides and writes, so that nothing can come between.
+_UPSERT: Final = f"""
 INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (doc_id) DO UPDATE SET
     source = excluded.source,
@@ -60,7 +60,7 @@ ON CONFLICT (doc_id) DO UPDATE SET
     duration_seconds = excluded.duration_seconds,
     updated_at = excluded.updated_at
 WHERE {legal_in_sql("ledger.state", "excluded.state")}
-"""  # noqa: S608 -- made of our own table of moves
+"""  # noqa: S608 -- made of our own table of transitions
 
 
 def check_shape(connection: sqlite3.Connection, path: str) -> None:
@@ -80,29 +80,29 @@ def check_shape(connection: sqlite3.Connection, path: str) -> None:
         )
 
 
-def move(connection: sqlite3.Connection, rows: Iterable[Row]) -> int:
-    """Let each document go to its state, one after another, where that is legal.
+def write_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> int:
+    """Give each document its new state, one after another, where that is legal.
 
     Returns:
-        how many failures were refused: the document is completed, and stays so. Being
-        skipped because it is completed is no contradiction and does not count.
+        the number of failures that were refused: the document is completed, and stays so.
+        Being skipped because it is completed is no contradiction and does not count.
     """
     refused = 0
     for state, group in groupby(rows, key=itemgetter(2)):
         same = list(group)
-        moved = connection.executemany(_MOVE, same).rowcount
+        written = connection.executemany(_UPSERT, same).rowcount
         if state == "failed":
-            refused += len(same) - moved
+            refused += len(same) - written
     return refused
 
 
-def is_moved(connection: sqlite3.Connection, row: Row) -> bool:
-    """Let one document go to its state; False when that is not legal."""
-    return connection.execute(_MOVE, row).rowcount == 1
+def write_row(connection: sqlite3.Connection, row: Row) -> bool:
+    """Give one document its new state; False when that is not legal."""
+    return connection.execute(_UPSERT, row).rowcount == 1
 
 
 def rows_of(batch: Batch) -> list[Row]:
-    """A row for each end of the batch, in the order of the stream."""
+    """Return a row for each end of the batch, in the order of the stream."""
     reasons = {id(rejection.document): rejection.reason for rejection in batch.rejected}
     ends = [
         *((e.sequence, _completed(e, reasons.get(id(e.document)))) for e in batch.completed),
@@ -114,7 +114,7 @@ def rows_of(batch: Batch) -> list[Row]:
 
 
 def key_of(doc_id: str) -> Key:
-    """What the table calls a document: its id, exactly."""
+    """Return the key of a document in the table: its id, exactly."""
     try:
         doc_id.encode()
     except UnicodeEncodeError:
@@ -123,12 +123,12 @@ def key_of(doc_id: str) -> Key:
 
 
 def id_of(key: Key) -> str:
-    """The inverse of ``key_of``."""
+    """Return the id of a key; the inverse of ``key_of``."""
     return key if isinstance(key, str) else key.decode(errors="surrogatepass")
 
 
-def spelled(text: str) -> str:
-    """The text with what UTF-8 cannot hold spelled out."""
+def escaped(text: str) -> str:
+    """Return the text with escapes for what UTF-8 cannot hold."""
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
@@ -137,11 +137,11 @@ def _completed(event: DocumentCompleted, rejection: str | None) -> Row:
     is_there = rejection is None
     return Row(
         key_of(event.document.doc_id),
-        spelled(event.adapter_metadata["adapter"]),
+        escaped(event.adapter_metadata["adapter"]),
         "completed" if is_there else "failed",
         event.retry_count + 1,
         None if is_there else "Rejected",
-        None if rejection is None else spelled(rejection[:_ERROR_CHARACTERS]),
+        None if rejection is None else escaped(rejection[:_ERROR_CHARACTERS]),
         event.duration if is_there else None,
         event.timestamp,
     )
@@ -154,10 +154,10 @@ def _failed(event: DocumentFailed) -> Row:
         doc_id = f"{event.adapter}#{event.record_number}"
     return Row(
         key_of(doc_id),
-        spelled(event.adapter),
+        escaped(event.adapter),
         "failed",
         event.retry_count + 1,
-        spelled(event.error_type),
+        escaped(event.error_type),
         _message(event.error),
         None,
         event.timestamp,
@@ -165,16 +165,8 @@ def _failed(event: DocumentFailed) -> Row:
 
 
 def _skipped(event: DocumentSkipped) -> Row:
-    return Row(
-        key_of(event.doc_id),
-        spelled(event.adapter),
-        "skipped",
-        1,
-        None,
-        None,
-        None,
-        event.timestamp,
-    )
+    key, source = key_of(event.doc_id), escaped(event.adapter)
+    return Row(key, source, "skipped", 1, None, None, None, event.timestamp)
 
 
 def _message(error: BaseException) -> str:
@@ -182,4 +174,4 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
         text = f"its text failed with {type(problem).__name__}"
-    return spelled(text[:_ERROR_CHARACTERS])
+    return escaped(text[:_ERROR_CHARACTERS])

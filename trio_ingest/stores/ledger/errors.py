@@ -1,4 +1,4 @@
-"""What a ledger says when it is asked to contradict itself."""
+"""The error of a ledger that is asked to contradict itself."""
 
 from __future__ import annotations
 
@@ -7,3 +7,5 @@ from trio_ingest import IngestError
 
 class LedgerError(IngestError):
     """A document cannot go from the state that it has to the one that it was given."""
+
+    __module__ = "trio_ingest.stores"

@@ -35,6 +35,8 @@ class CancellationReport:
         runs: how many runs were made in all.
     """
 
+    __module__ = "trio_ingest.testing"
+
     points: int
     points_slow: int
     runs: int

@@ -1,7 +1,5 @@
 """A named small test of an adapter or sink, and the helpers that its kinds share."""
 
-from __future__ import annotations
-
 import inspect
 import threading
 import warnings
@@ -35,6 +33,8 @@ class Check:
         name: for reports, and as the id of a parametrized test.
         sentence: the requirement.
     """
+
+    __module__ = "trio_ingest.testing"
 
     name: str
     sentence: str

@@ -29,6 +29,8 @@ class CrashReport:
         crashes_again: how many of the runs after a crash were killed too.
     """
 
+    __module__ = "trio_ingest.testing"
+
     points: int
     crashes: int
     runs: int

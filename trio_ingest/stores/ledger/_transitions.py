@@ -1,4 +1,4 @@
-"""From which state to which a document may go, as data: SQL and tests are made from it."""
+"""The legal transitions between the states of a document; SQL and tests are made from them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ LedgerState: TypeAlias = Literal["completed", "failed", "skipped"]
 
 STATES: Final[tuple[LedgerState, ...]] = get_args(LedgerState)
 
-# ``None`` is a document that the ledger does not know. ``completed`` is final: somebody
-# has the document, and a failure of another record with its id does not take it away.
+# ``None`` is a document that the ledger does not know. ``completed`` is final: the document
+# is in a sink, and a failure of another record with its id does not take it away.
 LEGAL: Final[frozenset[tuple[LedgerState | None, LedgerState]]] = frozenset(
     {
         (None, "completed"),
@@ -29,11 +29,11 @@ LEGAL: Final[frozenset[tuple[LedgerState | None, LedgerState]]] = frozenset(
 
 
 def legal_in_sql(old: str, new: str) -> str:
-    """A condition that holds exactly for the legal moves of a known document.
+    """Return a condition that holds exactly for the legal transitions of a known document.
 
     Args:
         old: the SQL expression of the state that it has.
-        new: that of the state it is given.
+        new: the SQL expression of the state that it is given.
     """
     targets: dict[str, list[str]] = {}
     for before, after in sorted((b, a) for b, a in LEGAL if b is not None):
@@ -45,10 +45,10 @@ def legal_in_sql(old: str, new: str) -> str:
 
 
 def known_state(state: object) -> LedgerState:
-    """The state, when it is one.
+    """Return ``state`` as a state of a ledger.
 
     Raises:
-        LedgerError: it is not.
+        LedgerError: it is none.
     """
     for known in STATES:
         if state == known:

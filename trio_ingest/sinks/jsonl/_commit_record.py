@@ -1,4 +1,4 @@
-"""The side file: what of a job's files is committed, and the checkpoint that covers it."""
+"""The record of a commit: how much of a job's files counts, and the state that covers it."""
 
 from __future__ import annotations
 
@@ -14,53 +14,56 @@ from trio_ingest.storage import path_text
 
 from ._append import Mark
 
-SIDE_VERSION: Final = 1
+RECORD_VERSION: Final = 1
 
 _MOST_BYTES: Final = 2**63 - 1
 
 
 @attrs.frozen
-class Side:
-    """What one commit leaves.
+class CommitRecord:
+    """The content of ``<path>.checkpoint``, replaced by each commit.
 
     Args:
-        output: where the documents end.
-        failed: where the dead letters end.
-        delivered: what ``load`` gives; None before the first commit.
-        damage: why there is no ``delivered``, though the places can be read.
+        output: the end of the documents.
+        failed: the end of the dead letters.
+        state: of the sink; None before the first commit.
+        damage: the reason why ``state`` cannot be read, though the marks can.
     """
 
     output: Mark = attrs.field(factory=Mark)
     failed: Mark = attrs.field(factory=Mark)
-    delivered: SinkState | None = None
+    state: SinkState | None = None
     damage: CheckpointError | None = None
 
     def to_bytes(self) -> bytes:
-        """As the side file holds it; ``from_bytes`` is its inverse."""
+        """Return the record as the file holds it; ``from_bytes`` is the inverse."""
         fields = {
-            "version": SIDE_VERSION,
+            "version": RECORD_VERSION,
             "output": attrs.asdict(self.output),
             "failed": attrs.asdict(self.failed),
-            "delivered": None if self.delivered is None else self.delivered.to_dict(),
+            "delivered": None if self.state is None else self.state.to_dict(),
         }
         return json.dumps(fields).encode() + b"\n"
 
     @classmethod
-    def from_bytes(cls, data: bytes, path: str) -> Side:
-        """From what ``to_bytes`` gave.
+    def from_bytes(cls, data: bytes, path: str) -> CommitRecord:
+        """Return the record that ``to_bytes`` gave as ``data``.
+
+        Args:
+            data: the content of the file.
+            path: the name of the file in messages.
 
         Raises:
-            CheckpointError: it is damaged, or a newer release wrote it; the message calls
-                the file ``path``.
+            CheckpointError: it is damaged, or a newer release wrote it.
         """
         try:
             fields = json.loads(data)
             version = fields["version"]
             if type(version) is not int or version < 1:
                 raise ValueError(f"version is {version!r}")
-            if version <= SIDE_VERSION:
+            if version <= RECORD_VERSION:
                 marks = _mark(fields["output"]), _mark(fields["failed"])
-                return cls(*marks, *_delivered(fields["delivered"], path))
+                return cls(*marks, *_state(fields["delivered"], path))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(
                 f"{path_text(path)} is no checkpoint of ours, or a damaged one "
@@ -69,12 +72,12 @@ class Side:
             ) from error
         raise CheckpointError(
             f"{path_text(path)} has version {version}; this release of trio_ingest reads up "
-            f"to version {SIDE_VERSION}. Upgrade trio_ingest to resume from it; or, to begin "
-            f"again, delete it together with the file whose checkpoint it is."
+            f"to version {RECORD_VERSION}. Upgrade trio_ingest to resume from it; or, to "
+            f"begin again, delete it together with the file whose checkpoint it is."
         )
 
 
-def _delivered(data: Any, path: str) -> tuple[SinkState | None, CheckpointError | None]:
+def _state(data: Any, path: str) -> tuple[SinkState | None, CheckpointError | None]:
     try:
         return (None if data is None else SinkState.from_dict(data)), None
     except CheckpointError as error:

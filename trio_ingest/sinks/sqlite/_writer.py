@@ -1,4 +1,4 @@
-"""Rows into the table: all at once, and one by one when one of them is at fault."""
+"""The writing of rows: all at once, and one by one when one of them is at fault."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ON CONFLICT (doc_id) DO UPDATE SET
 WHERE trio_ingest_conflict()
 """
 
-# What says that a row is at fault, and not the database.
+# The errors by which a row is at fault, and not the database.
 _FAULT_OF_A_ROW: Final = (
     sqlite3.DataError,
     sqlite3.IntegrityError,
@@ -36,31 +36,31 @@ _FAULT_OF_A_ROW: Final = (
 )
 
 
-class Writer:
-    """Puts rows into ``documents``, by the rule for duplicates.
+class RowWriter:
+    """Writes rows into ``documents``, by the rule for duplicates.
 
     Args:
-        duplicates: what becomes of a document whose id is there already.
+        duplicates: the rule for a document whose id is there already.
     """
 
     def __init__(self, duplicates: Duplicates) -> None:
         self._duplicates = duplicates
         self._statement = _INSERT if duplicates == "allow" else _UPSERT
         self._changes_rows = duplicates == "replace"
-        # Documents of the last ``put`` whose id was there already.
+        # Documents of the last ``write`` whose id was there already.
         self.conflicts = 0
 
     def attach(self, connection: sqlite3.Connection) -> None:
-        """Make the statement known to the connection."""
+        """Give the connection the function that the statement calls."""
         connection.create_function("trio_ingest_conflict", 0, self._conflict)
 
-    def put(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> dict[int, str]:
-        """Put the rows into the table, within the transaction that is open.
+    def write(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> dict[int, str]:
+        """Write the rows into the table, within the transaction that is open.
 
         It may begin that anew, so nothing else may have been written in it.
 
         Returns:
-            for each row that the table does not take, by its place, why.
+            the reason for each row that the table does not take, by its index.
 
         Raises:
             sqlite3.Error: the database is at fault.
@@ -86,18 +86,18 @@ class Writer:
             for place, row in enumerate(rows):
                 if place in bad:
                     continue
-                reason = self._put_one(connection, row)
+                reason = self._write_one(connection, row)
                 if reason is not None:
                     bad[place] = reason
                     if not connection.in_transaction:
-                        # A trigger or a constraint of somebody else's table may roll all
-                        # of it back (RAISE(ROLLBACK)), the good rows before it as well.
+                        # A trigger or a constraint of a user's table may roll all of it
+                        # back (RAISE(ROLLBACK)), the good rows before it as well.
                         fatal[place] = reason
                         break
             else:
                 return bad
 
-    def _put_one(self, connection: sqlite3.Connection, row: Row) -> str | None:
+    def _write_one(self, connection: sqlite3.Connection, row: Row) -> str | None:
         before = self.conflicts
         # A failed statement leaves what its triggers have done by then (RAISE(FAIL)).
         connection.execute("SAVEPOINT trio_ingest_row")

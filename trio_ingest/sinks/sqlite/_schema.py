@@ -1,4 +1,4 @@
-"""The table ``documents``: what it is made like, and what somebody else's must have."""
+"""The table ``documents``: as we make it, and the columns that a user's own must have."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Table(NamedTuple):
 
 
 def exists(connection: sqlite3.Connection, name: str) -> bool:
-    """Whether there is a table or view of this name."""
+    """Say whether there is a table or view of this name."""
     found = connection.execute(
         "SELECT 1 FROM sqlite_master "
         "WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')",
@@ -63,12 +63,12 @@ def check_documents(
 
     Args:
         connection: nothing is changed through it.
-        path: for the message.
-        is_unique: whether ``doc_id`` must be a unique key, or must be none.
-        full_text: whether rows must have the explicit ``row_id``.
+        path: the name of the file in messages.
+        is_unique: True when ``doc_id`` must be a unique key; False when it must be none.
+        full_text: True when rows must have the explicit ``row_id``.
 
     Raises:
-        SetupError: says what was found and what to do.
+        SetupError: the table is of another shape.
     """
     if not exists(connection, "documents"):
         return
