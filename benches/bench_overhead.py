@@ -38,6 +38,7 @@ from trio_ingest import (
 )
 from trio_ingest._core.events import build_completed, build_started
 from trio_ingest._core.options import RunOptions
+from trio_ingest._engine.runtime import TRIO
 from trio_ingest._engine.setup import RunSetup
 
 BUFFER = 100
@@ -95,29 +96,29 @@ async def strict_floor_events(feed: Feed) -> AsyncIterator[PipelineEvent]:
         number += 1
 
 
-async def booked_events(feed: Feed, *, careful: bool) -> AsyncIterator[PipelineEvent]:
-    """The strict floor through the engine's book; ``careful`` adds what guards a parse."""
+async def run_events(feed: Feed, *, careful: bool) -> AsyncIterator[PipelineEvent]:
+    """The strict floor through the run state machine; ``careful`` adds what guards a parse."""
     pipeline = IngestionPipeline(feed, retry=RETRY)
     clock, wall = time.perf_counter, time.time
     setup = RunSetup(pipeline._plans, pipeline._policy, RunOptions())  # noqa: SLF001
     run = setup.begin(clock())
-    work = setup.works(run, 0, clock)[0]
-    adapter_run, number = work.adapter_run, 0
+    processor = setup.processors(run, 0, TRIO)[0]
+    adapter_run, number = processor.adapter_run, 0
     async for record in feed.fetch():
-        doc_id = str(work.admit(record)) if careful else f"{feed.source}#{number}"
+        doc_id = str(processor.admit(record)[1]) if careful else f"{feed.source}#{number}"
         yield run.started(adapter_run, number, doc_id, wall())
         began = clock()
-        document = work.attempt(record) if careful else feed.parse(record)
+        document = processor.attempt(record) if careful else feed.parse(record)
         seconds = clock() - began
         yield run.completed(adapter_run, number, document, seconds, 0, wall())
         number += 1
-        if run.quiet <= 0:
-            run.settle(run.sequence)
+        if run.ends_until_upkeep <= 0:
+            run.acknowledge(run.sequence)
             run.schedule_upkeep()
 
 
-async def booked(feed: Feed, *, careful: bool) -> None:
-    async for _ in booked_events(feed, careful=careful):
+async def through_run(feed: Feed, *, careful: bool) -> None:
+    async for _ in run_events(feed, careful=careful):
         pass
 
 
@@ -265,11 +266,11 @@ def report_parts(records: Sequence[str], rounds: int) -> None:
     cases: dict[str, Callable[[Feed], Any]] = {
         PLAIN: plain_loop,
         "the two events and `fetch` (strict floor)": strict_floor,
-        "and the book: counts, what is open, what is acknowledged": partial(
-            booked, careful=False
+        "and the run: counts, what is open, what is acknowledged": partial(
+            through_run, careful=False
         ),
         "and what guards a record: its number and id, failures, ids done": partial(
-            booked, careful=True
+            through_run, careful=True
         ),
         "and where the time goes, progress, checkpoints (bare form)": bare,
         "and the channel and its tasks (`async with` form)": block,

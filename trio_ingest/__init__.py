@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         Identifies,
         JudgesErrors,
     )
-    from ._core.checkpoints import Checkpoint, Cursor, Position
+    from ._core.checkpoints import Checkpoint
     from ._core.documents import Document
     from ._core.errors import (
         CheckpointError,
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         PipelineEvent,
     )
     from ._core.options import RetryPolicy
+    from ._core.positions import Cursor, Position
     from ._pipeline import IngestionPipeline, RunArguments
     from ._results import DocumentStream, PipelineResult
     from ._statistics import StreamStatistics
@@ -113,7 +114,7 @@ _HOMES = {
         "_core.adapters": (
             "Adapter Closes EstimatesTotal FetchItem HasStableOrder Identifies JudgesErrors"
         ),
-        "_core.checkpoints": "Checkpoint Cursor Position",
+        "_core.checkpoints": "Checkpoint",
         "_core.documents": "Document",
         "_core.errors": (
             "CheckpointError EngineBug IngestError MissingExtraError SetupError "
@@ -125,6 +126,7 @@ _HOMES = {
             "EngineEvent PipelineEvent"
         ),
         "_core.options": "RetryPolicy",
+        "_core.positions": "Cursor Position",
         "_pipeline": "IngestionPipeline RunArguments",
         "_results": "DocumentStream PipelineResult",
         "_statistics": "StreamStatistics",

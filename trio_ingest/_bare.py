@@ -10,7 +10,7 @@ from trio_ingest._core.errors import StreamClosedError
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.options import Shaping
 from trio_ingest._engine.channel import busy
-from trio_ingest._engine.inline import Inline
+from trio_ingest._engine.inline import InlineEngine
 from trio_ingest._engine.runtime import Runtime
 from trio_ingest._engine.setup import RunSetup
 
@@ -23,7 +23,7 @@ class BareForm:
     """
 
     def __init__(self, setup: RunSetup, runtime: Runtime, shaping: Shaping | None) -> None:
-        self.inline = Inline(setup, runtime)
+        self.inline = InlineEngine(setup, runtime)
         self._made: Any = self.inline.events()
         self.events: Any = self._made if shaping is None else _shaped(self._made, shaping)
 

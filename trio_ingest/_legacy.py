@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from trio_ingest._core.adapters import AdapterPlan
-from trio_ingest._core.checkpoints import Cursor
 from trio_ingest._core.documents import Document
 from trio_ingest._core.events import DocumentFailed, PipelineEvent
 from trio_ingest._core.options import Policy, RunOptions
+from trio_ingest._core.positions import Cursor
 
 from ._results import PipelineResult
 

@@ -172,7 +172,7 @@ def test_fetch_that_awaits_something_cancelled_never_looks_like_the_end(
     check_counts(received)
     assert documents_of(received) == ["0"]
     assert isinstance(failure, RuntimeError)
-    assert "nobody had cancelled it" in str(failure)
+    assert "which had not been cancelled" in str(failure)
     last = [e for e in received if isinstance(e, AdapterStateChange)][-1]
     assert last.new_state == "failed"
 
@@ -375,7 +375,7 @@ def test_cancelled_error_of_asyncio_never_looks_like_a_cancellation(
         pipeline = IngestionPipeline(Awaiting(where, fail))
         error = told(where, *run(events_of, pipeline))
     assert type(error) is RuntimeError
-    assert "nobody had cancelled it" in str(error)
+    assert "which had not been cancelled" in str(error)
 
 
 def test_estimate_that_awaits_something_cancelled_is_no_estimate() -> None:

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from tests.promises.checks import covered
 from trio_ingest._core.adapter_run import (
     AdapterRun,
+    acknowledge,
     acknowledged_checkpoint,
     emitted_checkpoint,
-    settle,
 )
-from trio_ingest._core.checkpoints import Checkpoint, Position
+from trio_ingest._core.checkpoints import Checkpoint
+from trio_ingest._core.positions import Position
 from trio_ingest._core.watermark import Watermark
 
 
-def adapter_run(source: str = "feed", watermark: Watermark | None = None) -> AdapterRun:
-    return AdapterRun(source, {"part": 1}, '{"part":1}', watermark)
+def adapter_run(source: str = "feed", **options: Watermark) -> AdapterRun:
+    return AdapterRun(source, {"part": 1}, '{"part":1}', **options)
 
 
 def only(checkpoint: Checkpoint) -> Position:
@@ -39,9 +40,9 @@ def test_checkpoint_claims_exactly_the_ends_that_were_acknowledged(
         run.unacknowledged.append((sequence, number))
         ended.append((sequence, number))
     for acknowledged in sorted(acknowledgements):
-        settle([run], acknowledged)
-        told = {number for at, number in ended if at < acknowledged}
-        assert covered(only(acknowledged_checkpoint([run], 0))) == told
+        acknowledge([run], acknowledged)
+        acknowledged_ends = {number for at, number in ended if at < acknowledged}
+        assert covered(only(acknowledged_checkpoint([run], 0))) == acknowledged_ends
         assert covered(only(emitted_checkpoint([run]))) == {number for number, _ in ends}
 
 
@@ -52,7 +53,7 @@ def test_minting_changes_nothing(ends: list[tuple[int, int]], acknowledged: int)
     for number, gap in ends:
         sequence += gap
         run.unacknowledged.append((sequence, number))
-    settle([run], acknowledged)
+    acknowledge([run], acknowledged)
     waiting, before = list(run.unacknowledged), acknowledged_checkpoint([run], 0)
     assert emitted_checkpoint([run]) == emitted_checkpoint([run])
     assert acknowledged_checkpoint([run], 0) == before
@@ -62,24 +63,24 @@ def test_minting_changes_nothing(ends: list[tuple[int, int]], acknowledged: int)
 def test_event_with_the_acknowledged_number_itself_is_not_acknowledged() -> None:
     run = adapter_run()
     run.unacknowledged.append((5, 0))
-    settle([run], 5)
+    acknowledge([run], 5)
     assert only(acknowledged_checkpoint([run], 0)).watermark == 0
-    settle([run], 6)
+    acknowledge([run], 6)
     assert only(acknowledged_checkpoint([run], 0)).watermark == 1
 
 
 def test_settling_less_than_before_takes_nothing_back() -> None:
     run = adapter_run()
     run.unacknowledged.extend([(1, 0), (3, 1)])
-    settle([run], 4)
-    settle([run], 0)
+    acknowledge([run], 4)
+    acknowledge([run], 0)
     assert only(acknowledged_checkpoint([run], 0)).watermark == 2
 
 
 def test_settled_ends_are_forgotten() -> None:
     run = adapter_run()
     run.unacknowledged.extend((number, number) for number in range(1_000))
-    settle([run], 999)
+    acknowledge([run], 999)
     assert list(run.unacknowledged) == [(999, 999)]
 
 
@@ -87,7 +88,7 @@ def test_each_adapter_run_is_settled_by_the_one_sequence() -> None:
     first, second = adapter_run("a"), adapter_run("b")
     first.unacknowledged.extend([(1, 0), (4, 1)])
     second.unacknowledged.extend([(2, 0), (3, 1)])
-    settle([first, second], 3)
+    acknowledge([first, second], 3)
     positions = acknowledged_checkpoint([first, second], 0).positions
     assert [(p.source, p.watermark) for p in positions] == [("a", 1), ("b", 1)]
 
@@ -98,7 +99,7 @@ def test_finished_is_claimed_when_the_last_end_was_acknowledged() -> None:
     run.finished = True
     assert not only(acknowledged_checkpoint([run], 0)).finished
     assert only(emitted_checkpoint([run])).finished
-    settle([run], 8)
+    acknowledge([run], 8)
     assert only(acknowledged_checkpoint([run], 0)).finished
 
 
@@ -116,7 +117,7 @@ def test_cursor_travels_with_the_ends_before_it() -> None:
     run.unacknowledged.append((3, 0))
     assert only(acknowledged_checkpoint([run], 0)).cursor_record is None
     assert only(emitted_checkpoint([run])).cursor == "one"
-    settle([run], 4)
+    acknowledge([run], 4)
     assert only(acknowledged_checkpoint([run], 0)).cursor == "one"
 
 
@@ -126,9 +127,7 @@ def test_position_is_keyed_by_source_and_params() -> None:
 
 
 def test_what_ended_in_an_earlier_run_is_known_to_its_last_record() -> None:
-    watermark = Watermark(3)
-    watermark.end_range(5, 9)
-    assert adapter_run(watermark=watermark).resumed_until == 9
+    assert adapter_run(watermark=Watermark(3, [(5, 9)])).resumed_until == 9
     assert adapter_run(watermark=Watermark(3)).resumed_until == 3
     assert adapter_run().resumed_until == 0
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.promises.checks import covered, covered_by
 from trio_ingest import Checkpoint, Position
-from trio_ingest._core.checkpoints import canonical_parameters
+from trio_ingest._core.positions import canonical_parameters
 
 KEYS = [(source, part) for source in ("a", "b") for part in ('{"part":0}', '{"part":1}')]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import trio_ingest
 from trio_ingest import IngestError
-from trio_ingest._core.errors import add_note, described, joined, shortened
+from trio_ingest._core.errors import abbreviated, add_note, described, with_closing_error
 
 
 class Hostile:
@@ -60,13 +60,13 @@ def test_every_error_of_ours_is_one_of_ours_and_what_else_it_is(
 
 @given(st.text() | st.lists(st.integers()) | st.binary())
 def test_value_in_a_message_has_eighty_characters_at_most(value: object) -> None:
-    text = shortened(value)
+    text = abbreviated(value)
     assert len(text) <= 80
     assert text == repr(value) if len(repr(value)) <= 80 else text.endswith("...")
 
 
 def test_value_whose_repr_fails_is_named_by_its_class() -> None:
-    assert shortened(Hostile()) == "<Hostile, whose repr failed>"
+    assert abbreviated(Hostile()) == "<Hostile, whose repr failed>"
 
 
 @given(st.text())
@@ -94,9 +94,9 @@ def test_error_that_cannot_be_changed_is_left_alone() -> None:
 
 def test_failure_is_raised_with_a_note_of_what_closing_raised_after_it() -> None:
     failure, closing = ValueError("first"), OSError("second")
-    assert joined(None, None) is None
-    assert joined(failure, None) is failure
-    assert joined(None, closing) is closing
+    assert with_closing_error(None, None) is None
+    assert with_closing_error(failure, None) is failure
+    assert with_closing_error(None, closing) is closing
     assert notes_of(failure) == notes_of(closing) == []
-    assert joined(failure, closing) is failure
+    assert with_closing_error(failure, closing) is failure
     assert notes_of(failure) == ["Besides, closing the adapter failed: OSError: second"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_ingest._core.progress import LEAST_SECONDS, WINDOW_SECONDS, RateEstimator
+from trio_ingest._core.progress import MIN_SECONDS, WINDOW_SECONDS, RateEstimator
 
 
 def steady(
@@ -46,10 +46,10 @@ def test_exceeded_total_gives_none() -> None:
 
 def test_less_than_half_a_second_of_observation_gives_none() -> None:
     pace = RateEstimator(100.0)
-    pace.mark(100.0 + LEAST_SECONDS * 0.9, 50)
+    pace.mark(100.0 + MIN_SECONDS * 0.9, 50)
     assert pace.eta_seconds(100) is None
-    pace.mark(100.0 + LEAST_SECONDS, 50)
-    assert pace.eta_seconds(100) == pytest.approx(LEAST_SECONDS)
+    pace.mark(100.0 + MIN_SECONDS, 50)
+    assert pace.eta_seconds(100) == pytest.approx(MIN_SECONDS)
 
 
 def test_run_that_has_not_been_marked_gives_none() -> None:
@@ -114,7 +114,7 @@ def test_eta_lies_between_what_the_fastest_and_the_slowest_stretch_say(
         now, ended = now + seconds, ended + count
         pace.mark(now, ended)
     eta = pace.eta_seconds(ended + left)
-    if now < LEAST_SECONDS:
+    if now < MIN_SECONDS:
         assert eta is None
         return
     assert eta is not None

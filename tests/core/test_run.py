@@ -1,8 +1,8 @@
-"""The book of a run: each fact gives its event, numbered, and keeps the counts true."""
+"""The run state machine: each fact gives its event, numbered, and keeps the counts true."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_ingest import (
+    AdapterState,
     BatchProgress,
     Document,
     DocumentCompleted,
@@ -18,7 +19,7 @@ from trio_ingest import (
     SetupError,
 )
 from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
-from trio_ingest._core.run import BURST_DOCUMENTS, Run
+from trio_ingest._core.run import BURST_DOCUMENTS, NEXT_STATES, Run
 from trio_ingest._core.watermark import Watermark
 
 DOCUMENT = Document("d", "feed", "")
@@ -32,7 +33,7 @@ class Page(PipelineEvent):
     number: int
 
 
-def book(**options: Any) -> tuple[Run, AdapterRun]:
+def new_run(**options: Any) -> tuple[Run, AdapterRun]:
     """A run of one adapter, and that adapter's part of it."""
     adapter_run = AdapterRun("feed", {"since": 1}, '{"since":1}')
     given_options = {
@@ -51,7 +52,7 @@ def complete(run: Run, adapter_run: AdapterRun, number: int) -> DocumentComplete
 
 
 def test_each_fact_gives_the_next_number_and_what_was_reported() -> None:
-    run, feed = book()
+    run, feed = new_run()
     events = [
         run.state_changed("feed", "running", 1.0),
         run.started(feed, 7, "id", 2.0),
@@ -94,7 +95,7 @@ def test_each_fact_gives_the_next_number_and_what_was_reported() -> None:
 def test_end_or_retry_of_a_record_that_is_not_open_is_a_bug_of_the_engine(
     how: str, ended_before: bool
 ) -> None:
-    run, feed = book()
+    run, feed = new_run()
     if ended_before:
         complete(run, feed, 0)
     calls: dict[str, Any] = {
@@ -108,7 +109,7 @@ def test_end_or_retry_of_a_record_that_is_not_open_is_a_bug_of_the_engine(
 
 
 def test_states_follow_each_other_for_each_adapter_apart() -> None:
-    run, _ = book()
+    run, _ = new_run()
     assert run.state_of("a") == "pending"
     first = run.state_changed("a", "running", 0.0)
     other = run.state_changed("b", "running", 0.0)
@@ -123,8 +124,31 @@ def test_states_follow_each_other_for_each_adapter_apart() -> None:
     assert (run.state_of("a"), run.state_of("b")) == ("failed", "running")
 
 
+@pytest.mark.parametrize("old_state", NEXT_STATES)
+@pytest.mark.parametrize("new_state", NEXT_STATES)
+def test_state_that_may_not_follow_is_a_bug_of_the_engine(
+    old_state: AdapterState, new_state: AdapterState
+) -> None:
+    run, _ = new_run()
+    run.states["feed"] = old_state
+    if new_state in NEXT_STATES[old_state]:
+        assert run.state_changed("feed", new_state, 0.0).old_state == old_state
+    else:
+        with pytest.raises(EngineBug, match=f"'feed' is {old_state} and cannot be"):
+            run.state_changed("feed", new_state, 0.0)
+        assert (run.state_of("feed"), run.sequence) == (old_state, 0)
+
+
+def test_table_has_every_state_and_each_can_be_reached() -> None:
+    reached, found = {"pending"}, {"pending"}
+    while found:
+        found = {new for old in found for new in NEXT_STATES[old]} - reached
+        reached |= found
+    assert reached == set(NEXT_STATES) == set(get_args(AdapterState))
+
+
 def test_record_that_is_passed_over_counts_as_skipped_and_has_ended() -> None:
-    run, feed = book()
+    run, feed = new_run()
     run.already_done(feed, 0)
     assert (run.skipped_count, run.sequence, run.in_flight) == (1, 0, 0)
     assert run.checkpoint(0).positions[0].watermark == 1
@@ -153,7 +177,7 @@ def test_in_flight_is_what_was_started_and_has_not_ended_in_all_adapter_runs() -
 
 
 def test_own_event_is_stamped_in_a_copy() -> None:
-    run, _ = book()
+    run, _ = new_run()
     run.sequence = 41
     own = Page(number=3, timestamp=-1.0, pipeline_id="mine", sequence=-1)
     stamped = run.custom_event(own, 9.0)
@@ -162,19 +186,19 @@ def test_own_event_is_stamped_in_a_copy() -> None:
 
 
 def test_own_event_of_the_base_class_itself_is_allowed() -> None:
-    run, _ = book()
+    run, _ = new_run()
     assert type(run.custom_event(PipelineEvent(), 1.0)) is PipelineEvent
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"x", float("nan"), object()])
 def test_cursor_without_a_json_form_is_a_setup_error(value: object) -> None:
-    run, feed = book()
+    run, feed = new_run()
     with pytest.raises(SetupError, match="'feed' yielded a Cursor"):
         run.cursor_yielded(feed, value)
 
 
 def test_cursor_that_contains_itself_is_a_setup_error() -> None:
-    run, feed = book()
+    run, feed = new_run()
     loop: list[Any] = []
     loop.append(loop)
     with pytest.raises(SetupError, match="yielded a Cursor"):
@@ -182,7 +206,7 @@ def test_cursor_that_contains_itself_is_a_setup_error() -> None:
 
 
 def test_cursor_is_a_snapshot_that_the_adapter_cannot_change() -> None:
-    run, feed = book()
+    run, feed = new_run()
     value = {"page": [1]}
     run.cursor_yielded(feed, value)
     value["page"].append(2)
@@ -208,7 +232,7 @@ def emit(run: Run, feed: AdapterRun, count: int) -> list[BatchProgress]:
 def test_progress_comes_after_every_interval_and_its_checkpoint_after_every_other(
     progress_interval: int, checkpoint_interval: int, count: int
 ) -> None:
-    run, feed = book(
+    run, feed = new_run(
         progress_interval=progress_interval, checkpoint_interval=checkpoint_interval
     )
     events = emit(run, feed, count)
@@ -225,7 +249,7 @@ def test_progress_comes_after_every_interval_and_its_checkpoint_after_every_othe
 
 @given(st.integers(1, 10_000), st.integers(1, 10_000))
 def test_no_burst_is_longer_than_its_limit(progress: int, checkpoint: int) -> None:
-    run, feed = book(progress_interval=progress, checkpoint_interval=checkpoint)
+    run, feed = new_run(progress_interval=progress, checkpoint_interval=checkpoint)
     for number in range(BURST_DOCUMENTS):
         complete(run, feed, number)
     assert run.ends_until_upkeep <= 0
@@ -237,7 +261,7 @@ def test_no_burst_is_longer_than_its_limit(progress: int, checkpoint: int) -> No
 )
 def test_every_kind_of_item_shortens_the_quiet(fact: str) -> None:
     # Or an adapter that yields nothing but these would never let others run.
-    run, feed = book()
+    run, feed = new_run()
     before = run.ends_until_upkeep
     match fact:
         case "complete":
@@ -258,7 +282,7 @@ def test_every_kind_of_item_shortens_the_quiet(fact: str) -> None:
 
 
 def test_checkpoint_of_a_progress_event_claims_what_was_emitted_before_it() -> None:
-    run, feed = book()
+    run, feed = new_run()
     for number in range(3):
         complete(run, feed, number)
     run.started(feed, 3, "d", 0.0)
@@ -270,14 +294,14 @@ def test_checkpoint_of_a_progress_event_claims_what_was_emitted_before_it() -> N
 
 
 def test_news_is_what_ended_since_the_last_checkpoint() -> None:
-    run, feed = book()
-    assert not run.has_news
+    run, feed = new_run()
+    assert not run.has_new_ends
     complete(run, feed, 0)
-    assert run.has_news
+    assert run.has_new_ends
     run.progress(1.0, 1.0, 0)
-    assert run.has_news
+    assert run.has_new_ends
     run.progress(2.0, 2.0, 0, checkpoint=True)
-    assert not run.has_news
+    assert not run.has_new_ends
 
 
 def test_eta_leaves_out_what_earlier_runs_have_done() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trio_ingest._core.watermark import MOST_WAITING_CURSORS, Watermark
+from trio_ingest import Position
+from trio_ingest._core.watermark import MAX_WAITING_CURSORS, Watermark
 
 # What an engine reports: a record ends, one of those yielded so far; or a cursor is
 # yielded, behind so many further records.
@@ -90,9 +91,7 @@ def test_watermark_made_of_a_position_goes_on_like_the_one_it_was_taken_of(
     watermark = Watermark()
     for number in ended:
         watermark.end(number)
-    resumed = Watermark(watermark.low)
-    for start, stop in watermark.ended:
-        resumed.end_range(start, stop)
+    resumed = Watermark.of(Position("feed", "{}", watermark.low, watermark.ended))
     for number in further:
         watermark.end(number)
         resumed.end(number)
@@ -170,12 +169,12 @@ def test_ranges_are_never_more_than_records_in_flight(seed: int) -> None:
 
 
 @given(
-    st.integers(1, 400) | st.integers(MOST_WAITING_CURSORS, 200),
+    st.integers(1, 400) | st.integers(MAX_WAITING_CURSORS, 200),
     st.integers(),
     st.integers(0, 600),
 )
-@example(count=MOST_WAITING_CURSORS + 1, seed=0, unblocked=0)
-@example(count=3 * MOST_WAITING_CURSORS + 2, seed=1, unblocked=100)
+@example(count=MAX_WAITING_CURSORS + 1, seed=0, unblocked=0)
+@example(count=3 * MAX_WAITING_CURSORS + 2, seed=1, unblocked=100)
 def test_forgotten_cursors_make_a_resume_coarser_and_never_wrong(
     count: int, seed: int, unblocked: int
 ) -> None:
@@ -186,7 +185,7 @@ def test_forgotten_cursors_make_a_resume_coarser_and_never_wrong(
         number += draw.randrange(4)
         watermark.place_cursor(number, value)
         placed.setdefault(number, []).append(value)
-        assert len(watermark._cursors) <= MOST_WAITING_CURSORS
+        assert len(watermark._cursors) <= MAX_WAITING_CURSORS
     assert watermark.cursor_record is None
     for ended in range(min(unblocked, number)):
         watermark.end(ended)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import click
 
 from tests.docs.blocks import ROOT
+from trio_ingest._core.run import NEXT_STATES
 from trio_ingest.cli.commands.connectors import facts_of, option_text
 from trio_ingest.cli.commands.group import command
 from trio_ingest.cli.endpoints.user_code import USER_ADAPTER, USER_SINK
@@ -27,7 +28,11 @@ from trio_ingest.connectors import (
 from trio_ingest.serialization import event_schema
 from trio_ingest.testing import Check, check_adapter, check_sink
 
-PAGES = [ROOT / "docs" / "command-line.md", ROOT / "docs" / "how-to" / "testing.md"]
+PAGES = [
+    ROOT / "docs" / "command-line.md",
+    ROOT / "docs" / "events.md",
+    ROOT / "docs" / "how-to" / "testing.md",
+]
 SCHEMA = ROOT / "trio_ingest" / "serialization" / "events.schema.json"
 
 _MARKED = re.compile(
@@ -50,7 +55,13 @@ def names_in(page: str) -> list[str]:
 
 def parts() -> list[str]:
     """Which parts there are."""
-    return [*command.commands, "exit status", "adapter checks", "sink checks"]
+    return [
+        *command.commands,
+        "exit status",
+        "adapter checks",
+        "sink checks",
+        "adapter states",
+    ]
 
 
 def part(name: str) -> str:
@@ -66,6 +77,8 @@ def part(name: str) -> str:
             return _kinds([*adapter_connectors().values(), USER_ADAPTER], "SOURCE")
         case "sinks":
             return _kinds([*sink_connectors().values(), USER_SINK], "SINK")
+        case "adapter states":
+            return _states()
     return _described(command.commands[name])
 
 
@@ -83,6 +96,14 @@ def _kinds(kinds: Iterable[Connector], word: str) -> str:
         summary = f"{_cell(kind.summary)}<br>{_cell(facts)}."
         rows.append(f"| `{kind.spelling}` | {summary} | {options} |")
     return "\n".join([f"| {word} | what it is | options |", "|---|---|---|", *rows]) + "\n"
+
+
+def _states() -> str:
+    rows = [
+        f"| `{state}` | {', '.join(f'`{after}`' for after in following) or 'none'} |"
+        for state, following in NEXT_STATES.items()
+    ]
+    return "\n".join(["| state | next |", "|---|---|", *rows]) + "\n"
 
 
 def _described(one: click.Command) -> str:

@@ -15,7 +15,7 @@ from trio_ingest._core.adapters import AdapterPlan, plan_of
 from trio_ingest._core.checkpoints import CHECKPOINT_VERSION
 from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._engine.runtime import TRIO
-from trio_ingest._engine.setup import RunSetup, estimate_totals, failure_of, where
+from trio_ingest._engine.setup import RunSetup, estimate_totals, failure_note, failure_of
 
 
 class Counts:
@@ -332,7 +332,7 @@ def test_no_failure_one_as_itself_and_several_in_a_group() -> None:
 def test_note_says_how_far_the_adapter_came_and_with_which_params() -> None:
     adapter_run = begin(Counts(), params=[{"part": 1}])
     adapter_run.next_record = 7
-    assert where(adapter_run) == (
+    assert failure_note(adapter_run) == (
         "In the adapter 'feed', after 7 records, with the params {\"part\":1}."
     )
-    assert where(begin(Counts())) == "In the adapter 'feed', after 0 records."
+    assert failure_note(begin(Counts())) == "In the adapter 'feed', after 0 records."

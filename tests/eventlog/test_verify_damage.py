@@ -408,6 +408,19 @@ def test_a_dead_adapter_that_works_on_is_found(tmp_path: Path) -> None:
     assert (finding.line, finding.kind) == (place + 2, "state")
 
 
+def test_state_that_may_not_follow_is_found_once(tmp_path: Path) -> None:
+    path = tmp_path / "log.ndjson"
+    record(path)
+    events = lines_of(path)
+    place = place_of(events, "AdapterStateChange", new_state="finished")
+    before = {**events[place], "old_state": "running", "new_state": "paused"}
+    events[place : place + 1] = [before, {**events[place], "old_state": "paused"}]
+    write(path, events, renumber=True)
+    [finding] = verify(path).findings
+    assert (finding.line, finding.kind) == (place + 2, "state")
+    assert "was paused and cannot be finished" in finding.message
+
+
 def test_skipped_may_not_become_less(tmp_path: Path) -> None:
     path = tmp_path / "log.ndjson"
     record(path, completed_ids={"2", "4"})

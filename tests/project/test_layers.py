@@ -40,7 +40,7 @@ DOORS = {
     # It holds a log against the state machine of the engine, not against rules of its own.
     "eventlog": {
         *("_core.run", "_core.adapter_run", "_core.watermark"),
-        "_core.checkpoints",
+        *("_core.positions", "_core.ranges"),
     },
     # It switches the channel's fast path, and gives every pipeline a clock of its own.
     "testing": {"_engine.channel", "_core.options"},

@@ -24,6 +24,7 @@ from trio_ingest import (
     PipelineEvent,
     Position,
 )
+from trio_ingest._core.run import NEXT_STATES
 
 Key: TypeAlias = tuple[str, str]
 """A source and the canonical JSON of its params: what keys a position."""
@@ -31,16 +32,6 @@ RecordKey: TypeAlias = tuple[str, str, int]
 """The same and a record number: what names a record in one run."""
 
 ENDS = (DocumentCompleted, DocumentFailed, DocumentSkipped)
-
-NEXT_STATES: Mapping[str, set[str]] = {
-    "pending": {"running", "cancelled"},
-    "running": {"paused", "draining", "finished", "failed", "cancelled"},
-    "paused": {"running", "draining", "failed", "cancelled"},
-    "draining": {"finished", "failed", "cancelled"},
-    "finished": set(),
-    "failed": set(),
-    "cancelled": set(),
-}
 
 
 def adapter_of(event: PipelineEvent) -> str:

@@ -1,4 +1,4 @@
-"""How much is alive: records, documents, events, and what the book of a run holds."""
+"""How much is alive: records, documents, events, and what the state of a run holds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Random facts for the book of a run alone: no loop, no adapter, only ``_run.Run``.
+"""Random facts for the run state machine alone: no loop, no adapter, only ``Run``.
 
-``moves()`` draws what happens; ``Book.play`` reports it, always legally, and keeps the
+``moves()`` draws what happens; ``DrivenRun.play`` reports it, always legally, and keeps the
 events that it was given. A move that would be illegal (an end, when nothing is open) is
 left out, so that any list of moves is a history that an engine could have.
 """
@@ -60,8 +60,8 @@ class Open:
     retries: int = 0
 
 
-class Book:
-    """A run's book, and what whoever moves the records knows of it."""
+class DrivenRun:
+    """A run, and all that an engine would know of it."""
 
     def __init__(self, *, most_open: int = 6) -> None:
         self.adapter_runs = [AdapterRun(f"source{i}", {}, "{}") for i in range(2)]
@@ -159,7 +159,7 @@ class Book:
     def acknowledge(self, pick: int) -> None:
         """The consumer has asked for more, up to what there is."""
         self.acknowledged = min(len(self.events), self.acknowledged + pick)
-        self.run.settle(self.acknowledged)
+        self.run.acknowledge(self.acknowledged)
 
     def _take(self, pick: int) -> tuple[AdapterRun, int]:
         adapter_run = self.adapter_runs[pick % 2]
@@ -171,9 +171,9 @@ class Book:
         return self.open.pop(pick % len(self.open)) if self.open else None
 
 
-def facts_about(book: Book, adapter_run: AdapterRun, number: int) -> dict[str, Any]:
+def facts_about(driven: DrivenRun, adapter_run: AdapterRun, number: int) -> dict[str, Any]:
     """Every fact about one record that is legal only while it is open."""
-    run = book.run
+    run = driven.run
     document = Document("id", adapter_run.source, "")
     return {
         "completed": lambda: run.completed(adapter_run, number, document, 0.1, 0, 0.0),

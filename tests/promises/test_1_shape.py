@@ -16,7 +16,7 @@ from tests.promises.checks import (
     names_of,
     stories_of,
 )
-from tests.promises.run_history import FAILURE, Book, facts_about, long_history, moves
+from tests.promises.run_history import FAILURE, DrivenRun, facts_about, long_history, moves
 from tests.promises.scripts import Case, cases, play
 from tests.worlds import run
 from trio_ingest import (
@@ -31,68 +31,68 @@ from trio_ingest import (
 )
 from trio_ingest.testing import Crash, Fail, FailTimes, SlowParse
 
-# -- the book alone -----------------------------------------------------------------
+# -- the run state machine alone ---------------------------------------------
 
 
 @given(moves())
 def test_any_legal_history_gives_a_stream_in_shape(history: list[tuple[str, int]]) -> None:
-    book = Book()
-    book.play(history)
-    check_numbering(book.events)
-    check_shape(book.events, whole=False)
-    check_states(book.events, whole=False)
-    check_counts(book.events, already_done=len(history))
-    assert book.run.in_flight == len(book.open)
-    book.end_all()
-    check_shape(book.events)
-    assert book.run.in_flight == 0
+    driven = DrivenRun()
+    driven.play(history)
+    check_numbering(driven.events)
+    check_shape(driven.events, whole=False)
+    check_states(driven.events, whole=False)
+    check_counts(driven.events, already_done=len(history))
+    assert driven.run.in_flight == len(driven.open)
+    driven.end_all()
+    check_shape(driven.events)
+    assert driven.run.in_flight == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_long_legal_history_gives_a_stream_in_shape(seed: int) -> None:
-    book = Book(most_open=40)
-    book.play(long_history(seed, 5_000))
-    book.end_all()
-    check_numbering(book.events)
-    check_shape(book.events)
-    check_counts(book.events, already_done=5_000)
+    driven = DrivenRun(most_open=40)
+    driven.play(long_history(seed, 5_000))
+    driven.end_all()
+    check_numbering(driven.events)
+    check_shape(driven.events)
+    check_counts(driven.events, already_done=5_000)
 
 
 @pytest.mark.parametrize("fact", ["completed", "failed", "skipped", "retrying"])
 def test_fact_about_a_record_never_started_is_an_engine_bug(fact: str) -> None:
-    book = Book()
-    book.start(0)
+    driven = DrivenRun()
+    driven.start(0)
     with pytest.raises(EngineBug, match="Record 7 of 'source0' is not open"):
-        facts_about(book, book.adapter_runs[0], 7)[fact]()
+        facts_about(driven, driven.adapter_runs[0], 7)[fact]()
     # The other adapter run has a record 0 of its own, which was not started either.
     with pytest.raises(EngineBug, match="Record 0 of 'source1' is not open"):
-        facts_about(book, book.adapter_runs[1], 0)[fact]()
+        facts_about(driven, driven.adapter_runs[1], 0)[fact]()
 
 
 @pytest.mark.parametrize("fact", ["completed", "failed", "skipped", "retrying"])
 @pytest.mark.parametrize("end", ["complete", "fail", "skip"])
 def test_fact_about_a_record_that_has_ended_is_an_engine_bug(end: str, fact: str) -> None:
-    book = Book()
-    book.start(0)
-    getattr(book, end)(0)
+    driven = DrivenRun()
+    driven.start(0)
+    getattr(driven, end)(0)
     with pytest.raises(EngineBug, match="Please report"):
-        facts_about(book, book.adapter_runs[0], 0)[fact]()
+        facts_about(driven, driven.adapter_runs[0], 0)[fact]()
 
 
 def test_retries_are_announced_while_a_record_is_open() -> None:
-    book = Book()
-    book.start(0)
-    book.retry(0)
-    book.retry(0)
-    book.fail(0)
-    assert names_of(book.events)[2:] == [
+    driven = DrivenRun()
+    driven.start(0)
+    driven.retry(0)
+    driven.retry(0)
+    driven.fail(0)
+    assert names_of(driven.events)[2:] == [
         "DocumentStarted",
         "DocumentRetrying",
         "DocumentRetrying",
         "DocumentFailed",
     ]
-    assert book.run.retried_count == 2
-    assert FAILURE.error is book.events[-1].error  # type: ignore[attr-defined]
+    assert driven.run.retried_count == 2
+    assert FAILURE.error is driven.events[-1].error  # type: ignore[attr-defined]
 
 
 # -- whole runs -----------------------------------------------------------------------

@@ -229,7 +229,7 @@ class Stuck(Plain):
 
 
 async def sizes_while_stuck(adapter: Stuck) -> tuple[list[int], BatchProgress]:
-    """What the checkpoints and the book weigh while the first record is stuck."""
+    """What the checkpoints and the run state machine weigh while the first record is stuck."""
     sizes = []
     ended = 0
     pipeline = IngestionPipeline(adapter, workers=2, ordered=False)

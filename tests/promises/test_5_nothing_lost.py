@@ -230,7 +230,7 @@ def test_everything_before_something_fatal_is_received_first(
     check_numbering(seen.events)
     check_shape(seen.events, whole=False)
     check_counts(seen.events)
-    # Nothing was emitted that did not come: the book counts what it made.
+    # Nothing was emitted that did not come: the run counts what it made.
     statistics = stream.statistics()
     assert statistics.queue_depth == 0
     assert statistics.completed == len(documents_of(seen.events))

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from tests.promises.adapters import FORMS, Plain
 from tests.promises.checks import check_checkpoints, check_covers, check_cursors
-from tests.promises.run_history import Book, moves
+from tests.promises.run_history import DrivenRun, moves
 from tests.promises.scripts import Case, cases, play, records_of
 from tests.promises.unkeyed_sink import LEAVING, Leaving, Sink, deliver, rows_of
 from tests.worlds import run, stream_of
@@ -40,13 +40,13 @@ CREWS = pytest.mark.parametrize(
 
 @given(moves())
 def test_book_covers_exactly_what_was_acknowledged(history: list[tuple[str, int]]) -> None:
-    book = Book()
+    driven = DrivenRun()
     for move in history:
-        book.play([move])
-        acknowledged = book.events[: book.acknowledged]
-        checkpoint = book.run.checkpoint(book.acknowledged)
-        check_covers(checkpoint, acknowledged, already_done=book.already_done)
-    check_checkpoints(book.events, already_done=book.already_done)
+        driven.play([move])
+        acknowledged = driven.events[: driven.acknowledged]
+        checkpoint = driven.run.checkpoint(driven.acknowledged)
+        check_covers(checkpoint, acknowledged, already_done=driven.already_done)
+    check_checkpoints(driven.events, already_done=driven.already_done)
 
 
 @given(cases(), st.none() | st.integers(0, 20))

@@ -1,1 +1,1 @@
-"""The part of the engine that decides: no I/O, no ``await``, no clock, no Trio."""
+"""Decisions of the engine: events, checkpoints, order, retries. No I/O, await or clock."""

@@ -1,9 +1,9 @@
-"""What the book of a run knows of one adapter run, and what a checkpoint may claim of it.
+"""State of one adapter run, and the positions that a checkpoint may have of it.
 
-Ends wait here with the sequence of their event, in order, until that event is
-acknowledged. A checkpoint claims only what was; but one that travels inside a progress
-event may claim all of them, since whoever has that event has asked for it, and so
-acknowledged everything before.
+Ends wait here with the sequence of their event, in order, until that event is acknowledged.
+A checkpoint claims the acknowledged ones alone. One that travels inside a progress event may
+claim all that were emitted, since a consumer that has received that event has asked for it,
+and so has acknowledged everything before it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import Any
 
 import attrs
 
-from .checkpoints import Checkpoint, Position
-from .errors import CheckpointError
+from .checkpoints import Checkpoint
+from .errors import CheckpointError, EngineBug, SetupError, abbreviated
+from .positions import Position, snapshot_of
+from .ranges import size
 from .watermark import Watermark
 
 
 @attrs.frozen
 class Failure:
-    """The fact that an attempt failed."""
+    """An attempt that failed, and the error to report for it."""
 
     error: Exception
     error_type: str
@@ -31,75 +33,62 @@ class Failure:
 
 @attrs.frozen
 class Skip:
-    """The fact that a parsed document is done already."""
+    """A parsed document that is done already."""
 
     doc_id: str
     reason: str
 
 
+@attrs.define(eq=False, repr=False)
 class AdapterRun:
-    """What the book knows of one adapter run: one adapter with one set of params."""
+    """The state of one adapter run: one adapter with one set of params.
 
-    __slots__ = (
-        "acknowledged",
-        "custom_events_fetched",
-        "done_before",
-        "finished",
-        "finished_at",
-        "held_cursors",
-        "metadata",
-        "next_record",
-        "open",
-        "own_events_emitted",
-        "parameters",
-        "parameters_key",
-        "resumed_until",
-        "source",
-        "stable_order",
-        "unacknowledged",
-        "waiting_cursors",
-    )
+    Memory: O(in flight + unacknowledged events), and at most 64 cursors that wait for the
+    records before them.
+    """
 
-    def __init__(
-        self,
-        source: str,
-        parameters: dict[str, Any],
-        parameters_key: str,
-        watermark: Watermark | None = None,
-        *,
-        first_record: int = 0,
-        finished: bool = False,
-        stable_order: bool = False,
-    ) -> None:
-        self.source = source
-        self.parameters = parameters
-        self.parameters_key = parameters_key
-        self.metadata: Mapping[str, Any] = {"adapter": source, "parameters": parameters}
-        self.acknowledged = watermark or Watermark()
-        self.next_record = first_record
-        # Records below this may have ended in an earlier run.
-        ended = self.acknowledged.ended
-        self.resumed_until = ended[-1][1] if ended else self.acknowledged.low
-        # For the ETA: what was done before this run began is no part of its pace.
-        self.done_before = self.acknowledged.low + sum(b - a for a, b in ended)
-        self.finished = finished
-        self.stable_order = stable_order
-        # How many events the consumer must have acknowledged before `finished` may be
-        # claimed: an adapter's own events may come after its last record.
-        self.finished_at = 0
-        self.open: set[int] = set()
-        self.unacknowledged: deque[tuple[int, int]] = deque()
-        self.waiting_cursors: deque[tuple[int, int, Any]] = deque()
-        # Cursors behind an event of the adapter's own that waits in the window: they cover
-        # it, so they may not be noted before it has a sequence.
-        self.custom_events_fetched = self.own_events_emitted = 0
-        self.held_cursors: deque[tuple[int, int, Any]] = deque()
+    source: str
+    parameters: dict[str, Any]
+    parameters_key: str
+    acknowledged: Watermark = attrs.field(factory=Watermark, alias="watermark")
+    next_record: int = attrs.field(default=0, kw_only=True, alias="first_record")
+    finished: bool = attrs.field(default=False, kw_only=True)
+    stable_order: bool = attrs.field(default=False, kw_only=True)
+    # So many events the consumer must have acknowledged before `finished` may be claimed:
+    # an adapter's own events may come after its last record.
+    finished_at: int = attrs.field(default=0, init=False)
+    metadata: Mapping[str, Any] = attrs.field(init=False)
+    # Records below this may have ended in an earlier run.
+    resumed_until: int = attrs.field(init=False)
+    # For the ETA: the rate of this run has no part of what was done before it began.
+    done_before: int = attrs.field(init=False)
+    open: set[int] = attrs.field(factory=set, init=False)
+    unacknowledged: deque[tuple[int, int]] = attrs.field(factory=deque, init=False)
+    waiting_cursors: deque[tuple[int, int, Any]] = attrs.field(factory=deque, init=False)
+    # Cursors behind a custom event that waits in the window: they cover it, so they may not
+    # be noted before it has a sequence.
+    held_cursors: deque[tuple[int, int, Any]] = attrs.field(factory=deque, init=False)
+    custom_events_fetched: int = attrs.field(default=0, init=False)
+    custom_events_emitted: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.metadata = {"adapter": self.source, "parameters": self.parameters}
+        low, ended = self.acknowledged.low, self.acknowledged.ended
+        self.resumed_until = ended[-1][1] if ended else low
+        self.done_before = low + size(ended)
+
+    def not_open(self, record_number: int) -> EngineBug:
+        """Return the error for an end or a retry of a record that is not open."""
+        return EngineBug(
+            f"Record {record_number} of {self.source!r} is not open, so it can neither "
+            f"end nor be retried. Please report this with the stream's events."
+        )
 
     def check_end(self) -> None:
-        """Refuse an end that comes before what an earlier run had of it.
+        """Refuse an end of the source that comes before the end of an earlier run.
 
         Raises:
-            CheckpointError: it is not the source that the checkpoint was made with.
+            CheckpointError: when it is not the source that the checkpoint was made with.
         """
         if self.next_record < self.resumed_until:
             raise CheckpointError(
@@ -110,22 +99,33 @@ class AdapterRun:
             )
 
     def cursor_yielded(self, sequence: int, value: Any) -> None:
-        """Note a cursor that covers all events up to ``sequence``, and own ones that wait."""
-        if self.custom_events_fetched == self.own_events_emitted:
+        """Note a cursor; it covers the events up to ``sequence`` and custom ones that wait.
+
+        Raises:
+            SetupError: when JSON has no form for the value.
+        """
+        try:
+            value = snapshot_of(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SetupError(
+                f"The adapter {self.source!r} yielded a Cursor whose value has no JSON form "
+                f"({error}): {abbreviated(value)}. Use numbers, strings, lists and mappings."
+            ) from error
+        if self.custom_events_fetched == self.custom_events_emitted:
             self.waiting_cursors.append((sequence, self.next_record, value))
         else:
             self.held_cursors.append((self.custom_events_fetched, self.next_record, value))
 
     def custom_event_emitted(self, sequence: int) -> None:
-        """The oldest own event that waited was emitted with this sequence."""
-        self.own_events_emitted += 1
+        """Note that the oldest custom event that waited was emitted with this sequence."""
+        self.custom_events_emitted += 1
         held = self.held_cursors
-        while held and held[0][0] <= self.own_events_emitted:
+        while held and held[0][0] <= self.custom_events_emitted:
             _, record_number, value = held.popleft()
             self.waiting_cursors.append((sequence, record_number, value))
 
     def position(self, watermark: Watermark) -> Position:
-        """This adapter run as a checkpoint holds it, taken as far as ``watermark`` says."""
+        """Return the position of this adapter run, as far as ``watermark`` says."""
         return Position(
             source=self.source,
             parameters=self.parameters_key,
@@ -138,8 +138,8 @@ class AdapterRun:
         )
 
 
-def settle(adapter_runs: Sequence[AdapterRun], acknowledged: int) -> None:
-    """Count as ended what events with a lower sequence than ``acknowledged`` said."""
+def acknowledge(adapter_runs: Sequence[AdapterRun], acknowledged: int) -> None:
+    """Count as ended the records whose end has a lower sequence than ``acknowledged``."""
     for adapter_run in adapter_runs:
         waiting = adapter_run.unacknowledged
         if waiting and waiting[0][0] < acknowledged:
@@ -155,7 +155,7 @@ def settle(adapter_runs: Sequence[AdapterRun], acknowledged: int) -> None:
 def acknowledged_checkpoint(
     adapter_runs: Sequence[AdapterRun], acknowledged: int
 ) -> Checkpoint:
-    """Claims what has been settled, and nothing that still waits."""
+    """Return a checkpoint that claims the acknowledged ends, and none that still waits."""
     positions = []
     for adapter_run in adapter_runs:
         position = adapter_run.position(adapter_run.acknowledged)
@@ -166,7 +166,7 @@ def acknowledged_checkpoint(
 
 
 def emitted_checkpoint(adapter_runs: Sequence[AdapterRun]) -> Checkpoint:
-    """Claims every end that was emitted: for the progress event that follows them."""
+    """Return a checkpoint of all ends so far, for the progress event that follows them."""
     positions = []
     for adapter_run in adapter_runs:
         watermark = adapter_run.acknowledged

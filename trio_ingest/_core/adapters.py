@@ -1,8 +1,8 @@
-"""What an adapter must have, what it may have, and the plan made of it once.
+"""The protocols of adapters, and the plan that is made of an adapter once.
 
-The protocol is ``source``, ``fetch`` and ``parse``. Each further ability is a
-protocol of its own. ``plan_of`` looks them all up once, so that nothing on the
-per-document path asks an object what it can do.
+An adapter has ``source``, ``fetch`` and ``parse``. Each further ability is a protocol of its
+own. ``plan_of`` looks them all up at set-up, into bound callables, so that no attribute of
+an adapter is looked up for each document.
 """
 
 from __future__ import annotations
@@ -14,39 +14,43 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import attrs
 
-from .checkpoints import Cursor
 from .documents import Document
-from .errors import SetupError, shortened
+from .errors import SetupError, abbreviated
 from .events import ENGINE_EVENTS, PipelineEvent
+from .positions import Cursor
 
 Record = TypeVar("Record")
 FetchItem: TypeAlias = Record | Cursor | PipelineEvent
-"""What ``fetch`` may yield: a record, a ``Cursor``, or an event of the adapter's own."""
+"""An item of ``fetch``: a record, a ``Cursor``, or an event of the adapter's own."""
 
 
 class Adapter(Protocol):
     """The input side: any object with these three.
 
-    ``fetch(**params)`` is called once for each adapter run, and iterated from
-    start to end in one task. ``parse(record)`` is called for every attempt at
-    a record, and may be sync or async; with several workers, it is called
-    from several tasks.
+    ``fetch(**params)`` is called once for each adapter run, and iterated from start to end
+    in one task. ``parse(record)`` is called for each attempt at a record, and may be sync or
+    async; with several workers, it is called from several tasks.
+
+    Memory: an adapter may hold what it likes; the engine holds one record, or two for each
+    worker.
     """
 
     @property
     def source(self) -> str:
-        """Names the adapter in events; no two adapters of a pipeline share it."""
+        """The name of the adapter in events; no two adapters of a pipeline share it."""
 
     @property
     def fetch(self) -> Callable[..., AsyncIterator[Any] | AbstractAsyncContextManager[Any]]:
-        """An async generator of records, cursors and own events.
+        """An async generator of records, cursors and events of the adapter's own.
 
-        May be decorated with ``trio.as_safe_channel``, for the ``async with`` form.
+        A cancellation is raised where it waits, and it is closed within the pipeline's
+        ``cleanup_grace_seconds``. ``trio.as_safe_channel`` may decorate it, for the
+        ``async with`` form.
         """
 
     @property
     def parse(self) -> Callable[[Any], Document | Awaitable[Document]]:
-        """Makes a document of one record; what it raises fails that record alone."""
+        """A function that makes a document of one record; an error fails that record alone."""
 
 
 Adapter.__module__ = "trio_ingest"
@@ -54,10 +58,19 @@ Adapter.__module__ = "trio_ingest"
 
 @runtime_checkable
 class Identifies(Protocol):
-    """Knows a record's document id before parsing it."""
+    """An adapter that knows a record's document id before parsing it."""
 
     def identify(self, record: Any) -> str:
-        """Called once for each record, before work on it starts."""
+        """Return the id of the document that a record will become.
+
+        Called once for each record, before work on it starts.
+
+        Args:
+            record: as ``fetch`` yielded it.
+
+        Returns:
+            The document's ``doc_id``. An error here makes the record a failed document.
+        """
 
 
 Identifies.__module__ = "trio_ingest"
@@ -65,10 +78,19 @@ Identifies.__module__ = "trio_ingest"
 
 @runtime_checkable
 class EstimatesTotal(Protocol):
-    """Knows roughly how many records a run will have."""
+    """An adapter that knows roughly how many records a run will have."""
 
     def estimate_total(self, **params: Any) -> Awaitable[int | None] | int | None:
-        """Called once for each adapter run; in the ``async with`` form beside the fetch."""
+        """Return how many records to expect, or None when that is not known.
+
+        Called once for each adapter run; in the ``async with`` form beside the fetch.
+
+        Args:
+            **params: as ``fetch`` is called with.
+
+        Returns:
+            The number, or an awaitable of it. An error here is a warning: there is no ETA.
+        """
 
 
 EstimatesTotal.__module__ = "trio_ingest"
@@ -76,7 +98,10 @@ EstimatesTotal.__module__ = "trio_ingest"
 
 @runtime_checkable
 class HasStableOrder(Protocol):
-    """Yields the same records in the same order every time, so they can be counted off."""
+    """An adapter whose records come in the same order each time, so they can be counted.
+
+    A run that resumes passes over as many records as the earlier run had.
+    """
 
     stable_order: bool
 
@@ -86,10 +111,19 @@ HasStableOrder.__module__ = "trio_ingest"
 
 @runtime_checkable
 class JudgesErrors(Protocol):
-    """Knows which errors of its ``parse`` another attempt may cure."""
+    """An adapter that knows which errors of its ``parse`` another attempt may cure."""
 
     def is_retryable(self, error: Exception) -> bool:
-        """Called for each failed attempt."""
+        """Return whether the same record may succeed when it is tried again.
+
+        Called for each failed attempt.
+
+        Args:
+            error: as ``parse`` raised it.
+
+        Returns:
+            True when another attempt could help. An error here counts as False.
+        """
 
 
 JudgesErrors.__module__ = "trio_ingest"
@@ -97,10 +131,14 @@ JudgesErrors.__module__ = "trio_ingest"
 
 @runtime_checkable
 class Closes(Protocol):
-    """Holds something open that must be released."""
+    """An adapter that holds something open that must be released."""
 
     async def aclose(self) -> None:
-        """Called once at the end of every stream, by any road, within the grace."""
+        """Release everything.
+
+        Called once at the end of every stream, however it ends. It is shielded from
+        cancellation for ``cleanup_grace_seconds``; after that it is cut short, with a warning.
+        """
 
 
 Closes.__module__ = "trio_ingest"
@@ -108,7 +146,7 @@ Closes.__module__ = "trio_ingest"
 
 @attrs.frozen(eq=False)
 class AdapterPlan:
-    """An adapter as bound callables, looked up once."""
+    """The abilities of an adapter as bound callables, looked up once."""
 
     source: str
     fetch: Callable[..., AsyncIterator[Any]]
@@ -118,16 +156,16 @@ class AdapterPlan:
     is_retryable: Callable[[Exception], Any] | None
     aclose: Callable[[], Awaitable[Any]] | None
     stable_order: bool
-    # Named in the signature, or taken by a `**`; only the first is a promise.
+    # `cursor` is named in the signature, or taken by a `**`; only the first is a promise.
     offers_cursor: bool
     takes_cursor: bool
 
 
 def plan_of(adapter: object) -> AdapterPlan:
-    """Look up everything that ``adapter`` can do.
+    """Look up all abilities of an adapter.
 
     Raises:
-        SetupError: when it lacks a part of the protocol, or has one of the wrong kind.
+        SetupError: when it lacks a part of the protocol, or has a part of the wrong kind.
     """
     kind = type(adapter).__name__
     if isinstance(adapter, type):
@@ -139,7 +177,7 @@ def plan_of(adapter: object) -> AdapterPlan:
     if type(source) is not str or not source:
         raise SetupError(
             f"An adapter needs a `source`, a string that names it in events; "
-            f"{kind} has {shortened(source)}."
+            f"{kind} has {abbreviated(source)}."
         )
     is_retryable = _plain(adapter, "is_retryable", kind)
     fetch = _checked_fetch(adapter, kind)
@@ -169,7 +207,7 @@ def check_params(plan: AdapterPlan, params: Mapping[str, Any]) -> None:
     except TypeError as error:
         raise SetupError(
             f"The adapter {plan.source!r} cannot fetch with the params "
-            f"{shortened(dict(params))}: {error}."
+            f"{abbreviated(dict(params))}: {error}."
         ) from error
     except ValueError:
         return  # a callable without a signature: only the call can tell
@@ -189,7 +227,7 @@ def refuse_engine_event(event: PipelineEvent) -> None:
 
 
 def _cursor_of(fetch: Callable[..., Any]) -> tuple[bool, bool]:
-    """Whether ``fetch`` names a parameter ``cursor``, and whether it would take one."""
+    """Return whether ``fetch`` names a parameter ``cursor``, and whether it takes one."""
     try:
         parameters = inspect.signature(fetch).parameters.values()
     except ValueError:
@@ -223,7 +261,7 @@ def _required(adapter: object, name: str, kind: str, what: str) -> Callable[...,
 def _callable(adapter: object, name: str, kind: str) -> Callable[..., Any] | None:
     found = getattr(adapter, name, None)
     if found is not None and not callable(found):
-        raise SetupError(f"{kind}.{name} must be a method; it is {shortened(found)}.")
+        raise SetupError(f"{kind}.{name} must be a method; it is {abbreviated(found)}.")
     return found
 
 
@@ -232,6 +270,6 @@ def _plain(adapter: object, name: str, kind: str) -> Callable[..., Any] | None:
     if inspect.iscoroutinefunction(found):
         raise SetupError(
             f"{kind}.{name} must be a plain method: it is called for each record, and "
-            f"nobody awaits it. Write it as `def {name}`."
+            f"never awaited. Write it as `def {name}`."
         )
     return found

@@ -1,4 +1,4 @@
-"""The parsed result that the whole pipeline exists to deliver."""
+"""The parsed result that a pipeline delivers."""
 
 from collections.abc import Mapping
 from typing import Any

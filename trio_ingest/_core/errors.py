@@ -1,4 +1,4 @@
-"""Every exception of our own, sorted by whose fault it is.
+"""The exceptions that trio_ingest raises, sorted by whose fault they are.
 
 Exceptions of the user's own code are never replaced by these: they leave as
 themselves, with notes that say where they happened.
@@ -42,7 +42,7 @@ class StreamBusyError(IngestError):
 
 
 class UnknownEventError(IngestError):
-    """Recorded JSON names an event type that the reader was not told of."""
+    """Recorded JSON names an event type that the reader does not know."""
 
     __module__ = "trio_ingest"
 
@@ -59,13 +59,13 @@ class EngineBug(IngestError):
     __module__ = "trio_ingest"
 
 
-def shortened(value: object) -> str:
-    """``repr(value)``, cut at 80 characters so that a message stays one sentence."""
+def abbreviated(value: object) -> str:
+    """Return ``repr(value)``, cut at 80 characters so that a message stays one sentence."""
     return one_line(value, 80)
 
 
 def described(error: BaseException) -> str:
-    """The class and the first line of an exception, even when it has no text to give."""
+    """Return the class and the first line of an exception, even of one without a text."""
     try:
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
     except Exception:  # noqa: BLE001 -- the same
@@ -80,8 +80,8 @@ def add_note(error: BaseException, note: str) -> None:
             error.add_note(note)
 
 
-def joined(error: Exception | None, closing: Exception | None) -> Exception | None:
-    """What is to be raised of a failure and of what closing raised after it."""
+def with_closing_error(error: Exception | None, closing: Exception | None) -> Exception | None:
+    """Return the error to raise after a failure, an error in closing, or both."""
     if error is not None and closing is not None:
         add_note(error, f"Besides, closing the adapter failed: {described(closing)}")
     return error or closing

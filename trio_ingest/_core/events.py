@@ -1,20 +1,17 @@
-"""What a stream says: seven immutable events, and the one place that builds them fast.
+"""The events of a stream: seven immutable classes, and the builder of each.
 
-An event is a slotted attrs class, immutable at run time and keyword-only for
-everybody else. The engine makes two for each document, so how they are built
-decides what the engine costs. ``attrs.frozen`` pays for its immutability in
-``__init__`` (every field goes through ``object.__setattr__``); ``_builder``
-instead fills a mutable twin of the same layout and then hands it the frozen
-class, which costs about a quarter and leaves a real frozen instance.
+An event is a slotted attrs class, immutable at run time and keyword-only. The engine makes
+two for each document, so it builds them by position, with ``frozen_builder``.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import attrs
 
 from .checkpoints import Checkpoint
 from .documents import Document
+from .frozen_builder import builder_of
 from .reprs import error_text, one_line, summary
 
 AdapterState: TypeAlias = Literal[
@@ -24,7 +21,7 @@ AdapterState: TypeAlias = Literal[
 
 @attrs.frozen(kw_only=True)
 class PipelineEvent:
-    """What every event has; also the base class for an adapter's own events.
+    """Base of all events, and of the classes of an adapter's own events.
 
     An adapter need not fill these three: the engine stamps them when the event
     takes its place in the stream.
@@ -105,7 +102,7 @@ class DocumentFailed(PipelineEvent):
     """A record could not become a document; the run goes on.
 
     Args:
-        doc_id: what ``identify`` says, or None when nobody knows.
+        doc_id: what ``identify`` says, or None when it is unknown.
         error: the exception of the last attempt.
         error_type: its class, with its module unless built in.
         retry_count: attempts minus one.
@@ -186,7 +183,7 @@ class DocumentRetrying(PipelineEvent):
 
 @attrs.frozen(kw_only=True, repr=False)
 class BatchProgress(PipelineEvent):
-    """How far the run is: by count, at least once a second, and once at the end.
+    """Progress of the run: by count, at least once a second, and once at the end.
 
     Args:
         completed: documents completed.
@@ -265,49 +262,14 @@ EngineEvent: TypeAlias = (
 )
 """The events that the engine itself emits; an adapter's own come beside them."""
 
-ENGINE_EVENTS: tuple[type[PipelineEvent], ...] = (
-    DocumentStarted,
-    DocumentCompleted,
-    DocumentFailed,
-    DocumentSkipped,
-    DocumentRetrying,
-    BatchProgress,
-    AdapterStateChange,
-)
-
-
-def _builder(cls: type[PipelineEvent]) -> Callable[..., Any]:
-    """A function that builds ``cls`` from its fields in order, positionally.
-
-    The twin must reset ``__delattr__`` as well as ``__setattr__``: both share
-    one slot of the type, and the slower of the two would decide.
-    """
-    names = [field.name for field in attrs.fields(cls)]
-    twin = type(
-        cls.__name__,
-        (cls,),
-        {
-            "__slots__": (),
-            "__setattr__": object.__setattr__,
-            "__delattr__": object.__delattr__,
-        },
-    )
-    source = [f"def build_{cls.__name__}({', '.join(names)}, *, _new, _twin, _frozen):"]
-    source += ["    event = _new(_twin)"]
-    source += [f"    event.{name} = {name}" for name in names]
-    source += ["    event.__class__ = _frozen", "    return event"]
-    scope: dict[str, Any] = {}
-    exec("\n".join(source), scope)
-    build: Callable[..., Any] = scope[f"build_{cls.__name__}"]
-    build.__kwdefaults__ = {"_new": object.__new__, "_twin": twin, "_frozen": cls}
-    return build
+ENGINE_EVENTS: tuple[type[PipelineEvent], ...] = get_args(EngineEvent)
 
 
 # Positional, in the order of the fields: base first, then as declared above.
-build_started: Callable[..., DocumentStarted] = _builder(DocumentStarted)
-build_completed: Callable[..., DocumentCompleted] = _builder(DocumentCompleted)
-build_failed: Callable[..., DocumentFailed] = _builder(DocumentFailed)
-build_skipped: Callable[..., DocumentSkipped] = _builder(DocumentSkipped)
-build_retrying: Callable[..., DocumentRetrying] = _builder(DocumentRetrying)
-build_progress: Callable[..., BatchProgress] = _builder(BatchProgress)
-build_state_change: Callable[..., AdapterStateChange] = _builder(AdapterStateChange)
+build_started: Callable[..., DocumentStarted] = builder_of(DocumentStarted)
+build_completed: Callable[..., DocumentCompleted] = builder_of(DocumentCompleted)
+build_failed: Callable[..., DocumentFailed] = builder_of(DocumentFailed)
+build_skipped: Callable[..., DocumentSkipped] = builder_of(DocumentSkipped)
+build_retrying: Callable[..., DocumentRetrying] = builder_of(DocumentRetrying)
+build_progress: Callable[..., BatchProgress] = builder_of(BatchProgress)
+build_state_change: Callable[..., AdapterStateChange] = builder_of(AdapterStateChange)

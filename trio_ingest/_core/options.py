@@ -1,4 +1,4 @@
-"""What a pipeline's owner decides, what a run's caller decides, and what both refuse."""
+"""The options of a pipeline and of a run, with their defaults and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from .checkpoints import Checkpoint
-from .errors import SetupError, shortened
+from .errors import SetupError, abbreviated
 from .events import PipelineEvent
 
 # Each unit of these is one object waiting in memory, so a larger number only
@@ -22,8 +22,8 @@ DEFAULT_BUFFER_SIZE = 100
 # A progress event costs as much as a few documents' events: at 100 it is lost
 # in the noise, and a terminal still moves.
 DEFAULT_PROGRESS_INTERVAL = 100
-# The most that a crash makes a consumer do again; minting is cheap, but whoever
-# stores a checkpoint pays for an fsync.
+# The most that a crash makes a consumer do again; minting is cheap, but storing a
+# checkpoint costs an fsync.
 DEFAULT_CHECKPOINT_INTERVAL = 1000
 
 
@@ -35,22 +35,23 @@ def _number(value: object, name: str, least: float, *, whole: bool = False) -> N
             " and below 10 to the 18th" if isinstance(value, kinds) and value >= 1e18 else ""
         )
         raise SetupError(
-            f"{name} must be {what} of at least {least}{most}; got {shortened(value)}."
+            f"{name} must be {what} of at least {least}{most}; got {abbreviated(value)}."
         )
 
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """When and how often a failed ``parse`` is tried again; ``fetch`` never is.
+    """The rule for trying a failed ``parse`` again; ``fetch`` is never tried again.
 
     Only errors that the adapter's ``is_retryable`` accepts (without it, ``OSError``
     and ``TimeoutError``) are tried again.
 
     Args:
-        attempts: how often a record is tried in all; 1 means never again.
-        base_seconds: the longest delay before the first retry; it doubles each time.
-        max_seconds: no delay is longer.
-        seed: fixes the jitter; None draws a new one for each run.
+        attempts: how often a record is tried in all; the default 1 means never again.
+        base_seconds: the longest delay before the first retry, 0.5 by default; it
+            doubles each time.
+        max_seconds: the longest delay of all, 30 by default.
+        seed: of the jitter; the default None draws a new one for each run.
 
     Raises:
         SetupError: when a number is out of range.
@@ -75,11 +76,11 @@ def _random_pipeline_id() -> str:
 
 @attrs.define
 class Defaults:
-    """What a pipeline gets that was not given its own: the test kit gives every one its own.
+    """The clock and the ids of a pipeline that was not given any; the test kit changes them.
 
     Args:
-        clock: gives seconds since the epoch.
-        new_pipeline_id: names a run.
+        clock: returns seconds since the epoch.
+        new_pipeline_id: returns a name for a run.
     """
 
     clock: Callable[[], float] = time.time
@@ -91,7 +92,7 @@ DEFAULTS = Defaults()
 
 @attrs.frozen(kw_only=True, eq=False)
 class Policy:
-    """What belongs to the pipeline, whoever runs it."""
+    """The options of a pipeline, for all its runs."""
 
     workers: int = 1
     ordered: bool = True
@@ -106,19 +107,19 @@ class Policy:
         if not isinstance(self.retry, RetryPolicy):
             raise SetupError(
                 f"retry must be a RetryPolicy, like RetryPolicy(attempts=3); "
-                f"got {shortened(self.retry)}."
+                f"got {abbreviated(self.retry)}."
             )
         for name in ("clock", "new_pipeline_id"):
             if not callable(getattr(self, name)):
                 raise SetupError(
-                    f"{name} must be callable; got {shortened(getattr(self, name))}."
+                    f"{name} must be callable; got {abbreviated(getattr(self, name))}."
                 )
 
 
 def _mappings(params: Any) -> tuple[dict[str, Any], ...]:
     hint = 'pass a list of mappings, like params=[{"since": "2026-01-01"}]'
     if isinstance(params, Mapping | str) or not isinstance(params, Iterable):
-        raise SetupError(f"params must be a list; got {shortened(params)}: {hint}.")
+        raise SetupError(f"params must be a list; got {abbreviated(params)}: {hint}.")
     mappings = tuple(params)
     if not mappings:
         raise SetupError(f"params is an empty list, so nothing would run: {hint}.")
@@ -126,20 +127,20 @@ def _mappings(params: Any) -> tuple[dict[str, Any], ...]:
         if not isinstance(mapping, Mapping) or any(type(k) is not str for k in mapping):
             raise SetupError(
                 f"Each of params must be a mapping with string keys; got "
-                f"{shortened(mapping)}: {hint}."
+                f"{abbreviated(mapping)}: {hint}."
             )
         if "cursor" in mapping:
             raise SetupError(
                 "params must not name `cursor`: the engine passes it to fetch when a "
                 "run is resumed; pass the checkpoint as resume_from instead."
             )
-    # Deep, so that nobody can change what the checkpoint's key was made of.
+    # Deep, so that no caller can change what the checkpoint's key was made of.
     return tuple(deepcopy(dict(mapping)) for mapping in mappings)
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class RunOptions:
-    """What belongs to one run; shared by every call that starts one."""
+    """The options of one run, shared by every call that starts one."""
 
     params: tuple[dict[str, Any], ...] = attrs.field(default=({},), converter=_mappings)
     buffer_size: int = DEFAULT_BUFFER_SIZE
@@ -160,7 +161,7 @@ class RunOptions:
         ):
             raise SetupError(
                 f"completed_ids must support `in`, like a set or a ledger; "
-                f"got {shortened(self.completed_ids)}."
+                f"got {abbreviated(self.completed_ids)}."
             )
         contains = getattr(type(self.completed_ids), "__contains__", None)
         if inspect.iscoroutinefunction(contains):
@@ -172,20 +173,20 @@ class RunOptions:
             for doc_id in self.completed_ids:
                 if not isinstance(doc_id, str):
                     raise SetupError(
-                        f"completed_ids holds {shortened(doc_id)}, and document ids are "
+                        f"completed_ids holds {abbreviated(doc_id)}, and document ids are "
                         f"strings, so it would match nothing. Convert them with str."
                     )
                 break  # a look at one is enough to see the mistake
         if self.resume_from is not None and not isinstance(self.resume_from, Checkpoint):
             raise SetupError(
-                f"resume_from must be a Checkpoint; got {shortened(self.resume_from)}. "
+                f"resume_from must be a Checkpoint; got {abbreviated(self.resume_from)}. "
                 f"Read a stored one with Checkpoint.from_dict(...)."
             )
 
 
 @attrs.frozen(eq=False)
 class Shaping:
-    """What the caller wants to see of the events; touches no bookkeeping."""
+    """The caller's filter and transformer of events; they touch no bookkeeping."""
 
     event_filter: Callable[[PipelineEvent], bool] | None
     event_transformer: Callable[[PipelineEvent], Any] | None
@@ -197,8 +198,8 @@ class Shaping:
                 not callable(given) or inspect.iscoroutinefunction(given)
             ):
                 raise SetupError(
-                    f"{name} must be a plain function of one event, which nobody has to "
-                    f"await; got {shortened(given)}."
+                    f"{name} must be a plain function of one event, which is not "
+                    f"awaited; got {abbreviated(given)}."
                 )
 
     def passes(self, event: PipelineEvent) -> bool:

@@ -1,4 +1,8 @@
-"""In which order finished work leaves when several workers finish it."""
+"""The bounded set of records that several workers have in work or finished.
+
+A slot is taken before a record is fetched and freed when its result is emitted, in the order
+of the source or as results come.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,21 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 # This many times `workers` items may be fetched and not yet emitted: `workers` of them
-# in work and as many waiting, for a worker or, with ordered=True, for their turn. At 1 a
+# parsed and as many waiting, for a worker or, with ordered=True, for their turn. At 1 a
 # worker that ends must wait for the fetch, and in order a slow record idles all others;
 # each unit more is `workers` more records or results that wait in memory.
 WINDOW_PER_WORKER = 2
 
 
 class ReorderWindow(Generic[T]):
-    """A bounded set of places; what is taken first leaves first, or as it finishes.
+    """A window of ``size`` slots, between the fetch of an item and its emission.
 
-    A place is taken before an item is fetched and freed when its result is emitted,
-    so at most ``size`` items are anywhere between the two.
+    Args:
+        workers: how many tasks parse.
+        ordered: whether results leave in the order in which slots were taken; otherwise
+            they leave as they finish.
+
+    Memory: at most ``workers * WINDOW_PER_WORKER`` results.
     """
 
     __slots__ = ("_done", "_finished", "_first", "_next", "_ordered", "size")
@@ -33,33 +41,33 @@ class ReorderWindow(Generic[T]):
 
     @property
     def is_full(self) -> bool:
-        """Whether no further item may be fetched now."""
+        """True when no further item may be fetched now."""
         return self._next - self._first >= self.size
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything taken has been emitted."""
+        """True when everything fetched has been emitted."""
         return self._next == self._first
 
     def take(self) -> int:
-        """Take the next place."""
-        place = self._next
-        self._next = place + 1
-        return place
+        """Take the next slot and return its number."""
+        slot = self._next
+        self._next = slot + 1
+        return slot
 
-    def finish(self, place: int, result: T) -> None:
-        """Hand in the result for a place."""
+    def finish(self, slot: int, result: T) -> None:
+        """Note the result for a slot."""
         if self._ordered:
-            self._finished[place] = result
+            self._finished[slot] = result
         else:
             self._done.append(result)
 
     def has_ready(self) -> bool:
-        """Whether ``pop`` has something to give."""
+        """Return whether a result may be emitted now."""
         return bool(self._done) or self._first in self._finished
 
     def pop(self) -> T:
-        """The next result to emit; frees its place."""
+        """Return the next result to emit, and free its slot."""
         result = self._done.popleft() if self._done else self._finished.pop(self._first)
         self._first += 1
         return result

@@ -1,7 +1,7 @@
 """One short line about an object, and a small table of it for notebooks.
 
-A repr is asked for where something has gone wrong already, so it never raises, and it says
-nothing at length that a record happens to hold.
+A repr is read where something has gone wrong already, so it never raises; and whatever a
+record holds, it stays short.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 
-def printable(text: str, most: int = 120) -> str:
+def in_one_line(text: str, most: int = 120) -> str:
     """Return a text in one line, without control characters and cut at ``most``."""
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: most + 1])
     return line if len(line) <= most else line[: most - 3] + "..."
@@ -18,7 +18,7 @@ def printable(text: str, most: int = 120) -> str:
 def one_line(value: object, most: int = 120) -> str:
     """Return ``repr(value)`` in one line, cut at ``most`` characters."""
     try:
-        return printable(repr(value), most)
+        return in_one_line(repr(value), most)
     except Exception:  # noqa: BLE001 -- whatever a user's repr does
         return f"<{type(value).__name__}, whose repr failed>"
 
@@ -26,7 +26,7 @@ def one_line(value: object, most: int = 120) -> str:
 def summary(value: object, details: Callable[[], str]) -> str:
     """Return ``<Class details>``; ``<Class>`` alone when the details cannot be told."""
     try:
-        text = printable(details(), 200)
+        text = in_one_line(details(), 200)
     except Exception:  # noqa: BLE001 -- an object may hold anything, or be half made
         text = ""
     return f"<{type(value).__name__}{text}>"
@@ -36,7 +36,7 @@ def error_text(error_type: object, error: object) -> str:
     """Return the class and the message of a failure; a recorded one names its class itself."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 -- as above
+    except Exception:  # noqa: BLE001 -- the same
         return f"{error_type}, whose text failed"
     return text if text.startswith(f"{error_type}") else f"{error_type}: {text}"
 
@@ -52,7 +52,7 @@ def html_table(caption: str, rows: Iterable[tuple[str, object]]) -> str:
     from html import escape  # noqa: PLC0415 -- it has a large table, and few programs need it
 
     cells = (
-        (name, f"{value:,}" if type(value) is int else printable(str(value)))
+        (name, f"{value:,}" if type(value) is int else in_one_line(str(value)))
         for name, value in rows
     )
     body = "".join(f"<tr><th>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in cells)

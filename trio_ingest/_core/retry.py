@@ -1,4 +1,4 @@
-"""How long to wait before an attempt is repeated."""
+"""Delays before further attempts, and the errors that deserve one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .options import RetryPolicy
 def delay_before(
     retry_count: int, policy: RetryPolicy, seed: object, source: str, record_number: int
 ) -> float | None:
-    """Seconds to wait before retry number ``retry_count``, or None when attempts are used up.
+    """Return the seconds to wait before a retry, or None when attempts are used up.
 
     Full jitter: uniform between 0 and ``base_seconds * 2 ** (retry_count - 1)``, at
     most ``max_seconds``. Each delay is drawn from a generator of its own, keyed by
@@ -28,7 +28,7 @@ def delay_before(
 
 
 def is_transient(error: BaseException, timeout: type[BaseException]) -> bool:
-    """Whether another attempt could help, for adapters that do not say.
+    """Return whether another attempt could help, for adapters that do not say.
 
     Args:
         error: what ``parse`` raised; a group, as a nursery makes it, when all in it are.

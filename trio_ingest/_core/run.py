@@ -1,34 +1,35 @@
-"""The book of one run: facts in, events out.
+"""The state machine of one run: facts in, events out.
 
-Everything that a stream says is decided here, and nothing else is: no I/O, no
-``await``, no clock. Whoever moves the records reports each fact with one call and
-gets the event to emit, already numbered; so the event must be emitted before the
-next fact is reported. That the consumer receives events in the order of their
-``sequence`` is what makes acknowledging cheap: all that is acknowledged is one
-number, and nothing is noted when an event is delivered.
+Everything that a stream says is decided here, and nothing else is: no I/O, no ``await``, no
+clock. The engine reports each fact with one call and gets the event to emit, already
+numbered; so it must emit the event before it reports the next fact. The consumer receives
+events in the order of their ``sequence``, so all that is acknowledged is one number, and
+nothing is noted when an event is delivered.
 
-Two rules live only here. Each record is started once and ended once. A checkpoint
-covers only ends whose sequence the consumer has acknowledged, or, inside a
-progress event, only ends with a lower sequence than that event.
+Three rules live only here. Each record is started once and ended once. A checkpoint covers
+only ends whose sequence the consumer has acknowledged, or, inside a progress event, only
+ends with a lower sequence than that event. The states of an adapter follow ``NEXT_STATES``.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
 
 from .adapter_run import (
     AdapterRun,
     Failure,
     Skip,
+    acknowledge,
     acknowledged_checkpoint,
     emitted_checkpoint,
-    settle,
 )
-from .checkpoints import Checkpoint, snapshot_of
+from .checkpoints import Checkpoint
 from .documents import Document
-from .errors import EngineBug, SetupError, shortened
+from .errors import EngineBug
 from .events import (
     AdapterState,
     AdapterStateChange,
@@ -49,13 +50,25 @@ from .events import (
 )
 from .progress import RateEstimator
 
-# After this many documents (two events each) whoever emits must let others run, so
-# that no task emits more than 100 events without a cancellation point.
+# After this many documents (two events each) a task must let others run, so that none
+# emits more than 100 events without a cancellation point.
 BURST_DOCUMENTS = 50
 
+# The states that may follow each; an adapter begins as pending.
+NEXT_STATES: Final[Mapping[AdapterState, tuple[AdapterState, ...]]] = {
+    "pending": ("running", "cancelled"),
+    "running": ("paused", "draining", "finished", "failed", "cancelled"),
+    "paused": ("running", "draining", "failed", "cancelled"),
+    "draining": ("finished", "failed", "cancelled"),
+    "finished": (),
+    "failed": (),
+    "cancelled": (),
+}
 
+
+@attrs.define(eq=False, repr=False)
 class Run:
-    """The book of one run.
+    """The state of one run.
 
     Args:
         pipeline_id: goes into every event.
@@ -63,58 +76,31 @@ class Run:
         now: the runtime's clock at the start, in seconds.
     """
 
-    __slots__ = (
-        "_ended_at_checkpoint",
-        "_ended_at_progress",
-        "_pace",
-        "_resumed_count",
-        "_states",
-        "adapter_runs",
-        "buffer_size",
-        "checkpoint_interval",
-        "completed_count",
-        "consumer_seconds",
-        "ends_until_upkeep",
-        "estimated_total",
-        "failed_count",
-        "fetch_seconds",
-        "parse_seconds",
-        "pipeline_id",
-        "progress_at",
-        "progress_interval",
-        "retried_count",
-        "sequence",
-        "skipped_count",
-        "throttle_seconds",
-    )
+    pipeline_id: str
+    adapter_runs: Sequence[AdapterRun]
+    progress_at: float = attrs.field(alias="now")
+    buffer_size: int = attrs.field(kw_only=True)
+    progress_interval: int = attrs.field(kw_only=True)
+    checkpoint_interval: int = attrs.field(kw_only=True)
+    estimated_total: int | None = attrs.field(kw_only=True)
+    sequence: int = attrs.field(default=0, init=False)
+    completed_count: int = attrs.field(default=0, init=False)
+    failed_count: int = attrs.field(default=0, init=False)
+    skipped_count: int = attrs.field(default=0, init=False)
+    retried_count: int = attrs.field(default=0, init=False)
+    fetch_seconds: float = attrs.field(default=0.0, init=False)
+    parse_seconds: float = attrs.field(default=0.0, init=False)
+    consumer_seconds: float = attrs.field(default=0.0, init=False)
+    throttle_seconds: float = attrs.field(default=0.0, init=False)
+    states: dict[str, AdapterState] = attrs.field(factory=dict, init=False)
+    ends_until_upkeep: int = attrs.field(default=0, init=False)
+    _resumed_count: int = attrs.field(default=0, init=False)
+    _ended_at_progress: int = attrs.field(default=0, init=False)
+    _ended_at_checkpoint: int = attrs.field(default=0, init=False)
+    _rate: RateEstimator = attrs.field(init=False)
 
-    def __init__(
-        self,
-        pipeline_id: str,
-        adapter_runs: Sequence[AdapterRun],
-        now: float,
-        *,
-        buffer_size: int,
-        progress_interval: int,
-        checkpoint_interval: int,
-        estimated_total: int | None,
-    ) -> None:
-        self.pipeline_id = pipeline_id
-        self.adapter_runs = adapter_runs
-        self.buffer_size = buffer_size
-        self.progress_interval = progress_interval
-        self.checkpoint_interval = checkpoint_interval
-        self.estimated_total = estimated_total
-        self.sequence = 0
-        self.completed_count = self.failed_count = self.skipped_count = 0
-        self.retried_count = self._resumed_count = 0
-        self.fetch_seconds = self.parse_seconds = 0.0
-        self.consumer_seconds = self.throttle_seconds = 0.0
-        self._states: dict[str, AdapterState] = {}
-        self._pace = RateEstimator(now)
-        self.progress_at = now
-        self._ended_at_progress = self._ended_at_checkpoint = 0
-        self.ends_until_upkeep = 0
+    def __attrs_post_init__(self) -> None:
+        self._rate = RateEstimator(self.progress_at)
         self.schedule_upkeep()
 
     # -- facts about one record ------------------------------------------------
@@ -122,7 +108,7 @@ class Run:
     def started(
         self, adapter_run: AdapterRun, record_number: int, doc_id: str, timestamp: float
     ) -> DocumentStarted:
-        """Work on a record is about to begin."""
+        """Start a record: work on it is about to begin."""
         if record_number in adapter_run.open:
             raise EngineBug(f"Record {record_number} was started twice. Please report this.")
         sequence = self.sequence
@@ -147,7 +133,7 @@ class Run:
         retry_count: int,
         timestamp: float,
     ) -> DocumentCompleted:
-        """A record became a document."""
+        """End a record that became a document."""
         sequence = self.sequence
         self.sequence = sequence + 1
         self.completed_count += 1
@@ -155,7 +141,7 @@ class Run:
         try:
             adapter_run.open.remove(record_number)
         except KeyError:
-            raise _ended_without_start(adapter_run, record_number) from None
+            raise adapter_run.not_open(record_number) from None
         adapter_run.unacknowledged.append((sequence, record_number))
         return build_completed(
             timestamp,
@@ -178,7 +164,7 @@ class Run:
         retry_count: int,
         timestamp: float,
     ) -> DocumentFailed:
-        """A record could not become a document."""
+        """End a record that could not become a document."""
         sequence = self._end(adapter_run, record_number)
         self.failed_count += 1
         return build_failed(
@@ -199,7 +185,7 @@ class Run:
     def skipped(
         self, adapter_run: AdapterRun, record_number: int, skip: Skip, timestamp: float
     ) -> DocumentSkipped:
-        """A parsed document is done already."""
+        """End a record whose document is done already, as parsing it has shown."""
         sequence = self._end(adapter_run, record_number)
         self.skipped_count += 1
         return build_skipped(
@@ -222,9 +208,9 @@ class Run:
         delay_seconds: float,
         timestamp: float,
     ) -> DocumentRetrying:
-        """An attempt failed and another will follow."""
+        """Announce that an attempt has failed and another will follow."""
         if record_number not in adapter_run.open:
-            raise _ended_without_start(adapter_run, record_number)
+            raise adapter_run.not_open(record_number)
         self.retried_count += 1
         return build_retrying(
             timestamp,
@@ -242,7 +228,7 @@ class Run:
     def already_done(
         self, adapter_run: AdapterRun, record_number: int, *, resumed: bool = False
     ) -> None:
-        """A record is known, before any work, to be done already: no event."""
+        """Pass over a record that is known to be done before any work: no event."""
         self.skipped_count += 1
         self._resumed_count += resumed
         self.ends_until_upkeep -= 1
@@ -254,9 +240,14 @@ class Run:
     def state_changed(
         self, source: str, new_state: AdapterState, timestamp: float, reason: str | None = None
     ) -> AdapterStateChange:
-        """An adapter moved to its next state; it began as pending."""
-        old_state = self._states.get(source, "pending")
-        self._states[source] = new_state
+        """Move an adapter to its next state."""
+        old_state = self.state_of(source)
+        if new_state not in NEXT_STATES[old_state]:
+            raise EngineBug(
+                f"The adapter {source!r} is {old_state} and cannot be {new_state} next. "
+                f"Please report this with the stream's events."
+            )
+        self.states[source] = new_state
         return build_state_change(
             timestamp,
             self.pipeline_id,
@@ -268,29 +259,21 @@ class Run:
         )
 
     def state_of(self, source: str) -> AdapterState:
-        """The state an adapter is in."""
-        return self._states.get(source, "pending")
+        """Return the state that an adapter is in."""
+        return self.states.get(source, "pending")
 
     def cursor_yielded(self, adapter_run: AdapterRun, value: Any) -> None:
-        """Everything before the next record is covered by ``value``.
+        """Note that ``value`` covers everything before the next record.
 
         Raises:
             SetupError: when JSON has no form for the value.
         """
-        try:
-            value = snapshot_of(value)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise SetupError(
-                f"The adapter {adapter_run.source!r} yielded a Cursor whose value has no "
-                f"JSON form ({error}): {shortened(value)}. Use numbers, strings, lists "
-                f"and mappings."
-            ) from error
-        self.ends_until_upkeep -= 1
         # It also covers the adapter's own events, so it waits until they are acknowledged.
         adapter_run.cursor_yielded(self.sequence - 1, value)
+        self.ends_until_upkeep -= 1
 
     def custom_event(self, event: PipelineEvent, timestamp: float) -> PipelineEvent:
-        """An adapter's own event takes its place in the stream, as a stamped copy."""
+        """Give an adapter's own event its place in the stream, as a stamped copy."""
         stamped = copy.copy(event)
         object.__setattr__(stamped, "timestamp", timestamp)
         object.__setattr__(stamped, "pipeline_id", self.pipeline_id)
@@ -302,12 +285,12 @@ class Run:
 
     @property
     def ended_count(self) -> int:
-        """Records that have ended, in any way."""
+        """The records that have ended, in any way."""
         return self.completed_count + self.failed_count + self.skipped_count
 
     @property
     def in_flight(self) -> int:
-        """Documents started and not ended."""
+        """The documents that were started and have not ended."""
         return sum(len(adapter_run.open) for adapter_run in self.adapter_runs)
 
     def schedule_upkeep(self) -> None:
@@ -320,7 +303,7 @@ class Run:
         )
 
     def progress_is_due(self) -> bool:
-        """Whether enough documents have ended for a progress event or a checkpoint."""
+        """Return whether enough documents ended for a progress event or a checkpoint."""
         ended = self.ended_count
         return (
             ended - self._ended_at_progress >= self.progress_interval
@@ -330,7 +313,7 @@ class Run:
     def progress(
         self, now: float, timestamp: float, queue_depth: int, *, checkpoint: bool = False
     ) -> BatchProgress:
-        """A progress event, with a checkpoint when asked or when one is due."""
+        """Report progress, with a checkpoint when asked or when one is due."""
         ended = self.ended_count
         if ended - self._ended_at_checkpoint >= self.checkpoint_interval:
             checkpoint = True
@@ -338,7 +321,7 @@ class Run:
             self._ended_at_checkpoint = ended
         self._ended_at_progress = ended
         self.progress_at = now
-        self._pace.mark(now, ended - self._resumed_count)
+        self._rate.mark(now, ended - self._resumed_count)
         done_before = sum(adapter_run.done_before for adapter_run in self.adapter_runs)
         return build_progress(
             timestamp,
@@ -348,7 +331,7 @@ class Run:
             self.failed_count,
             self.in_flight,
             self.estimated_total,
-            self._pace.eta_seconds(self.estimated_total, done_before),
+            self._rate.eta_seconds(self.estimated_total, done_before),
             self.skipped_count,
             queue_depth,
             self.buffer_size,
@@ -360,21 +343,21 @@ class Run:
         )
 
     @property
-    def has_news(self) -> bool:
-        """Whether anything ended since the last checkpoint was minted."""
+    def has_new_ends(self) -> bool:
+        """True when a record has ended since the last checkpoint was minted."""
         return self.ended_count != self._ended_at_checkpoint
 
-    def settle(self, acknowledged: int) -> None:
-        """The consumer has acknowledged every event with a lower sequence than this."""
-        settle(self.adapter_runs, acknowledged)
+    def acknowledge(self, acknowledged: int) -> None:
+        """Note that the consumer has acknowledged every event with a lower sequence."""
+        acknowledge(self.adapter_runs, acknowledged)
 
     def checkpoint(self, acknowledged: int) -> Checkpoint:
-        """Covers exactly what has been acknowledged, now."""
-        settle(self.adapter_runs, acknowledged)
+        """Return a checkpoint that covers exactly what has been acknowledged, now."""
+        acknowledge(self.adapter_runs, acknowledged)
         return acknowledged_checkpoint(self.adapter_runs, acknowledged)
 
     def exhausted(self, adapter_run: AdapterRun) -> None:
-        """An adapter run has come to its end, and everything of it was emitted."""
+        """Note that an adapter run is at its end, and everything of it was emitted."""
         adapter_run.finished, adapter_run.finished_at = True, self.sequence
 
     def _next_sequence(self) -> int:
@@ -384,16 +367,9 @@ class Run:
 
     def _end(self, adapter_run: AdapterRun, record_number: int) -> int:
         if record_number not in adapter_run.open:
-            raise _ended_without_start(adapter_run, record_number)
+            raise adapter_run.not_open(record_number)
         adapter_run.open.remove(record_number)
         self.ends_until_upkeep -= 1
         sequence = self._next_sequence()
         adapter_run.unacknowledged.append((sequence, record_number))
         return sequence
-
-
-def _ended_without_start(adapter_run: AdapterRun, record_number: int) -> EngineBug:
-    return EngineBug(
-        f"Record {record_number} of {adapter_run.source!r} is not open, so it can neither "
-        f"end nor be retried. Please report this with the stream's events."
-    )

@@ -1,1 +1,1 @@
-"""The part of the engine that moves records and events: tasks, channel, runtime."""
+"""Motion of records and events: tasks, channel, runtime; ``_core`` decides."""

@@ -1,8 +1,8 @@
-"""One stream's tasks: a nursery, a task for each adapter, the workers, the progress tick.
+"""The tasks of one stream: one for each adapter, its workers, and the progress by time.
 
-The engine moves; ``_run`` decides. No exception of an adapter leaves a task: it is
-kept, and raised to the consumer after the last event. So the only cancellation in here
-is the one from outside, and nothing in here cancels the consumer.
+The engine moves; ``_core.run`` decides. No exception of an adapter leaves a task: it is
+kept, and raised to the consumer after the last event. So the only cancellation in here is
+the one from outside, and nothing in here cancels the consumer.
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ from typing import Any, Protocol
 
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.checkpoints import Checkpoint
-from trio_ingest._core.errors import EngineBug, StreamClosedError, add_note, described, joined
+from trio_ingest._core.errors import (
+    EngineBug,
+    StreamClosedError,
+    add_note,
+    described,
+    with_closing_error,
+)
 from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.run import Run
 
-from .adapter_task import (
-    AdapterTask,
-    StreamContext,
-    TaskTimer,
-    close_adapter,
-    close_fetch,
-    open_early,
-    open_fetch,
-    yields_in_scope,
-)
+from .adapter_task import AdapterTask
 from .channel import Channel
-from .records import RecordProcessor, explained, stray_cancellation
+from .context import StreamContext, TaskTimer
+from .fetching import close_adapter, close_fetch, open_early, open_fetch, yields_in_scope
+from .records import RecordProcessor, error_to_report, stray_cancellation
 from .runtime import Nursery, Runtime, ScopeLeftOpen, ki_protected
 from .sequential import SequentialTask
-from .setup import RunSetup, estimate_totals, failure_of, where
+from .setup import RunSetup, estimate_totals, failure_note, failure_of
 from .worker_pool import WorkerPool
 
-# A progress event comes at least once a second: looking four times a second whether
-# three quarters have passed keeps that promise whenever the last one came.
+# A progress event comes at least once a second: a look four times a second, and an event
+# when three quarters of one have passed, keep that promise whenever the last one came.
 _TICK_SECONDS = 0.25
 _DUE_SECONDS = 0.75
 
@@ -44,7 +43,7 @@ _CANCELLED = (
 )
 
 # A Ctrl-C between a fact's number and the event's place in the channel would leave a gap,
-# or a checkpoint that claims what nobody received.
+# or a checkpoint that claims an event which the consumer never receives.
 for _fact in (
     Run.started,
     Run.completed,
@@ -64,7 +63,7 @@ for _fact in (
 
 
 class AnyEngine(Protocol):
-    """What runs behind one entered stream, wherever it runs: what the stream needs of it."""
+    """The part of an engine that a stream uses; the engine may run in another thread."""
 
     run: Run
     channel: Channel
@@ -82,7 +81,10 @@ class AnyEngine(Protocol):
 
 
 class Engine:
-    """Everything that runs behind one entered stream."""
+    """The engine of one entered stream.
+
+    Memory: the channel's events, and for each adapter the records in flight.
+    """
 
     def __init__(
         self, setup: RunSetup, runtime: Runtime, new_run: Callable[..., Run] = Run
@@ -108,12 +110,13 @@ class Engine:
         ]
         for plan, processors in zip(setup.plans, self._processors, strict=True):
             open_early(plan, processors[0])
+        self._adapter_tasks: list[AdapterTask] = []
         self._failures: dict[int, Exception] = {}
         self._fatal: BaseException | None = None
         self._nursery: Nursery | None = None
         self.cleanup_errors: list[Exception] = []
 
-    # -- what a stream may ask for ---------------------------------------------------
+    # -- the controls of a stream ----------------------------------------------------
 
     def pause(self) -> None:
         """Fetch nothing more until ``resume``."""
@@ -128,29 +131,29 @@ class Engine:
             self.context.mode.value = "running"
 
     def drain(self) -> None:
-        """Stop fetching, finish what is in flight, end normally."""
+        """Stop fetching, finish the records in flight, end normally."""
         self.context.paused, self.context.draining = False, True
         self.context.mode.value = "draining"
-        for task in self.context.adapter_tasks:
+        for task in self._adapter_tasks:
             task.stop_fetching()
 
     def checkpoint(self) -> Checkpoint:
-        """Covers exactly what the consumer has acknowledged, now."""
+        """Return a checkpoint of exactly what the consumer has acknowledged, now."""
         return self.run.checkpoint(self.channel.acknowledged(self.run.sequence))
 
     def account_time(self) -> None:
-        """Book every task's time up to now."""
+        """Account for every task's time up to now."""
         self.context.account_time()
 
     @property
     def queue_depth(self) -> int:
-        """How many events wait for the consumer."""
+        """The number of events that wait for the consumer."""
         return self.channel.depth
 
     # -- the tasks ---------------------------------------------------------------------
 
     async def work(self) -> None:
-        """Run everything, and close the channel at the end, whatever the end is."""
+        """Run all adapters, and close the channel at the end, whatever the end is."""
         try:
             await self._all_adapters()
         except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
@@ -183,7 +186,7 @@ class Engine:
             await self._report_cancelled()
 
     async def _report_cancelled(self) -> None:
-        """Say which adapters something fatal has cut short."""
+        """Emit which adapters a fatal error has cut short."""
         context = self.context
         for plan in self._setup.plans:
             if self.run.state_of(plan.source) not in ("finished", "failed"):
@@ -197,7 +200,7 @@ class Engine:
         self.run.estimated_total = await estimate_totals(self._setup, self.run, self._runtime)
 
     async def _in_band(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Let nothing but a cancellation leave a task: the rest ends the stream in band."""
+        """Run a task; an error of it ends the stream in band, a cancellation leaves it."""
         try:
             await task(*args)
         except BaseException as error:  # noqa: ASYNC103 -- a cancellation is re-raised
@@ -206,9 +209,9 @@ class Engine:
                 raise
             rest = rest or stray_cancellation(error, "a task of this run")
             if isinstance(rest, Exception):
-                self._keep_if_unheard(rest)
+                self._keep_if_cancelled(rest)
             elif self._runtime.is_cancelled():
-                self._runtime.force_cleanup()  # a second Ctrl-C was raised here, of all places
+                self._runtime.force_cleanup()  # a second Ctrl-C was raised in this task
             self._fatal = self._fatal or rest
             if self._nursery is not None:
                 self._nursery.cancel_scope.cancel()
@@ -226,18 +229,20 @@ class Engine:
                 raise
             except Exception as error:
                 self._failures[index] = failure = error
-                self._keep_if_unheard(error)
+                self._keep_if_cancelled(error)
             if failure is not None:
                 await first.change_state("failed", described(failure))
-            elif context.draining and not all(task.adapter_run.finished for task in tasks):
-                if self.run.state_of(plan.source) != "draining":
-                    await first.change_state("draining")
-                await first.change_state("finished", "drained")
             else:
-                await first.change_state("finished")
+                state = self.run.state_of(plan.source)
+                is_done = all(task.adapter_run.finished for task in tasks)
+                drained = context.draining and not is_done
+                # A pause that a drain has ended leaves the adapter paused.
+                if state == "paused" or (drained and state != "draining"):
+                    await first.change_state("draining")
+                await first.change_state("finished", "drained" if drained else None)
 
     async def _adapter_runs(self, plan: AdapterPlan, tasks: Sequence[AdapterTask]) -> None:
-        """One run after another, and then the adapter's own ``aclose``, by any road."""
+        """Make one run after another, and then close the adapter, however they end."""
         context, first = self.context, tasks[0]
         error: Exception | None = None
         try:
@@ -250,13 +255,13 @@ class Engine:
         except Exception as failure:
             error = failure
         finally:
-            before = first.timer.turn(self.run, context.clock(), "fetch_seconds")
+            before = first.timer.switch(self.run, context.clock(), "fetch_seconds")
             closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
                 plan.source,
                 close_adapter(plan, first.processor, self._runtime, context.grace_seconds),
             )
-            first.timer.turn(self.run, context.clock(), before)
-        error = joined(error, closing)
+            first.timer.switch(self.run, context.clock(), before)
+        error = with_closing_error(error, closing)
         if error is not None:
             raise error
 
@@ -271,21 +276,17 @@ class Engine:
         )
 
     async def _adapter_run(self, plan: AdapterPlan, task: AdapterTask) -> None:
-        context = self.context
-        context.adapter_tasks.append(task)
+        self._adapter_tasks.append(task)
+        assert self._nursery is not None
         try:
-            if isinstance(task, WorkerPool):
-                if self._nursery is None:
-                    raise EngineBug("Workers need a nursery before the first adapter runs.")
-                task.start_workers(self._nursery, self._in_band)
+            task.start(self._nursery, self._in_band)
             await self._fetch_all(plan, task)
         except Exception as error:
-            add_note(error, where(task.adapter_run))
+            add_note(error, failure_note(task.adapter_run))
             raise
         finally:
-            context.adapter_tasks.remove(task)
-            if isinstance(task, WorkerPool):
-                task.dismiss()
+            self._adapter_tasks.remove(task)
+            task.dismiss()
 
     async def _fetch_all(self, plan: AdapterPlan, task: AdapterTask) -> None:
         context = self.context
@@ -294,7 +295,7 @@ class Engine:
         items = open_fetch(plan, task.processor)
         try:
             with task.drain_scope as scope:
-                task.timer.turn(self.run, context.clock(), "fetch_seconds")
+                task.timer.switch(self.run, context.clock(), "fetch_seconds")
                 if hasattr(items, "__anext__"):
                     await self._move(task, items)
                 else:
@@ -304,21 +305,20 @@ class Engine:
         except BaseException as failure:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(failure):
                 raise
-            error = explained(failure, plan.source, self._runtime)
-            # It may have failed with room in its hands.
+            error = error_to_report(failure, plan.source, self._runtime)
+            # It may have failed with a slot that it had waited for.
             context.channel.release_slot()
         finally:
-            task.timer.turn(self.run, context.clock(), "fetch_seconds")
+            task.timer.switch(self.run, context.clock(), "fetch_seconds")
             closing = await self._closing_error(  # noqa: ASYNC102 -- it shields
                 plan.source, close_fetch(items, plan, self._runtime, context.grace_seconds)
             )
-            task.timer.turn(self.run, context.clock(), "idle")
+            task.timer.switch(self.run, context.clock(), "idle")
         if context.draining:
             await task.change_state("draining")
-        if isinstance(task, WorkerPool):
-            # Also after a failed fetch: what is in flight is not to blame.
-            await task.finish()
-        error = joined(error, closing)
+        # Also after a failed fetch: records in flight are not to blame.
+        await task.finish()
+        error = with_closing_error(error, closing)
         if error is not None:
             raise error
         if exhausted:
@@ -333,15 +333,15 @@ class Engine:
             raise yields_in_scope(task.plan.source) from error
 
     async def _closing_error(self, source: str, closing: Awaitable[None]) -> Exception | None:
-        """Close something; what that raises must not hide a cancellation or a failure."""
+        """Await a closing, and return its error: it must hide no cancellation or failure."""
         try:
             await closing
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(error):
                 raise
-            told = explained(error, source, self._runtime)
-            self._keep_if_unheard(told)
-            return told  # noqa: ASYNC104 -- the same
+            reported = error_to_report(error, source, self._runtime)
+            self._keep_if_cancelled(reported)
+            return reported  # noqa: ASYNC104 -- the same
         return None
 
     async def _tick(self) -> None:
@@ -350,21 +350,21 @@ class Engine:
             async for _ in ticks:
                 if context.clock() - run.progress_at >= _DUE_SECONDS:
                     await self.channel.wait_for_slot()
-                    self.channel.put(context.progress(checkpoint=run.has_news))
+                    self.channel.put(context.progress(checkpoint=run.has_new_ends))
 
-    # -- how it ends -------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------
 
-    def _keep_if_unheard(self, error: Exception) -> None:
-        """Keep what failed because of a cancellation: no event will tell of it any more."""
+    def _keep_if_cancelled(self, error: Exception) -> None:
+        """Keep a failure that comes of a cancellation, since no event will report it."""
         if type(error) is RuntimeError and isinstance(
             error.__cause__, self._runtime.cancelled
         ):
-            return  # whoever cancelled this task has cancelled the host as well
+            return  # this task was cancelled together with the host
         if self._runtime.is_cancelled() and error not in self.cleanup_errors:
             self.cleanup_errors.append(error)
 
     def without_cancelled(self, error: BaseException) -> BaseException | None:
-        """What is left of an exception besides cancellations, unwrapped when it is one."""
+        """Return an exception without the cancellations in it, unwrapped when it is one."""
         if isinstance(error, BaseExceptionGroup):
             rest = error.split(self._runtime.cancelled)[1]
             while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:

@@ -1,8 +1,8 @@
 """The bare form: the same run in the consumer's own task, one record at a time.
 
-No task, no buffer, no nursery: the async generator does each step when it is asked for
-the next event, so asking acknowledges, and a consumer that stops asking stops the run.
-No cancel scope is ever open across a ``yield`` here (PEP 789).
+No task, no buffer, no nursery: an async generator does each step when it is asked for the
+next event, so asking acknowledges, and a consumer that stops asking stops the run. No
+cancel scope is ever open across a ``yield`` here (PEP 789).
 """
 
 from __future__ import annotations
@@ -12,21 +12,27 @@ from contextlib import aclosing
 
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.documents import Document
-from trio_ingest._core.errors import EngineBug, SetupError, add_note, described, joined
+from trio_ingest._core.errors import (
+    EngineBug,
+    SetupError,
+    add_note,
+    described,
+    with_closing_error,
+)
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.run import Run
 
-from .adapter_task import close_adapter, close_fetch, first_item, open_early, open_fetch
-from .records import RecordAttempts, RecordProcessor, explained
+from .fetching import close_adapter, close_fetch, first_item, open_early, open_fetch
+from .records import RecordAttempts, RecordProcessor, error_to_report
 from .runtime import Runtime
-from .setup import RunSetup, estimate_totals, failure_of, where
+from .setup import RunSetup, estimate_totals, failure_note, failure_of
 
 # Progress by time comes at the next record after this.
 _DUE_SECONDS = 1.0
 
 
-class Inline:
-    """One run in the bare form.
+class InlineEngine:
+    """The engine of a run in the bare form.
 
     Memory: one record and its events.
     """
@@ -43,8 +49,8 @@ class Inline:
         ]
         for plan, processors in zip(setup.plans, self._processors, strict=True):
             open_early(plan, processors[0])
-            if processors[0].opened is not None and not hasattr(
-                processors[0].opened, "__anext__"
+            if processors[0].opened_early is not None and not hasattr(
+                processors[0].opened_early, "__anext__"
             ):
                 raise SetupError(
                     f"fetch of the adapter {plan.source!r} gives a block to enter, which the "
@@ -56,20 +62,20 @@ class Inline:
         self.ended_well = False
 
     async def events(self) -> AsyncGenerator[PipelineEvent, None]:
-        """The events, once; whoever iterates this must be the only one to hold it.
+        """Return the generator of the events, once; the caller must keep the only reference.
 
-        A reference from here would make a cycle of it, and then an abandoned stream
-        would be closed, and warned of, when the garbage collector comes by.
+        A reference from this object would make a cycle, and then an abandoned stream would be
+        closed, and warned of, only when the garbage collector runs.
         """
         setup, run, wall = self._setup, self.run, self._wall
         failures: list[Exception] = []
         unclosed = list(range(len(setup.plans)))
         try:
             run.estimated_total = await estimate_totals(setup, run, self._runtime)
-            self._book_fetch()
+            self._account_fetch()
             for index, plan in enumerate(setup.plans):
                 yield run.state_changed(plan.source, "running", wall())
-                self._book_consumer()
+                self._account_consumer()
                 failure: Exception | None = None
                 try:
                     for processor in self._processors[index]:
@@ -85,20 +91,20 @@ class Inline:
                     raise
                 except Exception as error:
                     if self.was_left:
-                        raise  # nobody is there any more who could be told by an event
+                        raise  # the consumer has left, so no event can report it
                     failure = error
                 unclosed.remove(index)
-                failure = joined(failure, await self._closing_error(index))
+                failure = with_closing_error(failure, await self._closing_error(index))
                 if failure is not None:
                     failures.append(failure)
                 if failure is None:
                     yield run.state_changed(plan.source, "finished", wall())
                 else:
                     yield run.state_changed(plan.source, "failed", wall(), described(failure))
-                self._book_consumer()
+                self._account_consumer()
             yield run.progress(self._clock(), wall(), 0, checkpoint=True)
         except GeneratorExit:
-            self.was_left = True  # with an event in hand that is not acknowledged
+            self.was_left = True  # with an event that is not acknowledged
             raise
         finally:
             closing = [await self._closing_error(i) for i in unclosed]  # noqa: ASYNC102
@@ -118,17 +124,17 @@ class Inline:
         except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure
             if not self._runtime.is_failure(error):
                 raise
-            return explained(error, plan.source, self._runtime)  # noqa: ASYNC104 -- the same
+            return error_to_report(error, plan.source, self._runtime)  # noqa: ASYNC104 -- the same
         finally:
-            self._book_fetch()
+            self._account_fetch()
         return None
 
-    def _book_fetch(self) -> None:
+    def _account_fetch(self) -> None:
         now = self._clock()
         self.run.fetch_seconds += now - self._mark
         self._mark = now
 
-    def _book_consumer(self) -> None:
+    def _account_consumer(self) -> None:
         now = self._clock()
         self.run.consumer_seconds += now - self._mark
         self._mark = now
@@ -136,8 +142,9 @@ class Inline:
     async def _adapter_run(
         self, plan: AdapterPlan, processor: RecordProcessor
     ) -> AsyncGenerator[PipelineEvent, None]:
-        # One generator for the whole loop: each one that an event passes through costs
-        # as much as making the event does.
+        # One generator for the whole loop: each one more that an event passes through costs
+        # as much as making the event does. For the same reason the calls that the other form
+        # makes through ``TaskTimer`` are written out.
         run, adapter_run, clock, wall = (
             self.run,
             processor.adapter_run,
@@ -155,9 +162,8 @@ class Inline:
                 now = clock()
                 run.fetch_seconds += now - mark
                 mark = now
-                doc_id = admit(record)
-                if isinstance(doc_id, str):
-                    number = processor.number
+                number, doc_id, ready = admit(record)
+                if doc_id is not None:
                     yield run.started(adapter_run, number, doc_id, wall())
                     now = clock()
                     run.consumer_seconds += now - mark
@@ -186,19 +192,20 @@ class Inline:
                     now = clock()
                     run.consumer_seconds += now - mark
                     mark = now
-                elif doc_id is not None:
-                    if isinstance(doc_id, RecordAttempts):
-                        yield processor.start(doc_id)
-                        yield processor.end(doc_id)
+                elif ready is not None:
+                    if isinstance(ready, RecordAttempts):
+                        yield processor.start(ready)
+                        yield processor.end(ready)
                     else:
-                        yield run.custom_event(doc_id, wall())
+                        yield run.custom_event(ready, wall())
                     run.consumer_seconds += clock() - mark
                     mark = clock()
                 if run.ends_until_upkeep <= 0 or mark - run.progress_at >= _DUE_SECONDS:
-                    run.settle(run.sequence)
+                    run.acknowledge(run.sequence)
                     late = mark - run.progress_at >= _DUE_SECONDS
                     if late or run.progress_is_due():
-                        yield run.progress(mark, wall(), 0, checkpoint=late and run.has_news)
+                        checkpoint = late and run.has_new_ends
+                        yield run.progress(mark, wall(), 0, checkpoint=checkpoint)
                     run.schedule_upkeep()
                     await runtime.cancellation_point()
                     now = clock()
@@ -209,11 +216,11 @@ class Inline:
             adapter_run.check_end()
             run.exhausted(adapter_run)
         except Exception as error:
-            told = explained(error, plan.source, runtime)
-            add_note(told, where(adapter_run))
-            if told is error:
+            reported = error_to_report(error, plan.source, runtime)
+            add_note(reported, failure_note(adapter_run))
+            if reported is error:
                 raise
-            raise told from error
+            raise reported from error
         finally:
             grace = self._setup.policy.cleanup_grace_seconds
             await close_fetch(items, plan, runtime, grace)  # noqa: ASYNC102 -- it shields

@@ -1,7 +1,7 @@
-"""The dozen primitives that the engine needs from an async library; Trio's by default.
+"""The primitives that the engine needs from an async library, and Trio's own.
 
-The engine is written once over this seam. Here are Trio's own primitives, which cost
-nothing extra; another library's can be supplied by an object of the same shape.
+The engine is written once, over the protocol ``Runtime``. Trio's primitives fill it at no
+extra cost; ``aio`` fills it with those of asyncio.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import trio_util
 from trio_ingest._core.errors import SetupError
 
 ki_protected = trio.lowlevel.enable_ki_protection
-"""Holds a Ctrl-C back until the function has returned, so that it cannot fall between
+"""Hold a Ctrl-C back until the function has returned, so that it cannot fall between
 a change and the wake-up that must follow it. Costs nothing per call."""
 
 
@@ -33,18 +33,18 @@ class Scope(Protocol):
 
 
 class CheckedScope(Protocol):
-    """A cancel scope that can tell whether something was left open inside it."""
+    """A cancel scope that detects scopes which were left open inside it."""
 
     def __enter__(self) -> Any: ...
-    def __exit__(self, *exc: Any) -> Any: ...  # noqa: PYI036 -- as above
+    def __exit__(self, *exc: Any) -> Any: ...  # noqa: PYI036 -- as Scope
     def holds_another(self) -> bool: ...
 
 
 class ScopeLeftOpen(RuntimeError):
-    """A scope cannot be left, since one inside it was not."""
+    """A scope cannot be closed, since one inside it is still open."""
 
 
-class Cancels(Protocol):
+class Cancellable(Protocol):
     """Something that can be cancelled from outside."""
 
     def cancel(self) -> None: ...
@@ -54,14 +54,14 @@ class Nursery(Protocol):
     """A place for tasks."""
 
     @property
-    def cancel_scope(self) -> Cancels: ...
+    def cancel_scope(self) -> Cancellable: ...
     def start_soon(self, async_fn: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
 
 
 class Waiter(Protocol):
-    """One task waits here; another wakes it."""
+    """A place for one task to wait until another task wakes it."""
 
-    occupied: bool  # an attribute, since it is read for each event
+    occupied: bool  # an attribute and no property, since it is read for each event
 
     async def wait(self) -> None: ...
     def wake(self) -> None: ...
@@ -76,7 +76,7 @@ class AsyncValue(Protocol):
 
 
 class Runtime(Protocol):
-    """Everything the engine asks of an async library."""
+    """The primitives that the engine uses of an async library."""
 
     @property
     def cancelled(self) -> type[BaseException]: ...
@@ -134,7 +134,7 @@ class TrioWaiter:
 
 
 class TrioCheckedScope:
-    """A cancel scope, and what public API tells of what is open inside it.
+    """A cancel scope, with detection of what is open inside it by public API.
 
     A cancel scope without a deadline leaves no public trace and is not seen.
     """
@@ -151,11 +151,11 @@ class TrioCheckedScope:
         return self._scope.__exit__(*exc)
 
     def holds_another(self) -> bool:
-        """Whether a deadline or a nursery was opened inside and not closed."""
+        """Return whether a deadline or a nursery was opened inside and not closed."""
         if len(trio.lowlevel.current_task().child_nurseries) > self._nurseries:
             return True
-        # Shielding for a moment hides the deadlines outside, which their owners may
-        # move at any time; nothing is awaited, so no cancellation is held back.
+        # Shielding for a moment hides the deadlines outside, which may move at any time;
+        # nothing is awaited, so no cancellation is held back.
         self._scope.shield = True
         try:
             return trio.current_effective_deadline() != math.inf
@@ -164,7 +164,7 @@ class TrioCheckedScope:
 
 
 class TrioRuntime:
-    """The seam, filled with Trio."""
+    """The primitives of Trio."""
 
     cancelled = trio.Cancelled
     timeout = trio.TooSlowError
@@ -177,68 +177,54 @@ class TrioRuntime:
         "trio_ingest.aio.stream_events(pipeline, ...)"
     )
 
+    cancel_scope = trio.CancelScope
+    checked_scope = TrioCheckedScope
+    waiter = TrioWaiter
+    value = trio_util.AsyncValue
+    every = staticmethod(trio_util.periodic)
+    sleep = staticmethod(trio.sleep)
+    cancellation_point = staticmethod(trio.lowlevel.checkpoint)
+    is_running = staticmethod(trio.lowlevel.in_trio_run)
+
     def here(self) -> Runtime:
-        """The runtime for whoever enters a stream here: always this one."""
+        """Return the runtime for a stream that is entered here: always this one."""
         return self
 
     def clock(self) -> Callable[[], float]:
-        """The current run's clock: seconds, monotonic; bound once, since it is read often."""
+        """Return the current run's clock, in seconds; bound once, since it is read often."""
         return trio.lowlevel.current_clock().current_time
 
     def open_nursery(self, grace_seconds: float) -> AbstractAsyncContextManager[Nursery]:  # noqa: ARG002 -- Trio asks again and again
         return trio.open_nursery()
 
     async def leave(self, opened: Any, exc: BaseException | None) -> None:  # noqa: ARG002 -- see below
-        """Wait until all tasks of a cancelled nursery are gone, whatever ``exc`` is."""
+        """Wait until all tasks of a cancelled nursery are gone; ``exc`` is not wrapped."""
         # Without the body's exception: the nursery would wrap it in a group.
         await opened.__aexit__(None, None, None)
 
-    def cancel_scope(self) -> Scope:
-        return trio.CancelScope()
-
-    def checked_scope(self) -> CheckedScope:
-        return TrioCheckedScope()
-
     def grace(self, seconds: float) -> AbstractContextManager[Scope]:
-        """Time for cleanup that an outer cancellation cannot cut short."""
+        """Return a scope for cleanup, which an outer cancellation cannot cut short."""
         return trio.move_on_after(seconds, shield=True)
 
-    def waiter(self) -> Waiter:
-        return TrioWaiter()
-
-    def value(self, initial: Any) -> AsyncValue:
-        value: AsyncValue = trio_util.AsyncValue(initial)
-        return value
-
-    def every(self, seconds: float) -> AsyncGenerator[Any, None]:
-        ticks: AsyncGenerator[Any, None] = trio_util.periodic(seconds)
-        return ticks
-
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
-
-    async def cancellation_point(self) -> None:
-        await trio.lowlevel.checkpoint()
-
     def is_cancelled(self) -> bool:
-        """Whether a cancellation of this task has been asked for."""
+        """Return whether a cancellation of this task has been asked for."""
         return trio.current_effective_deadline() == -math.inf
 
     def force_cleanup(self) -> None:
-        """Nothing to cut short: Trio raises a second Ctrl-C where the main task waits."""
+        """Do nothing: Trio raises a second Ctrl-C where the main task waits."""
 
     def is_failure(self, error: BaseException) -> bool:
-        """Whether it is a failure of the adapter: any Exception.
+        """Return whether an error is a failure of the adapter.
 
-        And a cancellation that nobody has asked for, which may be raised by awaiting
-        something that others have cancelled; but nothing else that is no Exception.
+        Any ``Exception`` is; of the others only a cancellation that was not asked for, as
+        awaiting something that another task has cancelled may raise.
         """
         if isinstance(error, self.cancelled):
             return not self.is_cancelled()
         return isinstance(error, Exception)
 
     def advice_on(self, error: BaseException) -> str | None:
-        """What to do about an error that comes of awaiting asyncio here; None of others."""
+        """Return the advice on an error that comes of awaiting asyncio; None on others."""
         text = text_of(error)
         mine = "no running event loop" in text or "some other framework like asyncio" in text
         return self.advice if mine else None
@@ -247,7 +233,7 @@ class TrioRuntime:
         """Refuse to run where another async library does.
 
         Raises:
-            SetupError: naming what to use there.
+            SetupError: when asyncio is running here; it names what to use.
         """
         if not trio.lowlevel.in_trio_run() and asyncio_is_running():
             raise SetupError(
@@ -256,13 +242,9 @@ class TrioRuntime:
                 "run_async of the same module; they take the same options."
             )
 
-    def is_running(self) -> bool:
-        """Whether a run of this library is under way here."""
-        return trio.lowlevel.in_trio_run()
-
 
 def asyncio_is_running() -> bool:
-    """Whether an event loop of asyncio runs in this thread; imports nothing."""
+    """Return whether an event loop of asyncio runs in this thread; import nothing."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False
@@ -274,7 +256,7 @@ def asyncio_is_running() -> bool:
 
 
 def text_of(error: BaseException) -> str:
-    """What an error says that a library may have raised; of the others, nothing."""
+    """Return the text of an error that a library may have raised; of others, nothing."""
     if not isinstance(error, RuntimeError | TypeError):
         return ""
     try:

@@ -1,4 +1,4 @@
-"""One run, checked and ready to begin: at the start, or where a checkpoint says."""
+"""The set-up of one run: checked, and placed at the start or where a checkpoint says."""
 
 from __future__ import annotations
 
@@ -13,14 +13,10 @@ import attrs
 
 from trio_ingest._core.adapter_run import AdapterRun
 from trio_ingest._core.adapters import AdapterPlan, check_params
-from trio_ingest._core.checkpoints import (
-    CHECKPOINT_VERSION,
-    Checkpoint,
-    Position,
-    canonical_parameters,
-)
+from trio_ingest._core.checkpoints import CHECKPOINT_VERSION, Checkpoint
 from trio_ingest._core.errors import CheckpointError, SetupError, described
 from trio_ingest._core.options import Policy, RunOptions
+from trio_ingest._core.positions import Position, canonical_parameters
 from trio_ingest._core.run import Run
 from trio_ingest._core.watermark import Watermark
 
@@ -30,7 +26,7 @@ from .runtime import Runtime
 
 @attrs.define(eq=False)
 class RunSetup:
-    """What a stream needs to begin, in either form."""
+    """Adapters, policy and options of one run, checked against each other."""
 
     plans: Sequence[AdapterPlan]
     policy: Policy
@@ -46,12 +42,12 @@ class RunSetup:
         """Refuse a checkpoint that does not fit, before the stream begins.
 
         Raises:
-            CheckpointError: saying what does not fit.
+            CheckpointError: when an adapter run is missing, unknown or cannot resume.
         """
         adapter_runs_of(self.plans, self.options)
 
     def begin(self, now: float, new_run: Callable[..., Run] = Run) -> Run:
-        """The book of a new run."""
+        """Return the state machine of a new run."""
         options = self.options
         return new_run(
             self.policy.new_pipeline_id(),
@@ -64,7 +60,7 @@ class RunSetup:
         )
 
     def processors(self, run: Run, index: int, runtime: Runtime) -> list[RecordProcessor]:
-        """The work of each adapter run of one adapter."""
+        """Return the record processors of one adapter, one for each of its runs."""
         size = len(self.options.params)
         seed = self.policy.retry.seed
         if seed is None:
@@ -84,7 +80,7 @@ class RunSetup:
 
 
 def adapter_runs_of(plans: Sequence[AdapterPlan], options: RunOptions) -> list[AdapterRun]:
-    """One adapter run for each adapter and each of ``params``, in that order.
+    """Return an adapter run for each adapter and each of ``params``, in that order.
 
     Raises:
         SetupError: when two of ``params`` are equal.
@@ -128,10 +124,7 @@ def _begin(
     begin = partial(AdapterRun, plan.source, params, key, stable_order=plan.stable_order)
     if position is None:
         return begin()
-    watermark = Watermark(position.watermark)
-    for start, stop in position.ended:
-        watermark.end_range(start, stop)
-    watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
+    watermark = Watermark.of(position)
     if position.finished:
         return begin(watermark, first_record=watermark.low, finished=True)
     if position.cursor_record is not None:
@@ -142,9 +135,9 @@ def _begin(
             )
         if not plan.stable_order:
             # What follows the cursor may come in another order this time: counting
-            # off what had ended there could pass over a record nobody has seen.
-            watermark = Watermark(position.cursor_record)
-            watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
+            # off what had ended there could pass over a record that no run has had.
+            past = position.cursor_record
+            watermark = Watermark(past, cursor=position.cursor, cursor_record=past)
         return begin(watermark, first_record=position.cursor_record)
     if plan.stable_order:
         return begin(watermark)
@@ -176,7 +169,7 @@ def _mismatch(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> str:
 
 
 async def estimate_totals(setup: RunSetup, run: Run, runtime: Runtime) -> int | None:
-    """How many records to expect in all: as told, else as the adapters say, else None."""
+    """Return how many records to expect: as given, else as the adapters say, else None."""
     if run.estimated_total is not None:
         return run.estimated_total
     total = 0
@@ -206,14 +199,14 @@ async def estimate_totals(setup: RunSetup, run: Run, runtime: Runtime) -> int | 
 
 
 def failure_of(failures: Sequence[Exception]) -> Exception | None:
-    """What to raise at the end: one adapter's failure as itself, several in a group."""
+    """Return the error to raise at the end: one failure as itself, several in a group."""
     if len(failures) < 2:
         return failures[0] if failures else None
     return ExceptionGroup(f"{len(failures)} adapters failed", failures)
 
 
-def where(adapter_run: AdapterRun) -> str:
-    """The note that a dead adapter's failure carries."""
+def failure_note(adapter_run: AdapterRun) -> str:
+    """Return the note for the failure of a dead adapter."""
     text = f"In the adapter {adapter_run.source!r}, after {adapter_run.next_record} records"
     if adapter_run.parameters:
         text += f", with the params {adapter_run.parameters_key}"

@@ -24,9 +24,9 @@ class SharedRun(Run):
         self._lock = threading.RLock()
         super().__init__(*args, **options)
 
-    def settle(self, acknowledged: int) -> None:
+    def acknowledge(self, acknowledged: int) -> None:
         with self._lock:
-            super().settle(acknowledged)
+            super().acknowledge(acknowledged)
 
     def checkpoint(self, acknowledged: int) -> Checkpoint:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from trio_ingest._core.checkpoints import canonical_parameters
+from trio_ingest._core.positions import canonical_parameters
 
 # An adapter's source, and its params as canonical JSON.
 Key: TypeAlias = tuple[str, str]

@@ -13,11 +13,12 @@ import json
 
 from trio_ingest import Checkpoint, Position
 from trio_ingest._core.adapter_run import AdapterRun
+from trio_ingest._core.positions import claimed_by, with_claims
+from trio_ingest._core.ranges import Ranges, difference, from_watermark, size, union
 from trio_ingest._core.watermark import Watermark
 
 from ._adapter_runs import Key
 from ._findings import Findings
-from ._ranges import Ranges, claimed_by, difference, size, union
 
 _BEYOND_ALL = 1 << 62
 
@@ -159,7 +160,7 @@ class CheckpointChecker:
             before, at = self._inherited.get(key, ([], line))
             self._inherited[key] = union(before, right), at
         self._check_rest(line, key, position, run)
-        run.acknowledged = _watermark(union(ended, right), position)
+        run.acknowledged = Watermark.of(with_claims(position, union(ended, right)))
         run.finished = position.finished
         run.stable_order = position.stable_order
 
@@ -217,20 +218,7 @@ def adapter_run_of(position: Position) -> AdapterRun:
 
 def ended_in(run: AdapterRun) -> Ranges:
     """Return the records of an adapter run that have ended."""
-    watermark = run.acknowledged
-    first = [(0, watermark.low)] if watermark.low else []
-    return [*first, *watermark.ended]
-
-
-def _watermark(ranges: Ranges, position: Position) -> Watermark:
-    low = 0
-    if ranges and ranges[0][0] == 0:
-        low, ranges = ranges[0][1], ranges[1:]
-    watermark = Watermark(low)
-    for start, stop in ranges:
-        watermark.end_range(start, stop)
-    watermark.cursor, watermark.cursor_record = position.cursor, position.cursor_record
-    return watermark
+    return from_watermark(run.acknowledged.low, run.acknowledged.ended)
 
 
 def _label(key: Key) -> str:

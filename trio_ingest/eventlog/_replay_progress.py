@@ -23,9 +23,10 @@ from trio_ingest import (
     Position,
     SetupError,
 )
+from trio_ingest._core.positions import claimed_by, with_claims
+from trio_ingest._core.ranges import Ranges, difference, split_at_watermark, union
 
 from ._adapter_runs import Key, KeyCache
-from ._ranges import Ranges, claimed_by, difference, union
 
 
 class ReplayProgress:
@@ -142,11 +143,7 @@ class ReplayProgress:
 
     def _position(self, key: Key) -> Position:
         position = self._positions.get(key, Position(*key))
-        ranges = union(claimed_by(position), self._ended.get(key, []))
-        watermark = 0
-        if ranges and ranges[0][0] == 0:
-            watermark = ranges.pop(0)[1]
-        return attrs.evolve(position, watermark=watermark, ended=tuple(ranges))
+        return with_claims(position, union(claimed_by(position), self._ended.get(key, [])))
 
     def _begin(self, checkpoint: Checkpoint) -> None:
         self._positions = {(p.source, p.parameters): p for p in checkpoint.positions}
@@ -155,15 +152,12 @@ class ReplayProgress:
     def _without_ours(self, position: Position) -> Position:
         key = position.source, position.parameters
         rest = difference(claimed_by(position), self._ended.get(key, []))
-        watermark = 0
-        if rest and rest[0][0] == 0:
-            watermark = rest.pop(0)[1]
+        watermark, _ = split_at_watermark(rest)
         cursor_record = position.cursor_record
         passed = cursor_record is not None and cursor_record <= watermark
-        return attrs.evolve(
+        return with_claims(
             position,
-            watermark=watermark,
-            ended=tuple(rest),
+            rest,
             cursor=position.cursor if passed else None,
             cursor_record=cursor_record if passed else None,
             finished=position.finished and not self._ended.get(key) and watermark > 0,

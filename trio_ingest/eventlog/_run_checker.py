@@ -23,14 +23,14 @@ from trio_ingest import (
     PipelineEvent,
 )
 from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
-from trio_ingest._core.run import Run
+from trio_ingest._core.run import NEXT_STATES, Run
 
 from ._adapter_runs import Key, KeyCache
 from ._checkpoint_checker import CheckpointChecker, EarlierRuns, adapter_run_of, ended_in
 from ._figures_checker import FiguresChecker
 from ._findings import Findings, Kind, RunReport
 
-_OVER: Final = frozenset({"finished", "failed", "cancelled"})
+_OVER: Final = frozenset(state for state, following in NEXT_STATES.items() if not following)
 
 # ``Run`` makes a checkpoint when the line has one, never because one is due.
 _NEVER: Final = 1 << 62
@@ -124,7 +124,7 @@ class RunChecker:
             self._spoil_counts("line", message)
             self._run.sequence += 1
         # A recorded event was acknowledged; so ``Run`` need not keep any end.
-        self._run.settle(self._run.sequence)
+        self._run.acknowledge(self._run.sequence)
 
     def skip_line(self) -> None:
         """Take note that a line cannot be read; it may have held any event."""
@@ -316,18 +316,17 @@ class RunChecker:
 
     def _changed(self, event: AdapterStateChange) -> None:
         before = self._run.state_of(event.adapter)
-        expected = self._run.state_changed(
-            event.adapter, event.new_state, event.timestamp, event.reason
-        )
+        # The adapter is from now on where the line says.
+        self._run.states[event.adapter] = event.new_state
         if self._missing:
             return
-        if expected.old_state != event.old_state:
+        if before != event.old_state:
             self._report(
                 "state",
                 f"{event.adapter!r:.80} is said to have been {event.old_state}, and was "
-                f"{expected.old_state}.",
+                f"{before}.",
             )
-        elif before in _OVER or event.new_state == "pending":
+        elif event.new_state not in NEXT_STATES.get(before, (event.new_state,)):
             self._report(
                 "state", f"{event.adapter!r:.80} was {before} and cannot be {event.new_state}."
             )
