@@ -6,7 +6,7 @@ how one of its failed records is named to people. Entry points list the kinds, t
 package like those of any other::
 
     [project.entry-points."trio_ingest.adapters"]
-    upper = "my_package.connector:UpperSource"
+    upper = "my_package.connector:UpperConnector"
 
 The command line, its help, ``trio-ingest adapters`` and ``sinks``, and the tables of the
 documentation are made from these descriptions and know no kind by name.
