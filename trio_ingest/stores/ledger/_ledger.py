@@ -18,9 +18,9 @@ from ._rows import (
     CREATE,
     Row,
     check_shape,
-    utf8_text,
     key_of,
     ledger_rows,
+    utf8_text,
     write_row,
     write_rows,
 )
