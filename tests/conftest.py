@@ -64,6 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the cases that CI leaves out, before ``-m "not slow"`` does it."""
     cases: dict[tuple[Any, ...], list[pytest.Item]] = defaultdict(list)
     for item in items:
+        if item.get_closest_marker("slow"):
+            continue
         test = getattr(item, "originalname", item.name)
         cases[item.parent, test, world_of(item)].append(item)
     for (_, _, world), of_one_test in cases.items():

@@ -110,8 +110,9 @@ def test_setup_mistake_found_on_entering_leaves_no_thread(name: str) -> None:
 
 
 @ON_ASYNCIO
-def test_many_streams_run_at_once(name: str) -> None:
-    pipeline = IngestionPipeline(Plain(count=50), workers=2)
+@pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_many_streams_run_at_once(count: int, name: str) -> None:
+    pipeline = IngestionPipeline(Plain(count=count), workers=2)
 
     async def one() -> list[str]:
         async with stream_of(pipeline, buffer_size=3) as events:
@@ -119,7 +120,7 @@ def test_many_streams_run_at_once(name: str) -> None:
 
     async def main() -> None:
         results = await asyncio.gather(*[one() for _ in range(12)])
-        assert results == [[str(n) for n in range(50)]] * 12
+        assert results == [[str(n) for n in range(count)]] * 12
 
     with in_world(name):
         run(main)

@@ -14,7 +14,7 @@ import pytest
 from tests.crash import job
 
 # Enough lines that the last kill, after some hundreds of them each, falls inside the run.
-FEW, MANY = (6, 3_000), (30, 20_000)
+FEW, MANY = (3, 2_000), (30, 20_000)
 
 ROOT = Path(__file__).parents[2]
 

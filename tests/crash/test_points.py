@@ -41,7 +41,7 @@ def crash(kind: str, folder: Path, most: int | None) -> None:
 def test_a_crash_at_some_points_loses_nothing_and_doubles_nothing(
     kind: str, tmp_path: Path
 ) -> None:
-    crash(kind, tmp_path, 4)
+    crash(kind, tmp_path, 2)
 
 
 @pytest.mark.slow

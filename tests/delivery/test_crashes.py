@@ -85,6 +85,7 @@ def check_consistent(sinks: list[Table]) -> None:
 # -- two and three sinks in a chain --------------------------------------------------------
 
 
+@pytest.mark.one_in(5)
 @SCRIPTS
 @pytest.mark.parametrize(
     ("workers", "ordered"), [(1, True), (3, True), (3, False)], ids=["one", "three", "mixed"]
@@ -176,7 +177,8 @@ def test_sink_that_is_left_out_of_some_lives_lacks_nothing_at_the_end(
 # -- cancelled anywhere --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize("workers", [2, 1])
 def test_cancelled_at_any_point_and_resumed_gives_each_document_once(workers: int) -> None:
     case = Case(scripts=[["a", Fail(), SlowParse(1), "b"], "c"], workers=workers)
     again = attrs.evolve(case, workers=3 - workers, ordered=False)

@@ -161,6 +161,7 @@ async def quickly(events: EventStream[Any]) -> None:
         pass
 
 
+@pytest.mark.one_in(3)
 @CREWS
 @pytest.mark.parametrize("consume", [slowly, quickly])
 @pytest.mark.parametrize("buffer_size", [1, 10])
@@ -178,6 +179,7 @@ def test_no_more_is_alive_than_the_buffer_and_what_is_in_work(
 
 
 @ONE_CLOCK
+@pytest.mark.one_in(3)
 @CREWS
 @pytest.mark.parametrize("adapters", [1, 3])
 def test_buffer_is_filled_and_not_overfilled_while_the_consumer_is_slow(
@@ -264,14 +266,9 @@ def check_stuck(count: int, *, cursors: bool = False) -> None:
 
 
 @ONE_THREAD
-def test_checkpoint_stays_small_while_one_record_never_ends() -> None:
-    check_stuck(200_000)
-
-
-@ONE_THREAD
-@pytest.mark.slow
-def test_checkpoint_stays_small_while_one_record_never_ends_and_a_million_follow() -> None:
-    check_stuck(1_000_000)
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_checkpoint_stays_small_while_one_record_never_ends(count: int) -> None:
+    check_stuck(count)
 
 
 @ONE_THREAD

@@ -91,6 +91,7 @@ async def deliver_all(case: Case, sink: Sink) -> list[Any]:
     return await deliver(case, sink)
 
 
+@pytest.mark.one_in(5)
 @CREWS
 @SCRIPTS
 @pytest.mark.parametrize("leaving", LEAVING)

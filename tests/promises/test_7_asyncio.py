@@ -28,6 +28,7 @@ SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c", Crash()]
 
 # The script's own crash, when it falls into the cancellation.
 @pytest.mark.filterwarnings("ignore:An adapter failed while:RuntimeWarning")
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(("workers", "ordered"), [(1, True), (3, True), (3, False)])
 @pytest.mark.parametrize("buffer_size", [1, 3])
 def test_host_cancelled_at_any_step_leaves_nothing_behind(
@@ -47,6 +48,7 @@ def test_host_cancelled_at_any_step_leaves_nothing_behind(
     assert step > 15
 
 
+@pytest.mark.one_in(3)
 @WORKERS
 @pytest.mark.parametrize("buffer_size", [1, 3])
 def test_asking_that_is_cancelled_at_any_step_of_the_loop_loses_nothing(

@@ -59,7 +59,19 @@ def written(folder: Path) -> Path:
 
 
 OURS = pytest.mark.parametrize(
-    "factory", [scripted, unstable, lines, zipped_lines, files], ids=lambda one: one.__name__
+    ("name", "factory"),
+    [
+        pytest.param(
+            name,
+            factory,
+            marks=[pytest.mark.slow]
+            if name == "can_be_cancelled_anywhere" and factory in {unstable, zipped_lines}
+            else [],
+        )
+        for name in NAMES
+        for factory in (scripted, unstable, lines, zipped_lines, files)
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
 )
 
 
@@ -79,7 +91,6 @@ def check_of(name: str, factory: Callable[[], Any]) -> Check:
 
 
 @OURS
-@pytest.mark.parametrize("name", NAMES)
 def test_our_adapters_pass(name: str, factory: Callable[[Path], Any], tmp_path: Path) -> None:
     check_of(name, lambda: factory(tmp_path))()
 

@@ -16,7 +16,7 @@ from trio_ingest.testing import ScriptedAdapter, _stepped_run
 from trio_ingest.testing._stepped_run import SteppedRun
 from trio_ingest.testing.stateful import PipelineMachine
 
-FEW = settings(max_examples=40, stateful_step_count=30, deadline=None)
+FEW = settings(max_examples=15, stateful_step_count=30, deadline=None)
 # Shrinking takes long, and is none of our business.
 UNSHRUNK = settings(FEW, max_examples=200, phases=[Phase.generate], derandomize=True)
 
@@ -54,7 +54,7 @@ def test_our_engine_keeps_its_promises(machine: type[PipelineMachine]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", [PipelineMachine, Unstable, Own])
+@pytest.mark.parametrize("machine", [PipelineMachine, Unstable, Own, CannotResume])
 def test_our_engine_keeps_its_promises_for_long(machine: type[PipelineMachine]) -> None:
     long = settings(FEW, max_examples=2_000, stateful_step_count=60)
     run_state_machine_as_test(machine, settings=long)  # type: ignore[no-untyped-call]

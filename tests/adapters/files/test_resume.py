@@ -103,6 +103,7 @@ def dead_letters_in(database: Path) -> list[str]:
     return column(database, "SELECT doc_id FROM trio_ingest_dead_letters ORDER BY letter_id")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("batch_size", [1, 5])
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_a_run_stopped_at_any_file_delivers_each_exactly_once(
@@ -166,6 +167,7 @@ async def test_files_added_between_the_runs_come_once_or_were_passed(
     assert documents_in(database) == in_order(expected)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_whatever_changes_what_was_there_both_times_comes_exactly_once(
