@@ -8,7 +8,6 @@ the one from outside, and nothing in here cancels the consumer.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 from typing import Any, Protocol
 
 from trio_ingest._core.adapters import AdapterPlan
@@ -27,16 +26,12 @@ from .adapter_task import AdapterTask
 from .channel import Channel
 from .context import StreamContext, TaskTimer
 from .fetching import close_adapter, close_fetch, open_early, open_fetch, yields_in_scope
+from .progress_timer import emit_progress
 from .records import RecordProcessor, error_to_report, stray_cancellation
 from .runtime import Nursery, Runtime, ScopeLeftOpen, ki_protected
 from .sequential import SequentialTask
 from .setup import RunSetup, estimate_totals, failure_note, failure_of
 from .worker_pool import WorkerPool
-
-# A progress event comes at least once a second: a look four times a second, and an event
-# when three quarters of one have passed, keep that promise whenever the last one came.
-_TICK_SECONDS = 0.25
-_DUE_SECONDS = 0.75
 
 _CANCELLED = (
     "The stream was cancelled before its end, so no further event will come. Leave the block."
@@ -170,7 +165,7 @@ class Engine:
         runtime, setup = self._runtime, self._setup
         grace = self.context.grace_seconds
         async with runtime.open_nursery(grace) as helpers:
-            helpers.start_soon(self._in_band, self._tick)
+            helpers.start_soon(self._in_band, emit_progress, self.context)
             helpers.start_soon(self._in_band, self._estimate)
             async with runtime.open_nursery(grace) as adapters:
                 self._nursery = adapters
@@ -343,14 +338,6 @@ class Engine:
             self._keep_if_cancelled(reported)
             return reported  # noqa: ASYNC104 -- the same
         return None
-
-    async def _tick(self) -> None:
-        context, run = self.context, self.run
-        async with aclosing(self._runtime.every(_TICK_SECONDS)) as ticks:
-            async for _ in ticks:
-                if context.clock() - run.progress_at >= _DUE_SECONDS:
-                    await self.channel.wait_for_slot()
-                    self.channel.put(context.progress(checkpoint=run.has_new_ends))
 
     # -- the end -----------------------------------------------------------------------
 
