@@ -62,8 +62,8 @@ def _installed(group: str, base: type[_Kind_co]) -> Connectors[_Kind_co]:
             continue
         try:
             usable[entry.name] = _loaded(entry, base)
-        except Exception as error:  # noqa: BLE001 -- one broken package must not stop the others
-            broken[entry.name] = f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- one must not stop the others
+            broken[entry.name] = _reason(error)
     return Connectors(
         {name: usable[name] for name in sorted(usable)},
         {name: why for name, why in sorted(broken.items()) if name not in usable},
@@ -90,3 +90,10 @@ def _loaded(entry: EntryPoint, base: type[_Kind_co]) -> _Kind_co:
         )
     options_of(connector.options)
     return connector
+
+
+def _reason(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"[:300]
+    except Exception:  # noqa: BLE001 -- whatever the text of another package's error does
+        return type(error).__name__

@@ -1,5 +1,6 @@
 """The options of a kind, declared as fields of an attrs class."""
 
+import re
 import types
 import typing
 from functools import cache
@@ -90,15 +91,25 @@ def options_of(cls: type) -> tuple[Option, ...]:
 
 
 def _option_of(cls: type, field: Any) -> Option:
-    hint, choices = field.type, ()
+    hint: Any = field.type
+    choices: tuple[Any, ...] = ()
     if typing.get_origin(hint) in {typing.Union, types.UnionType}:
-        [hint] = [one for one in typing.get_args(hint) if one is not type(None)]
+        hint, *more = [one for one in typing.get_args(hint) if one is not type(None)]
+        hint = object if more else hint
     if typing.get_origin(hint) is Literal:
-        hint, choices = str, typing.get_args(hint)
+        choices = typing.get_args(hint)
+        hint = str if all(isinstance(choice, str) for choice in choices) else object
     if hint not in {bool, int, float, str} or _METADATA not in field.metadata:
         raise SetupError(
             f"{cls.__qualname__}.{field.name} is no option: declare it with option(...), as "
             f"bool, int, float, str or a Literal of texts, or one of these | None."
+        )
+    is_plain = re.fullmatch(r"[a-z][a-z0-9_]*", field.name) and field.init
+    fits = field.default is None or isinstance(field.default, hint)
+    if not is_plain or field.alias != field.name or not fits:
+        raise SetupError(
+            f"{cls.__qualname__}.{field.name} cannot be an option: its name must be of small "
+            f"letters, digits and underscores, and its default of its type, or None."
         )
     described = dict(field.metadata[_METADATA])
     word = described.pop("metavar") or ("|".join(choices) or ("TEXT" if hint is str else "N"))

@@ -67,6 +67,9 @@ def _run_each(checks: list[Check]) -> int:
         except AssertionError as error:
             failed += 1
             _say("FAILED", one, str(error))
+        except SystemExit as error:
+            failed += 1
+            _say("FAILED", one, f"It ended the program: {error!r:.80}.")
         except SkipTest as nothing:
             skipped += 1
             _say("-", one, f"Not checked: {nothing}")

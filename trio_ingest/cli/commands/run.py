@@ -199,8 +199,9 @@ def run_command(  # noqa: PLR0913 -- an argument for each option
     given = given_options(click.get_current_context())
     check_given(given, [*sources, *sinks])
     read = sources_for(sources, given)
-    touched = [one.endpoint.connector.touches(one.endpoint.place) for one in read]
-    check_overlaps(touched, sinks, {"--events": events, "--errors": errors})
+    check_overlaps(
+        [one.endpoint for one in read], sinks, {"--events": events, "--errors": errors}
+    )
     destinations = destinations_for(sinks, given, job=job_of(sources) if job is None else job)
     beginning: Beginning | None = "resume" if resume else "restart" if restart else None
     volume: Volume = "quiet" if quiet else "verbose" if verbose else "normal"
@@ -229,6 +230,7 @@ def run_command(  # noqa: PLR0913 -- an argument for each option
             volume=volume,
             max_failed=max_failed,
             empty_content_hint=_empty_content_hint(read),
+            can_resume=any(one.keeps_checkpoint for one in destinations),
             display=display_for(progress=progress and not quiet),
         ),
         SIGNALS,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 import click
 
 from trio_ingest import SetupError
+from trio_ingest.cli.terminal.error_messages import error_text
 from trio_ingest.connectors import Connector, Connectors
 
 from . import user_code
@@ -29,8 +30,26 @@ class Endpoint(Generic[Kind]):
     @property
     def identity(self) -> str:
         """One spelling of all that mean the same place."""
-        name, place = self.connector.name, self.connector.identity(self.place)
-        return f"{name}:{place}" if name else place
+        name, place = self.connector.name, self.ask("identity")
+        return f"{name}:{place}" if name else str(place)
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Return what the kind answers for this place.
+
+        Raises:
+            SetupError: its own, or about a kind of another package that failed.
+        """
+        try:
+            return getattr(self.connector, method)(self.place, *arguments)
+        except SetupError:
+            raise
+        except Exception as error:
+            if is_ours(self.connector):
+                raise
+            raise SetupError(
+                f"The kind {self.connector.name!r:.80} failed in {method}: "
+                f"{error_text(error)}. Tell the author of its package."
+            ) from error
 
 
 def endpoint_of(text: str, kinds: Connectors[Kind], user_kind: Kind) -> Endpoint[Kind]:
@@ -56,15 +75,21 @@ def endpoint_of(text: str, kinds: Connectors[Kind], user_kind: Kind) -> Endpoint
         raise click.BadParameter(
             f"{shortened(text)} is not of the form {known} or {user_kind.spelling}."
         )
+    endpoint = Endpoint(connector, place)
     try:
-        connector.check(place)
+        endpoint.ask("check")
     except SetupError as error:
         if connector is not user_kind:
             raise click.BadParameter(str(error)) from error
         raise click.BadParameter(
             f"{shortened(text)} is not of the form {known}. As {user_kind.spelling}: {error}"
         ) from error
-    return Endpoint(connector, place)
+    return endpoint
+
+
+def is_ours(connector: Connector) -> bool:
+    """Return whether a kind comes with this package, and is no code of a user."""
+    return bool(connector.name) and type(connector).__module__.startswith("trio_ingest.")
 
 
 def output_path(

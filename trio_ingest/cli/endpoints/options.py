@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
 import click
 from click.core import ParameterSource
 
+from trio_ingest import SetupError
+from trio_ingest.cli.terminal.error_messages import error_text
 from trio_ingest.connectors import (
     Connector,
     Option,
@@ -18,7 +19,7 @@ from trio_ingest.connectors import (
     sink_connectors,
 )
 
-from .endpoint import Endpoint
+from .endpoint import Endpoint, is_ours
 from .user_code import USER_ADAPTER, USER_SINK
 
 
@@ -45,14 +46,23 @@ class ConnectorCommand(click.Command):
     def help(self, text: str | None) -> None:
         self._help = None if text is None else inspect.cleandoc(text)
 
+    def own_names(self, ctx: click.Context) -> set[str]:
+        """Return the names of its own parameters, whatever the kinds call theirs."""
+        own = super().get_params(ctx)
+        spelled = {flag for param in own for flag in (*param.opts, *param.secondary_opts)}
+        names = {param.name or "" for param in own}
+        return names | {flag.lstrip("-").replace("-", "_") for flag in spelled}
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return its own options, then those of the kinds, then the help."""
         own = super().get_params(ctx)
         for param in own:
             if isinstance(param, click.Option) and param.help is not None:
                 param.help = _worded(param.help)
-        taken = {param.name for param in own}
-        theirs = [one for one in _click_options(self.connectors()) if one.name not in taken]
+        # What the command has itself no kind can take away.
+        taken = {flag for param in own for flag in (*param.opts, *param.secondary_opts)}
+        options = _click_options(self.connectors())
+        theirs = [one for one in options if taken.isdisjoint(one.opts)]
         return [*own[:-1], *theirs, own[-1]]
 
 
@@ -80,6 +90,7 @@ def given_options(context: click.Context) -> dict[str, Any]:
     """Return the options of kinds that were given, by name; no defaults."""
     assert isinstance(context.command, ConnectorCommand)
     names = {o.name for kind in context.command.connectors() for o in options_of(kind.options)}
+    names -= context.command.own_names(context)
     default = {ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None}
     return {
         name: context.params[name]
@@ -91,8 +102,16 @@ def given_options(context: click.Context) -> dict[str, Any]:
 def options_for(endpoint: Endpoint[Any], given: Mapping[str, Any]) -> Any:
     """Return the options of one source or sink: those given that are for its kind."""
     cls = endpoint.connector.options
-    mine = {field.name for field in attrs.fields(cls)}
-    return cls(**{name: value for name, value in given.items() if name in mine})
+    kinds = [*adapter_connectors().values(), *sink_connectors().values()]
+    shared = {found[0][1].name: found[0][1] for found in _declared(kinds)}
+    mine = {one.name for one in options_of(cls) if _is_same(one, shared.get(one.name, one))}
+    try:
+        return cls(**{name: value for name, value in given.items() if name in mine})
+    except Exception as error:
+        raise SetupError(
+            f"The options of {endpoint.connector.name}: cannot be {dict(given)!r:.80}: "
+            f"{error_text(error)}."
+        ) from error
 
 
 def check_given(given: Mapping[str, Any], endpoints: Iterable[Endpoint[Any]]) -> None:
@@ -116,11 +135,22 @@ def check_given(given: Mapping[str, Any], endpoints: Iterable[Endpoint[Any]]) ->
 
 def _click_options(kinds: Iterable[Connector]) -> list[click.Option]:
     """One option for all kinds that declare it."""
+    return [_click_option(found) for found in _declared(kinds)]
+
+
+def _declared(kinds: Iterable[Connector]) -> list[list[tuple[Connector, Option]]]:
+    """Each option with the kinds that have it. Ours come first, and others must agree."""
     by_name: dict[str, list[tuple[Connector, Option]]] = {}
-    for kind in kinds:
+    for kind in sorted(kinds, key=lambda kind: not is_ours(kind)):
         for one in options_of(kind.options):
-            by_name.setdefault(one.name, []).append((kind, one))
-    return [_click_option(found) for found in by_name.values()]
+            found = by_name.setdefault(one.name, [])
+            if not found or _is_same(one, found[0][1]):
+                found.append((kind, one))
+    return list(by_name.values())
+
+
+def _is_same(one: Option, other: Option) -> bool:
+    return (one.type, one.choices) == (other.type, other.choices)
 
 
 def _click_option(found: list[tuple[Connector, Option]]) -> click.Option:

@@ -6,41 +6,56 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import click
 
+from trio_ingest import SetupError
 from trio_ingest.connectors import Touches
 
-from .endpoint import STANDARD_STREAM, shortened
+from .endpoint import STANDARD_STREAM, Endpoint, shortened
 from .sinks import SinkEndpoint
 
 _Identity: TypeAlias = str | tuple[int, int]
 
 
 def check_overlaps(
-    read: Sequence[Touches],
+    read: Sequence[Endpoint[Any] | Touches],
     sinks: Sequence[SinkEndpoint],
     outputs: Mapping[str, str | None],
 ) -> None:
     """Refuse to write to what is read, or to one file or database twice.
 
     Args:
-        read: what each SOURCE reads.
+        read: the SOURCEs, or what they read.
         sinks: the SINKs.
         outputs: the paths of options that name a file to write, by option.
     """
+    touched = [_touches(one) if isinstance(one, Endpoint) else one for one in read]
     written: dict[_Identity, str] = {}
     for name, touches in _written(sinks, outputs):
         mine: set[_Identity] = set()
         places = [(place, _identities(place)) for place in touches.files]
         for place, identities in [*places, *_databases(touches)]:
-            for source in read:
+            for source in touched:
                 _check_unread(identities, str(place), name, source)
             for identity in identities & set(written):
                 raise click.UsageError(_twice(name, written[identity], str(place)))
             mine |= identities
         written |= dict.fromkeys(mine, name)
+
+
+def _touches(endpoint: Endpoint[Any]) -> Touches:
+    try:
+        touches = endpoint.ask("touches")
+    except SetupError as error:
+        raise click.UsageError(str(error)) from error
+    if not isinstance(touches, Touches):
+        raise click.UsageError(
+            f"The kind {endpoint.connector.name!r:.80} does not say what it touches: it gave "
+            f"{touches!r:.80}. Tell the author of its package."
+        )
+    return touches
 
 
 def _identities(path: str | int) -> set[_Identity]:
@@ -68,7 +83,7 @@ def _written(
             f"one of them a file."
         )
     for sink in sinks:
-        yield "SINK", sink.connector.touches(sink.place)
+        yield "SINK", _touches(sink)
     for name, path in named:
         if path != STANDARD_STREAM:
             yield name, Touches(files=[path])

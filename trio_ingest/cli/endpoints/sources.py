@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
 import click
 
 from trio_ingest import DocumentFailed, PipelineEvent, SetupError
+from trio_ingest.cli.terminal.error_messages import error_repr
 from trio_ingest.connectors import AdapterConnector, adapter_connectors
 
-from .endpoint import Endpoint, endpoint_of, shortened
+from .endpoint import Endpoint, endpoint_of, is_ours, shortened
 from .options import options_for
 from .user_code import USER_ADAPTER
 
@@ -39,9 +40,12 @@ def source_endpoints(
 ) -> tuple[SourceEndpoint, ...]:
     """Return what the SOURCEs mean; refused when one is spelled wrong or cannot be read."""
     ends = tuple(endpoint_of(text, adapter_connectors(), USER_ADAPTER) for text in texts)
-    identities = [end.identity for end in ends]
-    for end in ends:
-        if identities.count(end.identity) > 1:
+    try:
+        identities = [end.identity for end in ends]
+    except SetupError as error:
+        raise click.BadParameter(str(error)) from error
+    for end, identity in zip(ends, identities, strict=True):
+        if identities.count(identity) > 1:
             raise click.BadParameter(f"{shortened(end.place)} is given twice; give it once.")
     return ends
 
@@ -52,7 +56,7 @@ def sources_for(ends: Sequence[SourceEndpoint], given: Mapping[str, Any]) -> lis
     try:
         for end in ends:
             options = options_for(end, given)
-            sources.append(Source(end, end.connector.make(end.place, options), options))
+            sources.append(Source(end, end.ask("make", options), options))
     except SetupError as error:
         raise click.UsageError(str(error)) from error
     return sources
@@ -86,32 +90,46 @@ def job_of(ends: Sequence[SourceEndpoint]) -> str:
 
 def recorded_endpoint(source: str) -> SourceEndpoint:
     """Return what a recorded source probably was, which events name without its kind."""
-    fitting = [kind for kind in adapter_connectors().values() if kind.suits(source)]
+    kinds = adapter_connectors().values()
+    fitting = [kind for kind in kinds if is_ours(kind) and kind.suits(source)]
     return Endpoint(fitting[0] if fitting else USER_ADAPTER, source)
 
 
 def failure_text(failure: DocumentFailed, sources: Mapping[str, Source]) -> str:
     """Return the place and the reason of a failed record, as its kind says it."""
-    for connector, adapter in _asked(failure.adapter, sources):
-        text = connector.failure_text(failure, adapter)
+    for connector, adapter in _asked(failure, sources):
+        text = _said(connector.failure_text, failure, adapter)
         if text is not None:
             return text
-    return f"{failure.adapter}, record {failure.record_number}: {failure.error!r}"
+    return f"{failure.adapter}, record {failure.record_number}: {error_repr(failure.error)}"
 
 
 def skipped_text(event: PipelineEvent, sources: Mapping[str, Source]) -> str | None:
     """Return the place of what was passed over, and why; None of other events."""
-    for connector, adapter in _asked(getattr(event, "adapter", ""), sources):
-        text = connector.skipped_text(event, adapter)
+    for connector, adapter in _asked(event, sources):
+        text = _said(connector.skipped_text, event, adapter)
         if text is not None:
             return text
     return None
 
 
+def _said(ask: Callable[..., str | None], *arguments: Any) -> str | None:
+    """The answer of a kind; None when it fails, which must not end the run."""
+    try:
+        text = ask(*arguments)
+    except Exception:  # noqa: BLE001 -- a sentence is not worth a run
+        return None
+    return text if isinstance(text, str) else None
+
+
 def _asked(
-    source: str, sources: Mapping[str, Source]
+    event: PipelineEvent, sources: Mapping[str, Source]
 ) -> list[tuple[AdapterConnector, Any | None]]:
-    """The kind of a source; in a replay, which has no adapters, every kind."""
-    if source in sources:
-        return [(sources[source].endpoint.connector, sources[source].adapter)]
-    return [(connector, None) for connector in adapter_connectors().values()]
+    """The kind of a source; in a replay, which has no adapters, each of our own."""
+    try:
+        source = sources.get(event.adapter)  # type: ignore[attr-defined] # else as below
+    except Exception:  # noqa: BLE001 -- an event of a user's own may be anything
+        source = None
+    if source is not None:
+        return [(source.endpoint.connector, source.adapter)]
+    return [(kind, None) for kind in adapter_connectors().values() if is_ours(kind)]

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from trio_ingest import SetupError
+from trio_ingest.cli.terminal.error_messages import error_text
 from trio_ingest.connectors import AdapterConnector, SinkConnector
 
 FORM: Final = "MODULE:NAME"
 
-# The parts that every sink has.
-_NEEDED: Final = ("name", "guarantee", "write", "__aenter__", "__aexit__")
 SPELLING: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -39,9 +38,9 @@ def named(spelling: str) -> Callable[..., Any]:
         found: Any = importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SetupError(
-            f"{spelling!r:.80} cannot be imported: {type(error).__name__}: {error}. The "
+            f"{spelling!r:.80} cannot be imported: {error_text(error)}. The "
             f"module must be installed, or be in the current directory."
         ) from error
     if not callable(found):
@@ -101,15 +100,7 @@ class UserSink(SinkConnector):
         """
         del options, job
         make = named(place)
-        sink = _made(place, make, *([Path.cwd()] if _takes_a_folder(make) else []))
-        lacking = [name for name in _NEEDED if not hasattr(sink, name)]
-        if lacking:
-            raise SetupError(
-                f"{place} made a {type(sink).__name__}, which is no sink: it has no "
-                f"{' and no '.join(lacking)}. `trio-ingest check sink {place}` says what a "
-                f"sink must do."
-            )
-        return sink
+        return _made(place, make, *([Path.cwd()] if _takes_a_folder(make) else []))
 
 
 USER_ADAPTER: Final = UserAdapter()
@@ -130,8 +121,7 @@ def _made(place: str, make: Callable[..., Any], *arguments: Any) -> Any:
         return make(*arguments)
     except SetupError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SetupError(
-            f"{place} failed when it was called to make one: {type(error).__name__}: {error}. "
-            f"It must work as `trio-ingest check` calls it."
+            f"{place} failed when it was called to make one: {error_text(error)}."
         ) from error

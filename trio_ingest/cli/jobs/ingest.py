@@ -37,12 +37,18 @@ def run_job(job: Job, report: Report, signals: Signals) -> int:
     except OutputClosedError:
         report.silent()
         return ExitStatus.OUTPUT_CLOSED
+    except SystemExit as error:
+        report.run_failed(f"the code of a SOURCE or a SINK ended the program ({error!r:.80}).")
+        return ExitStatus.RUN_FAILED
     except Exception as error:
         why = job.sentence_of(error)
         if why is None:
             report.silent()
             raise
-        if is_refusal(error) or (isinstance(error, EventLogError) and not outputs.have_begun):
+        is_late = report.has_begun
+        if (is_refusal(error) and not is_late) or (
+            isinstance(error, EventLogError) and not outputs.have_begun
+        ):
             report.failed_to_start(why)
             return ExitStatus.USAGE
         report.run_failed(why)

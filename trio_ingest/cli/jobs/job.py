@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeAlias
 import attrs
 
 from trio_ingest import IngestionPipeline, RetryPolicy
-from trio_ingest.cli.endpoints.endpoint import Endpoint
+from trio_ingest.cli.endpoints.endpoint import Endpoint, is_ours
 from trio_ingest.cli.endpoints.sinks import Destination
 from trio_ingest.cli.endpoints.sources import Source
 from trio_ingest.cli.terminal.error_messages import sentence_of
@@ -97,14 +97,11 @@ class Job:
             *(s.endpoint for s in self.sources),
             *(d.endpoint for d in self.destinations),
         ]
-        ours = all(
-            end.connector.name and type(end.connector).__module__.startswith("trio_ingest.")
-            for end in ends
-        )
-        sentence = sentence_of(error, runs_user_code=not ours)
+        runs_user_code = not all(is_ours(end.connector) for end in ends)
+        sentence = sentence_of(error, runs_user_code=runs_user_code)
         if sentence is not None:
             for one in self.destinations:
                 # The name of our own sinks tells the job as well, which no user has named.
-                if one.endpoint.connector.name:
+                if is_ours(one.endpoint.connector):
                     sentence = sentence.replace(one.sink.name, one.place)
         return sentence

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.cli.endpoints.sinks import Destination
-from trio_ingest.delivery import ResumableSink, SinkState, Totals
+from trio_ingest.delivery import SinkState, Totals
 
 from .job import Job
 
@@ -53,9 +53,10 @@ async def keep_others(job: Job) -> None:  # noqa: ASYNC910 -- there is a sink
 
 
 async def _loaded(destination: Destination) -> SinkState | None:
-    if not isinstance(destination.sink, ResumableSink):
+    if not destination.keeps_checkpoint:
         return None
-    return await destination.sink.load()
+    loaded: SinkState | None = await destination.sink.load()
+    return loaded
 
 
 def _check_sources(

@@ -115,6 +115,9 @@ def replay_job(
         end = trio.run(_replay, replays, job, report, signals, clock, course)
     except KeyboardInterrupt:
         end = "aborted"
+    except SystemExit as error:
+        report.run_failed(f"the code of a SOURCE or a SINK ended the program ({error!r:.80}).")
+        return ExitStatus.RUN_FAILED
     except Exception as error:
         why = job.sentence_of(error)
         if why is None:

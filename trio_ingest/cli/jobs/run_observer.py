@@ -42,6 +42,7 @@ class RunObserver:
         self._path_of = {
             destination.sink.name: destination.place for destination in job.destinations
         }
+        self._resumable = {one.sink.name for one in job.destinations if one.keeps_checkpoint}
         self._report = report
         self._outputs = outputs
         self._shutdown = shutdown
@@ -90,6 +91,7 @@ class RunObserver:
 
     def _otherwise(self, event: PipelineEvent) -> None:
         report = self._report
+        report.has_begun = True  # the first event is the change of a state
         report.meter.take(event)
         match event:
             case BatchProgress():
@@ -119,5 +121,8 @@ class RunObserver:
         sinks = [destination.sink for destination in self._destinations]
         self._report.replaced = max((getattr(s, "replaced", 0) for s in sinks), default=0)
         self._report.kept = max((getattr(s, "kept", 0) for s in sinks), default=0)
-        self._report.committed(committed)
+        totals = committed.totals
+        kept = {name: one for name, one in totals.items() if name in self._resumable}
+        # Those of a sink that keeps none are of this run alone.
+        self._report.committed(kept or totals)
         self._outputs.committed()

@@ -26,8 +26,24 @@ def sentence_of(error: Exception, *, runs_user_code: bool = False) -> str | None
         return " ".join([text, *(note for note in notes if not note.startswith("In the"))])
     if not runs_user_code or "TRIO_INGEST_DEBUG" in os.environ:
         return None
-    text = f"{type(error).__name__}: {str(error)[:500].rstrip('.')}."
-    return " ".join([text, *notes, "TRIO_INGEST_DEBUG=1 shows the line."])
+    return " ".join([f"{error_text(error)}.", *notes, "TRIO_INGEST_DEBUG=1 shows the line."])
+
+
+def error_text(error: BaseException) -> str:
+    """Return the class and the text of any exception, in at most 500 characters."""
+    try:
+        text = str(error)[:500].rstrip(".")
+    except Exception:  # noqa: BLE001 -- whatever a user's exception does, there is a sentence
+        text = "its text failed"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def error_repr(error: object) -> str:
+    """Return the ``repr`` of any exception, in at most 500 characters."""
+    try:
+        return repr(error)[:500]
+    except Exception:  # noqa: BLE001 -- as above
+        return f"{type(error).__name__}, whose repr failed"
 
 
 def is_refusal(error: Exception) -> bool:
@@ -40,7 +56,7 @@ def _text_of(error: Exception) -> str | None:
         case OSError(filename=name, strerror=why) if name is not None:
             return f"{name}: {why}."
         case OSError():
-            return str(error)
+            return str(error) or f"{type(error).__name__}."
         case MemoryError():
             return "the memory is used up; give fewer workers or a smaller buffer."
         case RuntimeError() if "start new thread" in str(error):

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from trio_ingest import Document, DocumentCompleted
 from trio_ingest.cli.jobs.run_stats import RunMeter
-from trio_ingest.delivery import DeliveryReport, Totals
+from trio_ingest.delivery import Totals
 
 from .display import Display, display_for
 
@@ -29,14 +29,15 @@ class Report:
         max_failed: so many documents may fail in a run that went well.
         empty_content_hint: gives the sentence to say when no document has content, of the
             first one; None when nothing is to be said.
-        display: who shows the lines.
+        can_resume: whether a sink keeps a checkpoint.
+        display: shows the lines.
         clock: seconds, from anywhere.
         verb: what has been done when all of it is, unless it is the usual.
 
     Memory: the first ten failures, and the first ten skipped files, however many there are.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all but one have a default
         self,
         places: Sequence[str],
         *,
@@ -44,6 +45,7 @@ class Report:
         volume: Volume = "normal",
         max_failed: int = 0,
         empty_content_hint: Callable[[Document], str | None] | None = None,
+        can_resume: bool = True,
         display: Display | None = None,
         clock: Callable[[], float] = time.monotonic,
         verb: str | None = None,
@@ -54,6 +56,7 @@ class Report:
         self._volume = volume
         self._max_failed = max_failed
         self._empty_content_hint = empty_content_hint
+        self._can_resume = can_resume
         self._display = display_for(clock=clock) if display is None else display
         self._clock = clock
         self._started_at = clock()
@@ -65,6 +68,8 @@ class Report:
         # Only looked for until one document has content: most runs, once.
         self._looks_for_content = empty_content_hint is not None
         self._hint: str | None = None
+        # Whether an event has come, so that a refusal is none of everything.
+        self.has_begun = False
         self.replaced = 0
         self.kept = 0
 
@@ -90,9 +95,9 @@ class Report:
         self.meter.resumed(done=ended, failed=self._before.bad)
         self._say(f"Going on after {_documents(self._before.delivered)}.")
 
-    def committed(self, report: DeliveryReport) -> None:
+    def committed(self, totals: Mapping[str, Totals]) -> None:
         """So much is in every sink now."""
-        self._totals = _summed(report.totals)
+        self._totals = _summed(totals)
 
     def counted(self, totals: Totals) -> None:
         """So much would be in every sink, were it no dry run."""
@@ -197,7 +202,10 @@ class Report:
     def _where(self) -> str:
         if not self._totals.delivered or not self._places:
             return ""
-        return f" They are in {' and '.join(self._places)}. Go on with --resume."
+        places = " and ".join(self._places)
+        if not self._can_resume:
+            return f" They are in {places}, which keeps no checkpoint: a run begins again."
+        return f" They are in {places}. Go on with --resume."
 
     def _counts(self) -> str:
         seconds = max(self._clock() - self._started_at, 1e-9)
