@@ -9,7 +9,7 @@ import attrs
 import click
 
 from trio_ingest import SetupError
-from trio_ingest.cli.terminal.error_messages import error_text
+from trio_ingest.cli.terminal.error_messages import exception_text
 from trio_ingest.connectors import Connector, Connectors
 
 from . import user_code
@@ -48,7 +48,7 @@ class Endpoint(Generic[Kind]):
                 raise
             raise SetupError(
                 f"The kind {self.connector.name!r:.80} failed in {method}: "
-                f"{error_text(error)}. Tell the author of its package."
+                f"{exception_text(error)}. Tell the author of its package."
             ) from error
 
 

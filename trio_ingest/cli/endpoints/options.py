@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from trio_ingest import SetupError
-from trio_ingest.cli.terminal.error_messages import error_text
+from trio_ingest.cli.terminal.error_messages import exception_text
 from trio_ingest.connectors import (
     Connector,
     Option,
@@ -110,7 +110,7 @@ def options_for(endpoint: Endpoint[Any], given: Mapping[str, Any]) -> Any:
     except Exception as error:
         raise SetupError(
             f"The options of {endpoint.connector.name}: cannot be {dict(given)!r:.80}: "
-            f"{error_text(error)}."
+            f"{exception_text(error)}."
         ) from error
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trio_ingest import SetupError
-from trio_ingest.cli.terminal.error_messages import error_text
+from trio_ingest.cli.terminal.error_messages import exception_text
 from trio_ingest.connectors import AdapterConnector, SinkConnector
 
 FORM: Final = "MODULE:NAME"
@@ -40,7 +40,7 @@ def named(spelling: str) -> Callable[..., Any]:
             found = getattr(found, part)
     except (Exception, SystemExit) as error:
         raise SetupError(
-            f"{spelling!r:.80} cannot be imported: {error_text(error)}. The "
+            f"{spelling!r:.80} cannot be imported: {exception_text(error)}. The "
             f"module must be installed, or be in the current directory."
         ) from error
     if not callable(found):
@@ -123,5 +123,5 @@ def _made(place: str, make: Callable[..., Any], *arguments: Any) -> Any:
         raise
     except (Exception, SystemExit) as error:
         raise SetupError(
-            f"{place} failed when it was called to make one: {error_text(error)}."
+            f"{place} failed when it was called to make one: {exception_text(error)}."
         ) from error

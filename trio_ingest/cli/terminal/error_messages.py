@@ -26,10 +26,12 @@ def sentence_of(error: Exception, *, runs_user_code: bool = False) -> str | None
         return " ".join([text, *(note for note in notes if not note.startswith("In the"))])
     if not runs_user_code or "TRIO_INGEST_DEBUG" in os.environ:
         return None
-    return " ".join([f"{error_text(error)}.", *notes, "TRIO_INGEST_DEBUG=1 shows the line."])
+    return " ".join(
+        [f"{exception_text(error)}.", *notes, "TRIO_INGEST_DEBUG=1 shows the line."]
+    )
 
 
-def error_text(error: BaseException) -> str:
+def exception_text(error: BaseException) -> str:
     """Return the class and the text of any exception, in at most 500 characters."""
     try:
         text = str(error)[:500].rstrip(".")
@@ -38,7 +40,7 @@ def error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def error_repr(error: object) -> str:
+def exception_repr(error: object) -> str:
     """Return the ``repr`` of any exception, in at most 500 characters."""
     try:
         return repr(error)[:500]
