@@ -11,13 +11,13 @@ import pytest
 
 from trio_ingest import SetupError
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import JobDatabase, ThreadResource
+from trio_ingest.storage import JobDatabase, ThreadSink
 from trio_ingest.testing import check_sink
 
 CREATE = "CREATE TABLE IF NOT EXISTS notes (id TEXT NOT NULL, text TEXT NOT NULL)"
 
 
-class Notes(ThreadResource):
+class Notes(ThreadSink):
     """As a user would write it: its table, its statement, and nothing of the shell."""
 
     guarantee: Guarantee = "exactly-once"
@@ -28,12 +28,6 @@ class Notes(ThreadResource):
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
         return await self._run_in_thread(lambda: self._write(batch))
-
-    async def load(self) -> SinkState | None:
-        return await self._run_in_thread(self._database.load)
-
-    async def forget(self) -> None:
-        await self._run_in_thread(self._database.forget)
 
     def _write(self, batch: Batch) -> list[Rejection]:
         rejections = []

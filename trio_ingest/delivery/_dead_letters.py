@@ -138,7 +138,7 @@ def _json_text(raw: Any) -> str:
 def _plain(value: Any) -> Any:  # noqa: PLR0911 -- a case for each kind
     """Return the value in JSON's own types at its top; bytes as text where they are UTF-8."""
     if isinstance(value, bytes | bytearray):
-        return _plain_bytes(bytes(value))
+        return value.decode(errors="backslashreplace")
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
@@ -150,10 +150,3 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 -- a case for each kind
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return value
-
-
-def _plain_bytes(data: bytes) -> Any:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode(errors="backslashreplace")

@@ -1,8 +1,8 @@
 """Files and databases as sinks, stores and logs need them; of use to a sink of yours too.
 
-``_thread_resource`` is the base of sinks and stores that open something in a thread of its
-own, ``_owner_thread`` that thread, ``_sqlite`` a SQLite file for it, ``_job_database`` one
-that keeps the checkpoint of a job. ``_locks`` keep a second run away, ``_atomic_file``
+``_thread_resource`` has the bases of sinks and stores that open something in a thread of
+their own, ``_owner_thread`` that thread, ``_sqlite`` a SQLite file for it, ``_job_database``
+one that keeps the checkpoint of a job. ``_locks`` keep a second run away, ``_atomic_file``
 replaces a small file in one step, ``_json_lines_file`` is a log that grows and survives a
 crash, ``checkpoint_table`` keeps the checkpoints of a database.
 """
@@ -18,7 +18,7 @@ from ._locks import FileLock
 from ._owner_thread import OwnerThread
 from ._paths import checked_path, path_text
 from ._sqlite import SqliteDatabase, transaction
-from ._thread_resource import Resource, ThreadResource
+from ._thread_resource import Resource, StateResource, ThreadResource, ThreadSink
 
 __all__ = [
     "FileLock",
@@ -29,7 +29,9 @@ __all__ = [
     "OwnerThread",
     "Resource",
     "SqliteDatabase",
+    "StateResource",
     "ThreadResource",
+    "ThreadSink",
     "checked_path",
     "checkpoint_table",
     "is_whole",

@@ -30,6 +30,7 @@ class JobDatabase(SqliteDatabase):
         job: the name of the job; jobs may share the file, also at one time.
         create: makes further tables, inside a transaction; None for none.
         inspect: refuses a database that cannot be used, before anything is changed.
+        forget: drops what goes with the checkpoint, inside a transaction; None for nothing.
         lock: a word that keeps a second run away that has the same word and job, with a
             lock file named by both; such a run need not read the checkpoint, and has one of
             its own. None for no lock.
@@ -50,6 +51,7 @@ class JobDatabase(SqliteDatabase):
         *,
         create: Callable[[sqlite3.Connection], object] | None = None,
         inspect: Callable[[sqlite3.Connection], object] | None = None,
+        forget: Callable[[sqlite3.Connection], object] | None = None,
         lock: str | None = None,
         busy_timeout_seconds: float = 5.0,
     ) -> None:
@@ -69,6 +71,7 @@ class JobDatabase(SqliteDatabase):
         self._lock = None if lock is None else FileLock(f"{self.path}.{lock}{suffix}")
         self._create = create
         self._inspect_further = inspect
+        self._forget_further = forget
         self._was_read = False
         self._revision = table.NO_REVISION
 
@@ -122,14 +125,15 @@ class JobDatabase(SqliteDatabase):
         return self.run(commit)
 
     def forget(self, work: Callable[[sqlite3.Connection], object] | None = None) -> None:
-        """Do ``work`` and drop the checkpoint, in one transaction.
+        """Drop the checkpoint, and what goes with it, in one transaction.
 
         Args:
-            work: drops what goes with it; None for nothing.
+            work: drops that; None for the ``forget`` that the database was made with.
 
         Raises:
             SinkError: SQLite failed; nothing is dropped.
         """
+        work = work or self._forget_further
 
         def forget(connection: sqlite3.Connection) -> None:
             with transaction(connection):

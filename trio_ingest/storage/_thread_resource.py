@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from trio_ingest import SetupError
+from trio_ingest.delivery import SinkState
 
 from ._owner_thread import OwnerThread
 from ._paths import path_text
@@ -64,22 +65,17 @@ class ThreadResource:
     __module__ = "trio_ingest.storage"
 
     def __init__(self, name: str, resource: Resource) -> None:
-        self._name = name
+        self.name = name
         self._resource = resource
         self._owner: OwnerThread | None = None
-
-    @property
-    def name(self) -> str:
-        """The name in messages."""
-        return self._name
 
     async def __aenter__(self) -> Self:
         if self._owner is not None:
             raise SetupError(
-                f"{path_text(self._name)} is open already. Make one {type(self).__name__} "
+                f"{path_text(self.name)} is open already. Make one {type(self).__name__} "
                 f"for each block."
             )
-        self._owner = OwnerThread(self._name)
+        self._owner = OwnerThread(self.name)
         try:
             await self._owner.call(self._resource.open)
         except BaseException:
@@ -106,7 +102,7 @@ class ThreadResource:
         """
         if self._owner is None:
             raise SetupError(
-                f"{path_text(self._name)} is not open. Use it inside `async with "
+                f"{path_text(self.name)} is not open. Use it inside `async with "
                 f"{type(self).__name__}(...)`."
             )
         return await self._owner.call(function)
@@ -115,3 +111,56 @@ class ThreadResource:
         owner, self._owner = self._owner, None
         if owner is not None:
             await owner.aclose(self._resource.close)
+
+
+class StateResource(Resource, Protocol):
+    """Files or a database that also keep the state of a job."""
+
+    def load(self) -> SinkState | None:
+        """Return what the last commit left, or None before the first one."""
+
+    def forget(self) -> object:
+        """Drop it, so that the job can begin again."""
+
+
+StateResource.__module__ = "trio_ingest.storage"
+
+
+class ThreadSink(ThreadResource):
+    """Base of a sink or store that keeps the state of a job in its files or its database.
+
+    A subclass has ``guarantee`` and ``write``, which commits the documents together with
+    ``batch.delivered(rejections)``; all else is as in ``ThreadResource``.
+
+    Args:
+        name: the name in messages, like ``jsonl:PATH``.
+        resource: the files or the database.
+    """
+
+    __module__ = "trio_ingest.storage"
+
+    def __init__(self, name: str, resource: StateResource) -> None:
+        super().__init__(name, resource)
+        self._load, self._forget = resource.load, resource.forget
+
+    async def load(self) -> SinkState | None:
+        """Return what the last committed batch left, or None before the first one.
+
+        Raises:
+            CheckpointError: it is damaged, does not fit the documents, or was written by a
+                newer release.
+            SinkError: it cannot be read.
+        """
+        return await self._run_in_thread(self._load)
+
+    async def forget(self) -> None:
+        """Drop the state, and what goes with it, so that the job can begin again.
+
+        Raises:
+            CheckpointError: the files are not what the last commit left, so another program
+                may have written them; they are as they were.
+            SinkError: it cannot be dropped, or not for good.
+
+        Cancelled here, all of it is dropped, or nothing was touched.
+        """
+        await self._run_in_thread(self._forget)

@@ -7,23 +7,17 @@ from typing import Protocol
 
 from trio_ingest import Checkpoint
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState, Totals
-from trio_ingest.storage import Resource, ThreadResource
+from trio_ingest.storage import StateResource, ThreadSink
 
 
-class StateKeeper(Resource, Protocol):
+class StateKeeper(StateResource, Protocol):
     """A file or a database that keeps one ``SinkState``; for one thread."""
-
-    def load(self) -> SinkState | None:
-        """Return what was saved last, or None."""
 
     def save(self, state: SinkState) -> object:
         """Keep a state in the place of the one before."""
 
-    def forget(self) -> object:
-        """Drop what was saved."""
 
-
-class CheckpointStore(ThreadResource):
+class CheckpointStore(ThreadSink):
     """Base of the stores that keep a checkpoint, and no documents.
 
     In a delivery a store comes last, after the sink that has the documents: killed between
@@ -36,14 +30,12 @@ class CheckpointStore(ThreadResource):
     Memory: O(one checkpoint).
     """
 
+    # It commits after the documents, not with them.
+    guarantee: Guarantee = "at-least-once"
+
     def __init__(self, name: str, keeper: StateKeeper) -> None:
         super().__init__(name, keeper)
         self._keeper = keeper
-
-    @property
-    def guarantee(self) -> Guarantee:
-        """At least once: it commits after the documents, not with them."""
-        return "at-least-once"
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
         """Keep the checkpoint of a batch, once the sinks before it have its documents.
@@ -77,22 +69,3 @@ class CheckpointStore(ThreadResource):
         """
         state = SinkState(checkpoint, Totals() if totals is None else totals)
         await self._run_in_thread(lambda: self._keeper.save(state))
-
-    async def load(self) -> SinkState | None:
-        """Return what was kept last, or None when there is nothing.
-
-        Raises:
-            CheckpointError: it is damaged, or a newer release wrote it.
-            SinkError: it cannot be read.
-        """
-        return await self._run_in_thread(self._keeper.load)
-
-    async def forget(self) -> None:
-        """Drop the checkpoint, so that the job can begin again.
-
-        Raises:
-            SinkError: it cannot be dropped, or not for good.
-
-        Cancelled here, it is dropped, or was not touched.
-        """
-        await self._run_in_thread(self._keeper.forget)

@@ -62,7 +62,6 @@ class AppendFile:
         Raises:
             FileNotFoundError: there is none.
             CheckpointError: it is not the file that the mark was made in.
-            OSError: it cannot be opened or read.
         """
         with self._naming():
             descriptor = os.open(self.path, _FLAGS)
@@ -75,11 +74,7 @@ class AppendFile:
         self._mark, self._tail = mark, tail
 
     def create(self) -> None:
-        """Make the file when it is missing, empty it otherwise, so that both stay so.
-
-        Raises:
-            OSError: it cannot be made.
-        """
+        """Make the file when it is missing, empty it otherwise, so that both stay so."""
         with self._naming():
             descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
             try:
@@ -97,10 +92,8 @@ class AppendFile:
         """Write ``data`` behind the mark, and to the disk; ``commit`` then moves the mark.
 
         Returns:
-            the mark behind ``data``.
-
-        Raises:
-            OSError: it failed; some of ``data`` may be there, until the next append.
+            the mark behind ``data``. After a failure some of that may be there, until the
+            next append.
         """
         self._next_mark, self._next_tail = self._mark, self._tail
         if self._descriptor is None and not data:
@@ -125,11 +118,7 @@ class AppendFile:
         self._mark, self._tail = self._next_mark, self._next_tail
 
     def truncate(self) -> None:
-        """Cut off what is behind the mark.
-
-        Raises:
-            OSError: it cannot be cut.
-        """
+        """Cut off what is behind the mark."""
         if self._descriptor is not None:
             self._truncate(self._descriptor)
 

@@ -58,9 +58,8 @@ class JobFiles:
         self._error: CheckpointError | SinkError | None = None
         self._can_begin_again = True
 
-    @property
-    def state(self) -> SinkState | None:
-        """The state of the last commit, or None before the first one.
+    def load(self) -> SinkState | None:
+        """Return the state of the last commit, or None before the first one.
 
         Raises:
             CheckpointError: it cannot be read, or the files are no longer what it left.
@@ -73,7 +72,7 @@ class JobFiles:
     def open(self) -> None:
         """Acquire the lock, and open the files where the last commit left them.
 
-        A checkpoint that does not fit is kept for ``state`` to raise: ``forget`` must be
+        A checkpoint that does not fit is kept for ``load`` to raise: ``forget`` must be
         able to drop it.
 
         Raises:
@@ -93,8 +92,8 @@ class JobFiles:
         """Append the lines of both, then replace the commit record.
 
         Raises:
-            CheckpointError: as ``state``.
-            SinkError: as ``state``; or it failed, and the files are at the commit before.
+            CheckpointError: as ``load``.
+            SinkError: as ``load``; or it failed, and the files are at the commit before.
         """
         if self._error is not None:
             raise self._error

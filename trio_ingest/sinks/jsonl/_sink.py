@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import ThreadResource
+from trio_ingest.delivery import Batch, Guarantee, Rejection
+from trio_ingest.storage import ThreadSink
 
 from ._files import JobFiles
 from ._lines import lines_of
 
 
-class JsonLinesSink(ThreadResource):
+class JsonLinesSink(ThreadSink):
     """Appends documents to a file of JSON objects, one a line.
 
     Args:
@@ -38,7 +38,8 @@ class JsonLinesSink(ThreadResource):
         SinkError: the disk fails.
 
     A checkpoint that is damaged, or does not fit the file, is a ``CheckpointError`` of
-    ``load`` and ``write``.
+    ``load`` and ``write``. ``forget`` drops documents, dead letters and checkpoint; when it
+    fails, open the sink again to see what there is.
 
     However the block is left, a write under way has been committed or taken back, the
     files are closed and the thread is gone.
@@ -53,10 +54,8 @@ class JsonLinesSink(ThreadResource):
         self._files = JobFiles(os.fspath(path))
         super().__init__(f"jsonl:{os.fspath(path)}", self._files)
 
-    @property
-    def guarantee(self) -> Guarantee:
-        """Exactly once: documents and checkpoint are committed in one step."""
-        return "exactly-once"
+    # Documents and checkpoint are committed in one step.
+    guarantee: Guarantee = "exactly-once"
 
     async def write(self, batch: Batch) -> Sequence[Rejection]:
         """Append a batch and its dead letters, and commit them with its checkpoint.
@@ -77,27 +76,6 @@ class JsonLinesSink(ThreadResource):
         Memory: the text of the batch.
         """
         return await self._run_in_thread(lambda: self._write(batch))
-
-    async def load(self) -> SinkState | None:
-        """Return what the last committed batch left, or None before the first one.
-
-        Raises:
-            CheckpointError: that is damaged, a newer release wrote it, or the file is not
-                what it left.
-        """
-        return await self._run_in_thread(lambda: self._files.state)
-
-    async def forget(self) -> None:
-        """Drop documents, dead letters and checkpoint, so that the job begins again.
-
-        Raises:
-            CheckpointError: the file is not what the last batch left, so another program
-                may have written it; it is as it was.
-            SinkError: the disk fails; open the sink again to see what there is.
-
-        Cancelled here, all of it has been dropped, or nothing.
-        """
-        await self._run_in_thread(self._files.forget)
 
     def _write(self, batch: Batch) -> list[Rejection]:
         """Make the lines and commit them, both in the thread."""

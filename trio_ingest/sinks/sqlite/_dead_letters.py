@@ -42,11 +42,7 @@ _INSERT: Final = (
 
 
 def check_dead_letters(connection: sqlite3.Connection, path: str) -> None:
-    """Refuse a table of this name that lacks our columns; none at all is fine.
-
-    Raises:
-        SetupError: it is of another shape.
-    """
+    """Refuse a table of this name that lacks our columns; none at all is fine."""
     found = connection.execute(
         "SELECT name FROM pragma_table_info('trio_ingest_dead_letters')"
     )

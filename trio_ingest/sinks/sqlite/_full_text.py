@@ -40,11 +40,7 @@ _TRIGGERS: Final = {
 
 
 def check_full_text(connection: sqlite3.Connection, path: str, *, wanted: bool) -> None:
-    """Refuse an index that cannot be kept; none at all is fine unless it is wanted.
-
-    Raises:
-        SetupError: this SQLite has no FTS5, or another table has the name.
-    """
+    """Refuse an index that cannot be kept; none at all is fine unless it is wanted."""
     found = connection.execute(
         "SELECT sql FROM sqlite_master WHERE name = ? COLLATE NOCASE", (INDEX,)
     ).fetchone()

@@ -66,9 +66,6 @@ def check_documents(
         path: the name of the file in messages.
         is_unique: True when ``doc_id`` must be a unique key; False when it must be none.
         full_text: True when rows must have the explicit ``row_id``.
-
-    Raises:
-        SetupError: the table is of another shape.
     """
     if not exists(connection, "documents"):
         return

@@ -8,7 +8,7 @@ from typing import get_args
 
 from trio_ingest import SetupError
 from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import JobDatabase, ThreadResource
+from trio_ingest.storage import JobDatabase, ThreadSink
 
 from ._dead_letters import (
     check_dead_letters,
@@ -22,7 +22,7 @@ from ._schema import check_documents, create_documents
 from ._writer import Duplicates, RowWriter
 
 
-class SqliteSink(ThreadResource):
+class SqliteSink(ThreadSink):
     """Puts documents into the table ``documents`` of a SQLite file.
 
     Args:
@@ -40,8 +40,9 @@ class SqliteSink(ThreadResource):
     ``raw`` is stored as it is when it is text, bytes, a number or None, and as JSON
     otherwise; ``metadata`` as JSON. The checkpoint of each job is in the table
     ``trio_ingest_checkpoint``, its failed records and rejected documents are in
-    ``trio_ingest_dead_letters``. The database is in WAL mode, so others can read while a
-    run writes.
+    ``trio_ingest_dead_letters``; ``forget`` drops both, and the documents stay. A run that
+    writes a job while another has added to it, or dropped it, fails at its next batch. The
+    database is in WAL mode, so others can read while a run writes.
 
     ``async with`` raises:
         SetupError: an argument is wrong; the path is empty or a directory, its folder is
@@ -81,15 +82,14 @@ class SqliteSink(ThreadResource):
             job,
             create=self._create,
             inspect=self._inspect,
+            forget=lambda connection: delete_dead_letters(connection, job),
             busy_timeout_seconds=busy_timeout_seconds,
         )
         suffix = "" if job == "default" else f"#{job}"
         super().__init__(f"sqlite:{self._database.path}{suffix}", self._database)
 
-    @property
-    def guarantee(self) -> Guarantee:
-        """Exactly once: documents and checkpoint are committed in one transaction."""
-        return "exactly-once"
+    # Documents and checkpoint are committed in one transaction.
+    guarantee: Guarantee = "exactly-once"
 
     @property
     def replaced(self) -> int:
@@ -100,29 +100,6 @@ class SqliteSink(ThreadResource):
     def kept(self) -> int:
         """The number of documents that gave way to an earlier one, which was kept."""
         return self._conflicts if self._duplicates == "keep" else 0
-
-    async def load(self) -> SinkState | None:
-        """Return what the last committed batch of the job left, or None before the first one.
-
-        Raises:
-            CheckpointError: it is damaged, or a newer release wrote it.
-            SinkError: the database is locked or damaged.
-
-        From then on ``write`` builds on what was found, and refuses once another run
-        has added to it.
-        """
-        return await self._run_in_thread(self._database.load)
-
-    async def forget(self) -> None:
-        """Drop the checkpoint of the job and its dead letters; the documents stay.
-
-        Raises:
-            SinkError: the database is locked, full or damaged; nothing is dropped.
-
-        A run that is writing this job fails at its next batch. Cancelled here, all of it
-        has been dropped, or nothing.
-        """
-        await self._run_in_thread(self._forget)
 
     async def write(self, batch: Batch) -> list[Rejection]:
         """Commit a batch in one transaction: documents, dead letters and checkpoint.
@@ -162,9 +139,6 @@ class SqliteSink(ThreadResource):
         if self._full_text:
             build_full_text(connection)
         self._writer.attach(connection)
-
-    def _forget(self) -> None:
-        self._database.forget(lambda connection: delete_dead_letters(connection, self._job))
 
     def _write(self, batch: Batch) -> list[Rejection]:
         documents = batch.documents

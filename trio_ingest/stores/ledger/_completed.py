@@ -33,11 +33,7 @@ class CompletedIds:
         self._ask: Callable[[str, tuple[Any]], sqlite3.Cursor] | None = None
 
     def open(self) -> None:
-        """Open the connection; the database exists.
-
-        Raises:
-            sqlite3.Error: it cannot be read.
-        """
+        """Open the connection; the database exists."""
         self._connection = sqlite3.connect(
             os.path.join(os.curdir, self._path),  # noqa: PTH118 - as the database does
             # A wait here would hold up the event loop.

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeVar
 
-from trio_ingest.delivery import Batch, Guarantee, Rejection, SinkState
-from trio_ingest.storage import JobDatabase, ThreadResource
+from trio_ingest.delivery import Batch, Guarantee, Rejection
+from trio_ingest.storage import JobDatabase, ThreadSink
 
 from ._completed import CompletedIds
 from ._entries import LedgerEntries, LedgerEntry, entry_of
@@ -37,7 +37,7 @@ _COUNT: Final = "SELECT state, count(*) FROM ledger GROUP BY state"
 _MOST_ATTEMPTS: Final = 10**9
 
 
-class SqliteLedger(ThreadResource):
+class SqliteLedger(ThreadSink):
     """Keeps the state of every document in the table ``ledger`` of a SQLite file.
 
     Args:
@@ -90,10 +90,8 @@ class SqliteLedger(ThreadResource):
         self._refused = 0
         super().__init__(f"ledger:{self._database.path}", self._database)
 
-    @property
-    def guarantee(self) -> Guarantee:
-        """Exactly once: states and checkpoint are committed in one transaction."""
-        return "exactly-once"
+    # States and checkpoint are committed in one transaction.
+    guarantee: Guarantee = "exactly-once"
 
     @property
     def refused(self) -> int:
@@ -248,28 +246,6 @@ class SqliteLedger(ThreadResource):
         found = dict(await self._run(lambda c: c.execute(_COUNT).fetchall()))
         return {state: found.get(state, 0) for state in STATES}
 
-    async def load(self) -> SinkState | None:
-        """Return what the last committed batch left, or None before the first one.
-
-        Raises:
-            CheckpointError: it is damaged, or a newer release wrote it.
-            SinkError: the database cannot be read.
-        """
-        return await self._run_in_thread(self._database.load)
-
-    async def forget(self) -> None:
-        """Drop the checkpoint, so that the job can begin again; the entries stay.
-
-        A job begun again with ``completed_ids=ledger`` passes over what is completed. To
-        forget that too, call ``clear``.
-
-        Raises:
-            SinkError: the database is locked, full or damaged; the checkpoint stays.
-
-        Cancelled here, it is dropped, or was not touched.
-        """
-        await self._run_in_thread(self._database.forget)
-
     async def clear(self) -> None:
         """Drop every entry and the checkpoint.
 
@@ -278,7 +254,9 @@ class SqliteLedger(ThreadResource):
 
         Cancelled here, all of it is dropped, or nothing was touched.
         """
-        await self._run_in_thread(lambda: self._database.forget(lambda c: c.execute(_CLEAR)))
+        await self._run_in_thread(
+            lambda: self._database.forget(lambda connection: connection.execute(_CLEAR))
+        )
 
     async def _run(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
         return await self._run_in_thread(lambda: self._database.run(work))

@@ -64,11 +64,7 @@ WHERE {legal_in_sql("ledger.state", "excluded.state")}
 
 
 def check_shape(connection: sqlite3.Connection, path: str) -> None:
-    """Refuse a ``ledger`` table that is not ours; none at all is fine.
-
-    Raises:
-        SetupError: its columns or its primary key are others.
-    """
+    """Refuse a ``ledger`` table that is not ours; none at all is fine."""
     columns = connection.execute("PRAGMA table_info(ledger)").fetchall()
     names = tuple(str(column[1]) for column in columns)
     keys = [column[1] for column in columns if column[5]]
