@@ -78,7 +78,7 @@ def fails(adapter: type) -> str:
     ("adapter", "message"),
     [
         (bad_adapters.PassesOverOne, "lost: ('completed', 'good', '"),
-        # The record that fails, or a good one: what hypothesis draws depends on what is loaded.
+        # One that fails, or a good one: what hypothesis draws depends on what is loaded.
         (bad_adapters.GoesBackOne, "came twice: ('"),
         (
             bad_adapters.ResumesElsewhere,
