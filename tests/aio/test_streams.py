@@ -16,7 +16,7 @@ import trio.lowlevel
 
 from tests.promises.adapters import Plain
 from tests.promises.checks import documents_of
-from tests.promises.closing_adapter import Tidy
+from tests.promises.closing_adapter import ClosingAdapter
 from tests.worlds import WORLDS, call_of, in_world, living_tasks, run, run_on, stream_of, until
 from trio_ingest import Checkpoint, DocumentCompleted, IngestionPipeline, SetupError, aio
 from trio_ingest.testing import Hang, Pause
@@ -128,7 +128,7 @@ def test_many_streams_run_at_once(count: int, name: str) -> None:
 
 @ON_ASYNCIO
 def test_abandoned_generator_around_a_stream_is_closed_by_asyncio(name: str) -> None:
-    adapter = Tidy([*"abc", Hang()])
+    adapter = ClosingAdapter([*"abc", Hang()])
 
     async def numbers() -> AsyncIterator[int]:
         async with stream_of(IngestionPipeline(adapter)) as events:
@@ -149,7 +149,7 @@ def test_abandoned_generator_around_a_stream_is_closed_by_asyncio(name: str) -> 
 
 @ON_ASYNCIO
 def test_stream_may_be_left_in_another_task_than_it_was_entered_in(name: str) -> None:
-    adapter = Tidy([*"abc", Hang()])
+    adapter = ClosingAdapter([*"abc", Hang()])
 
     async def main() -> None:
         stream = stream_of(IngestionPipeline(adapter))
@@ -178,7 +178,7 @@ def test_abandoned_bare_stream_closes_its_adapter() -> None:
 @ON_ASYNCIO
 def test_drain_pause_and_statistics_work_from_asyncio(name: str) -> None:
     async def main() -> None:
-        adapter = Tidy([*"abcdef", Pause(3), *"ghi", Hang()])
+        adapter = ClosingAdapter([*"abcdef", Pause(3), *"ghi", Hang()])
         async with stream_of(IngestionPipeline(adapter), buffer_size=4) as events:
             received = [await anext(events) for _ in range(4)]
             statistics = events.statistics()
@@ -268,7 +268,7 @@ def test_eager_task_factory_changes_nothing() -> None:
 
     async def main() -> None:
         asyncio.get_running_loop().set_task_factory(eager)
-        adapter = Tidy([*"ab", Pause(1), "c"])
+        adapter = ClosingAdapter([*"ab", Pause(1), "c"])
         async with aio.stream_events(IngestionPipeline(adapter, workers=3)) as events:
             assert documents_of([event async for event in events]) == ["0", "1", "3"]
         assert adapter.closings == 1
@@ -277,7 +277,7 @@ def test_eager_task_factory_changes_nothing() -> None:
 
 
 def test_cancelled_by_a_scope_of_anyio_as_frameworks_do_it() -> None:
-    adapter = Tidy([*"abc", Hang()])
+    adapter = ClosingAdapter([*"abc", Hang()])
 
     async def main() -> None:
         with anyio.move_on_after(5) as scope:

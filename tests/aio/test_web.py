@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from tests.promises.checks import check_numbering, check_shape
-from tests.promises.closing_adapter import Tidy
+from tests.promises.closing_adapter import ClosingAdapter
 from tests.worlds import until
 from trio_ingest import IngestionPipeline, PipelineEvent, aio
 from trio_ingest.serialization import EventCodec
@@ -29,7 +29,7 @@ class Site:
 
     def __init__(self, runtime: str) -> None:
         self.runtime = runtime
-        self.adapters: list[Tidy] = []
+        self.adapters: list[ClosingAdapter] = []
 
     async def events(self, request: Request) -> StreamingResponse:
         script = ["a", Fail(), Pause(0.01), "b"]
@@ -61,7 +61,7 @@ class Site:
             await task
 
 
-class Quick(Tidy):
+class Quick(ClosingAdapter):
     """Counts its closings, and is quick about them."""
 
     async def aclose(self) -> None:

@@ -172,6 +172,7 @@ def test_an_interrupted_demo_leaves_no_process_and_no_file(
         os.killpg(process.pid, 0)
 
 
+@pytest.mark.slow
 def test_signals_while_the_directory_is_removed_leave_nothing(
     tmp_path: Path, environment: dict[str, str], temporary: Path
 ) -> None:

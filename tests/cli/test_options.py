@@ -29,6 +29,7 @@ def numbers(stop: int, start: int = 0) -> list[str]:
     return [str(number) for number in range(start, stop)]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("pipe", [True, False])
 @pytest.mark.parametrize("workers", ["1", "4"])
 def test_a_limit_stops_at_exactly_so_many_and_resume_goes_on_behind_them(

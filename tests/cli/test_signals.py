@@ -56,7 +56,7 @@ def stored(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("places", [4, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("places", [2, pytest.param(150, marks=pytest.mark.slow)])
 def test_a_signal_at_any_step_gives_no_traceback_and_loses_nothing(
     tmp_path: Path, environment: dict[str, str], number: signal.Signals, places: int
 ) -> None:

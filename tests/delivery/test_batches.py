@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from tests.delivery.memory_sinks import (
     Table,
     Watch,
     deliver_case,
+    lived,
     rows_of,
     stream_of,
+    tables,
 )
 from tests.promises.adapters import Plain
 from tests.promises.checks import ENDS, check_covers
@@ -221,6 +224,31 @@ def test_paused_stream_keeps_nothing_back(workers: int, ordered: bool) -> None:
 
     run(main)
     assert sorted(sink.rows) == rows_of(case)
+
+
+# -- what a batch follows ------------------------------------------------------------------
+
+
+def test_previous_of_a_batch_is_the_checkpoint_of_the_batch_before_also_after_a_resume() -> (
+    None
+):
+    case = Case(scripts=[["a", Fail(), "b", "c", "d", "e"]])
+    one, two, forgetful = *tables(2), Forgetful()
+    two.trouble = {1: "fail"}
+    assert not lived(case, forgetful, one, two, batch_size=2)
+    two.trouble = {}
+    assert [len(sink.batches) for sink in (forgetful, one, two)] == [2, 2, 1]
+    assert lived(case, forgetful, one, two, batch_size=1)
+    for sink in (one, two):
+        batches = sink.batches
+        assert batches[0].previous is None
+        for before, batch in pairwise(batches):
+            assert batch.previous == before.checkpoint
+        # What the last batch claims is what is stored.
+        assert sink.delivered.checkpoint == batches[-1].checkpoint
+    # One that keeps nothing begins with each run.
+    firsts = [n for n, batch in enumerate(forgetful.batches) if batch.previous is None]
+    assert firsts == [0, 2]
 
 
 # -- the end -------------------------------------------------------------------------------

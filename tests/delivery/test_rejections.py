@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -21,7 +22,7 @@ from tests.delivery.memory_sinks import (
 from tests.promises.scripts import Case, cases
 from tests.worlds import run
 from trio_ingest import Document
-from trio_ingest.delivery import Batch, DeliveryReport, Totals
+from trio_ingest.delivery import Batch, DeliveryReport, Rejection, SinkError, Totals
 from trio_ingest.testing import Fail, SlowParse
 
 CASE = Case(scripts=[["a", Fail(), "b", "c", SlowParse(1), "d"]], workers=2)
@@ -145,3 +146,65 @@ def test_bad_counts_the_records_that_the_worst_sink_lacks() -> None:
     one, two = Table(name="one", rejects=odd), Table(name="two")
     assert run(deliver_case, CASE, one).bad == 1 + one.totals.rejected
     assert run(deliver_case, CASE, two).bad == 1
+
+
+# -- what a sink may not reject ------------------------------------------------------------
+
+ONE_BY_ONE = Case(scripts=[["a", Fail(), "b", "c", "d", "e"]])
+
+
+def copies(batch: Batch) -> list[Document]:
+    return [attrs.evolve(batch.documents[0])]
+
+
+def one_twice(batch: Batch) -> list[Document]:
+    return [batch.documents[-1]] * 2
+
+
+def a_good_one_and_a_copy(batch: Batch) -> list[Document]:
+    return [batch.documents[0], attrs.evolve(batch.documents[-1])]
+
+
+def others(batch: Batch) -> list[Document]:
+    return [Document("other", "source0", "")]
+
+
+def one_of_the_batch_before(batch: Batch) -> list[Document]:
+    return BEFORE[:1]
+
+
+BEFORE: list[Document] = []
+WRONG = [copies, one_twice, a_good_one_and_a_copy, others, one_of_the_batch_before]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_rejection_of_what_is_not_once_in_the_batch_is_refused_by_the_name_of_the_sink(
+    wrong: Any,
+) -> None:
+    class Wrong(Table):
+        async def write(self, batch: Batch) -> Sequence[Rejection]:
+            await super().write(batch)
+            if self.writes == 1:
+                BEFORE[:] = batch.documents
+                return ()
+            return [Rejection(document, "No.") for document in wrong(batch)]
+
+    one, two, heard = Table(name="one"), Wrong(name="two"), []
+    with pytest.raises(SinkError, match=r"^two rejected the document '.*itself, not a copy"):
+        run(
+            lambda: deliver_case(
+                ONE_BY_ONE,
+                one,
+                two,
+                batch_size=2,
+                on_rejection=lambda *told: heard.append(told),
+            )
+        )
+    assert heard == []
+    # The one in front has what it committed, and gets it neither now nor later once more.
+    assert len(one.batches) == 2
+    assert one.totals.completed + one.totals.failed == len(one.rows) == 4
+    three = Table(name="two", stored=two.stored, rows=two.rows)
+    assert lived(ONE_BY_ONE, one, three)
+    assert sorted(one.rows) == sorted(three.rows) == rows_of(ONE_BY_ONE)
+    assert one.totals == three.totals

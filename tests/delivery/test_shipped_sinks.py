@@ -1,4 +1,4 @@
-"""The same of the sinks and stores that ship: real files, crashes between two of them.
+"""A delivery into the sinks and stores that ship: real files, crashes between two of them.
 
 As a program, ``python -m tests.delivery.test_shipped_sinks FOLDER``, it kills runs of the
 JSON Lines sink whose dead letters were moved away; of its own, because forking wants a

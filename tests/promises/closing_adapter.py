@@ -16,7 +16,7 @@ from trio_ingest import EventStream, PipelineEvent
 from trio_ingest.testing import ScriptedAdapter
 
 
-class Tidy(ScriptedAdapter):
+class ClosingAdapter(ScriptedAdapter):
     """Needs a second to close, and counts how often it did."""
 
     closings = 0
@@ -27,7 +27,7 @@ class Tidy(ScriptedAdapter):
 
 
 @contextmanager
-def nothing_left(adapters: Sequence[Tidy]) -> Iterator[None]:
+def nothing_left(adapters: Sequence[ClosingAdapter]) -> Iterator[None]:
     """Around a block: no task may live after it, and every adapter must be closed."""
     tasks = living_tasks()
     try:

@@ -14,7 +14,12 @@ import pytest
 from tests import worlds
 from tests.promises.adapters import Plain
 from tests.promises.checks import check_numbering, check_shape
-from tests.promises.closing_adapter import Tidy, consume, nothing_left, run_cancelled_at
+from tests.promises.closing_adapter import (
+    ClosingAdapter,
+    consume,
+    nothing_left,
+    run_cancelled_at,
+)
 from tests.worlds import living_tasks, run, stream_of
 from trio_ingest import DocumentCompleted, IngestionPipeline, PipelineEvent, RetryPolicy
 from trio_ingest.testing import Crash, Fail, FailTimes, Pause, ScriptedAdapter, SlowParse
@@ -35,7 +40,7 @@ def test_host_cancelled_at_any_step_leaves_nothing_behind(
     buffer_size: int, workers: int, ordered: bool
 ) -> None:
     async def attempt() -> None:
-        adapters = [Tidy(SCRIPT, source="one"), Tidy("xy", source="two")]
+        adapters = [ClosingAdapter(SCRIPT, source="one"), ClosingAdapter("xy", source="two")]
         pipeline = IngestionPipeline(
             *adapters, workers=workers, ordered=ordered, retry=RetryPolicy(attempts=2, seed=1)
         )
@@ -83,7 +88,7 @@ def test_asking_that_is_cancelled_at_any_step_of_the_loop_loses_nothing(
 
 @WORKERS
 def test_timeout_of_asyncio_around_the_block_leaves_as_itself(workers: int) -> None:
-    adapters = [Tidy([*"abc", Pause(1000), *"def"])]
+    adapters = [ClosingAdapter([*"abc", Pause(1000), *"def"])]
 
     async def main() -> None:
         with nothing_left(adapters):
@@ -341,7 +346,7 @@ def test_timeout_that_expires_on_the_way_out_leaves_nothing_behind_it() -> None:
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13])
 def test_whoever_cancels_every_task_leaves_nothing_behind(turns: int, workers: int) -> None:
     """As asyncio.run does when it ends; at the worst, before a task's first step."""
-    adapters = [Tidy([*"abc", Pause(1000)], source=s) for s in "xy"]
+    adapters = [ClosingAdapter([*"abc", Pause(1000)], source=s) for s in "xy"]
 
     async def host() -> None:
         await consume(stream_of(IngestionPipeline(*adapters, workers=workers)))
@@ -385,7 +390,7 @@ def test_program_that_ends_over_a_bridge_that_has_just_been_entered_can_end() ->
 @ASYNCIO
 @pytest.mark.parametrize("seconds", [0.5, 1.5, 4.5])
 def test_cancelled_bare_form_is_cancelled_also_in_a_parse_that_awaits(seconds: float) -> None:
-    adapters = [Tidy(["a", SlowParse(1), Pause(1), SlowParse(2)])]
+    adapters = [ClosingAdapter(["a", SlowParse(1), Pause(1), SlowParse(2)])]
     received: list[PipelineEvent] = []
 
     async def main() -> None:
@@ -404,7 +409,7 @@ def test_cancelled_bare_form_is_cancelled_also_in_a_parse_that_awaits(seconds: f
 
 @ASYNCIO
 def test_drain_from_inside_the_adapter_ends_the_stream_normally() -> None:
-    class Marked(Tidy):
+    class Marked(ClosingAdapter):
         async def fetch(self, *, cursor: Any = None) -> AsyncIterator[Any]:
             self.opened += 1
             try:
@@ -434,7 +439,7 @@ def test_drain_from_inside_the_adapter_ends_the_stream_normally() -> None:
 
 @ASYNCIO
 def test_consumer_that_shields_itself_is_served_until_it_leaves() -> None:
-    adapters = [Tidy([*"abc", Pause(10), *"def"])]
+    adapters = [ClosingAdapter([*"abc", Pause(10), *"def"])]
 
     async def main() -> int:
         received = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.promises.closing_adapter import Tidy, nothing_left
+from tests.promises.closing_adapter import ClosingAdapter, nothing_left
 from tests.worlds import ONE_THREAD, run, stream_of
 from trio_ingest import IngestionPipeline, RetryPolicy, StreamClosedError
 from trio_ingest.testing import Fail, FailTimes, Pause, SlowParse, cancel_everywhere
@@ -15,7 +15,7 @@ SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c"]
 
 @ONE_THREAD
 def test_cancelled_bare_form_closes_its_adapter_and_never_looks_like_an_end() -> None:
-    adapter = Tidy(["a", Pause(1000), "b"])
+    adapter = ClosingAdapter(["a", Pause(1000), "b"])
 
     async def main() -> None:
         stream = stream_of(IngestionPipeline(adapter))
@@ -32,7 +32,7 @@ def test_cancelled_bare_form_closes_its_adapter_and_never_looks_like_an_end() ->
 
 def test_cancelled_at_every_point_the_bare_form_closes_its_adapters() -> None:
     async def attempt() -> None:
-        adapters = [Tidy(SCRIPT, source="one"), Tidy("xy", source="two")]
+        adapters = [ClosingAdapter(SCRIPT, source="one"), ClosingAdapter("xy", source="two")]
         pipeline = IngestionPipeline(*adapters, retry=RetryPolicy(attempts=2, seed=1))
         with nothing_left(adapters):
             async for _ in stream_of(pipeline):

@@ -19,7 +19,7 @@ from tests.promises.adapters import Plain
 from tests.promises.checks import check_numbering, check_shape, documents_of
 from tests.promises.closing_adapter import (
     CancelAt,
-    Tidy,
+    ClosingAdapter,
     consume,
     nothing_left,
     run_cancelled_at,
@@ -64,7 +64,7 @@ def test_cancelled_at_every_point_leaves_nothing_behind(
     workers: int, ordered: bool, buffer_size: int
 ) -> None:
     async def attempt() -> None:
-        adapters = [Tidy(SCRIPT, source="one"), Tidy("xy", source="two")]
+        adapters = [ClosingAdapter(SCRIPT, source="one"), ClosingAdapter("xy", source="two")]
         pipeline = IngestionPipeline(
             *adapters, workers=workers, ordered=ordered, retry=RetryPolicy(attempts=2, seed=1)
         )
@@ -82,7 +82,7 @@ def test_cancelled_at_every_point_leaves_nothing_behind(
 
 @ONLY_TRIO
 def test_cancelled_at_every_point_between_several_params_leaves_nothing_behind() -> None:
-    class Parts(Tidy):
+    class Parts(ClosingAdapter):
         async def fetch(self, *, part: int) -> AsyncIterator[Any]:
             self.opened += 1
             try:
@@ -109,7 +109,9 @@ def test_random_run_cancelled_at_a_random_point_leaves_nothing_behind(
     case: Case, step: int
 ) -> None:
     async def attempt() -> None:
-        adapters = [Tidy(script, source=f"s{i}") for i, script in enumerate(case.scripts)]
+        adapters = [
+            ClosingAdapter(script, source=f"s{i}") for i, script in enumerate(case.scripts)
+        ]
         pipeline = case.pipeline(adapters)
         with nothing_left(adapters):
             stream = stream_of(pipeline, **(case.options() | {"params": [{}]}))
@@ -122,7 +124,9 @@ def test_random_run_cancelled_at_a_random_point_leaves_nothing_behind(
 @CRASHES_MEANWHILE
 @given(cases(bare=False), st.sampled_from([0, 0.25, 0.5, 1, 2.25, 3, 5, 8]))
 def test_random_run_left_at_a_deadline_told_only_the_truth(case: Case, seconds: float) -> None:
-    adapters = [Tidy(script, source=f"s{i}") for i, script in enumerate(case.scripts)]
+    adapters = [
+        ClosingAdapter(script, source=f"s{i}") for i, script in enumerate(case.scripts)
+    ]
     received: list[PipelineEvent] = []
 
     async def main() -> None:
@@ -176,7 +180,7 @@ def test_leaving_after_any_event_leaves_nothing_behind(
     buffer_size: int, road: Callable[..., Awaitable[None]], workers: int, ordered: bool
 ) -> None:
     async def main(after: int) -> None:
-        adapters = [Tidy([*"abc", SlowParse(9), *"def"], source=s) for s in "xy"]
+        adapters = [ClosingAdapter([*"abc", SlowParse(9), *"def"], source=s) for s in "xy"]
         pipeline = IngestionPipeline(*adapters, workers=workers, ordered=ordered)
         with nothing_left(adapters):
             async with stream_of(pipeline, buffer_size=buffer_size) as events:
@@ -379,7 +383,7 @@ def test_asking_that_is_cancelled_at_any_step_loses_nothing(
 @ONLY_TRIO
 @WORKERS
 def test_shielded_consumer_does_not_hang_when_cancelled_from_outside(workers: int) -> None:
-    adapters = [Tidy([*"abc", Pause(1000), *"def"])]
+    adapters = [ClosingAdapter([*"abc", Pause(1000), *"def"])]
     received: list[PipelineEvent] = []
 
     async def main() -> None:

@@ -78,7 +78,8 @@ def fails(adapter: type) -> str:
     ("adapter", "message"),
     [
         (bad_adapters.PassesOverOne, "lost: ('completed', 'good', '"),
-        (bad_adapters.GoesBackOne, "came twice: ('completed', 'good', '"),
+        # One that fails, or a good one: what hypothesis draws depends on what is loaded.
+        (bad_adapters.GoesBackOne, "came twice: ('"),
         (
             bad_adapters.ResumesElsewhere,
             "never given by an undisturbed run: ('completed'",

@@ -27,6 +27,7 @@ class Waiting(Busy):
         return Document("0", self.source, "")
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("kind", [Busy, Waiting])
 @pytest.mark.parametrize(("workers", "ordered"), [(1, True), (4, True), (4, False)])
 @pytest.mark.parametrize("buffer_size", [1, 2, 100])
