@@ -11,6 +11,7 @@ from typing import Any
 
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.documents import Document
+from trio_ingest._core.errors import message_of
 from trio_ingest._core.events import DocumentFailed, PipelineEvent
 from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.positions import Cursor
@@ -101,7 +102,7 @@ def _failed(plan: AdapterPlan, number: int, record: Any, error: Exception) -> Do
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return DocumentFailed(
         doc_id=None,
-        error=error,
+        error=message_of(error),
         error_type=f"{module}{kind.__qualname__}",
         retry_count=0,
         is_retryable=False,

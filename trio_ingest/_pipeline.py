@@ -61,6 +61,9 @@ class IngestionPipeline:
         clock: gives the timestamps of events, in seconds since the epoch; None: the
             system's.
         new_pipeline_id: names each run; None: 32 random hexadecimal digits.
+        on_error: called with the exception of each failed attempt and the ``source`` of its
+            adapter, where it happens; events have its text. What it raises is a
+            ``RuntimeWarning``; None: nothing is called.
 
     Raises:
         SetupError: an adapter lacks something, two share a ``source``, or an argument is
@@ -78,6 +81,7 @@ class IngestionPipeline:
         cleanup_grace_seconds: float = 5.0,
         clock: Callable[[], float] | None = None,
         new_pipeline_id: Callable[[], str] | None = None,
+        on_error: Callable[[Exception, str], object] | None = None,
     ) -> None:
         if not adapters:
             raise SetupError(
@@ -100,6 +104,7 @@ class IngestionPipeline:
             new_pipeline_id=(
                 DEFAULTS.new_pipeline_id if new_pipeline_id is None else new_pipeline_id
             ),
+            on_error=on_error,
         )
 
     def __repr__(self) -> str:

@@ -23,7 +23,7 @@ from trio_ingest._core.run import BURST_DOCUMENTS, NEXT_STATES, Run
 from trio_ingest._core.watermark import Watermark
 
 DOCUMENT = Document("d", "feed", "")
-FAILURE = Failure(OSError("no"), "OSError", None, is_retryable=True)
+FAILURE = Failure("no", "OSError", None, is_retryable=True)
 
 
 @attrs.frozen(kw_only=True)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.delivery.test_batch_and_totals import POINT, completed, failed
 from trio_ingest import Document
+from trio_ingest._core.errors import message_of
 from trio_ingest.delivery import Batch, DeadLetter, Rejection
 from trio_ingest.delivery._dead_letters import RAW_CHARACTERS
 
@@ -213,7 +214,7 @@ def test_letter_of_any_texts_can_be_stored(
 ) -> None:
     letter = letter_of(
         None,
-        error=ValueError(message),
+        error=message,
         error_type=kind,
         adapter=source,
         doc_id=doc_id,
@@ -251,12 +252,12 @@ class Silent(Exception):
     ids=["silent", "empty", "group", "decode"],
 )
 def test_error_is_kept_by_its_text(error: Exception, text: str) -> None:
-    assert letter_of(None, error=error).error.startswith(text)
+    assert letter_of(None, error=message_of(error)).error.startswith(text)
 
 
 def test_huge_messages_are_cut() -> None:
     text = "\0\ud800x" * RAW_CHARACTERS
-    letter = letter_of(None, error=ValueError(text), traceback="first\n" + text + "last")
+    letter = letter_of(None, error=text, traceback="first\n" + text + "last")
     assert len(letter.error) == 2000
     assert letter.traceback is not None
     assert len(letter.traceback) <= 6 * RAW_CHARACTERS

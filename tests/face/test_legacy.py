@@ -135,7 +135,7 @@ async def test_bad_documents_land_in_the_errors() -> None:
         (3, "TypeError", 3),
         (4, "TypeError", 4),
     ]
-    assert result.errors[0].error is failure
+    assert result.errors[0].error == str(failure)
     assert (result.success_count, result.failure_count) == (1, 4)
 
 

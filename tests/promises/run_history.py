@@ -34,7 +34,7 @@ MOVES = {
     "acknowledge": 1,
 }
 
-FAILURE = Failure(OSError("scripted"), "OSError", None, is_retryable=True)
+FAILURE = Failure("scripted", "OSError", None, is_retryable=True)
 
 
 def moves(*, most: int = 60) -> st.SearchStrategy[list[tuple[str, int]]]:

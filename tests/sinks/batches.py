@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from trio_ingest import Checkpoint, Document, DocumentCompleted, DocumentFailed, Position
+from trio_ingest._core.errors import message_of
 from trio_ingest.delivery import Batch, Totals
 
 # Of every event here, so that what a sink keeps of it can be compared.
@@ -29,7 +30,7 @@ def failure(
     return DocumentFailed(
         timestamp=TIMESTAMP,
         doc_id=doc_id,
-        error=error,
+        error=message_of(error),
         error_type=type(error).__name__,
         retry_count=0,
         is_retryable=False,

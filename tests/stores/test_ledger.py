@@ -13,6 +13,7 @@ import pytest
 
 from tests.sinks.batches import TIMESTAMP, batch_of, checkpoint_at, document, failure
 from trio_ingest import DocumentCompleted, DocumentFailed, DocumentSkipped
+from trio_ingest._core.errors import message_of
 from trio_ingest.delivery import Batch, ResumableSink, SinkState, Totals
 from trio_ingest.stores import LedgerEntry, LedgerError, LedgerState, SqliteLedger
 from trio_ingest.stores.ledger._transitions import LEGAL, STATES
@@ -74,7 +75,7 @@ async def test_every_end_is_an_entry(tmp_path: Path) -> None:
             await ledger.write(
                 batch(
                     completed("a", duration=0.25, retry_count=2),
-                    failed("b", error=ValueError("no title"), retry_count=1),
+                    failed("b", error="no title", retry_count=1),
                     skipped("c"),
                 )
             )
@@ -229,7 +230,7 @@ class Mute(Exception):
 )
 async def test_any_error_can_be_kept(tmp_path: Path, error: Exception, kept: str) -> None:
     async with SqliteLedger(tmp_path / "ledger.db") as ledger:
-        await ledger.write(batch(failed("a", error=error)))
+        await ledger.write(batch(failed("a", error=message_of(error))))
         entry = await ledger.entry("a")
     assert entry is not None
     assert entry.error == kept

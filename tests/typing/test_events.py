@@ -32,7 +32,7 @@ ONE_OF_EACH: list[EngineEvent] = [
     ),
     DocumentFailed(
         doc_id=None,
-        error=ValueError("no id"),
+        error="no id",
         error_type="ValueError",
         retry_count=0,
         is_retryable=False,
@@ -45,7 +45,7 @@ ONE_OF_EACH: list[EngineEvent] = [
     DocumentRetrying(
         doc_id="a",
         adapter="feed",
-        error=TimeoutError(),
+        error="too slow",
         error_type="TimeoutError",
         retry_count=1,
         delay_seconds=0.5,
@@ -78,7 +78,7 @@ def told(event: EngineEvent) -> str:
         case DocumentCompleted(document=document, duration=seconds, retry_count=retries):
             return f"{document.doc_id.upper()} {seconds / 2} {retries + 1}"
         case DocumentFailed(doc_id=None, error=error, error_type=kind):
-            return f"{kind.upper()} {error.args}"
+            return f"{kind.upper()} {error.upper()}"
         case DocumentFailed(doc_id=doc_id, traceback=traceback):
             return (doc_id or "?").upper() + (traceback or "")
         case DocumentSkipped(doc_id=doc_id, reason=reason):

@@ -23,9 +23,9 @@ from .watermark import Watermark
 
 @attrs.frozen
 class Failure:
-    """An attempt that failed, and the error to report for it."""
+    """An attempt that failed, in words: the exception itself is not kept."""
 
-    error: Exception
+    error: str
     error_type: str
     traceback: str | None
     is_retryable: bool

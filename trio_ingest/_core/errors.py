@@ -73,6 +73,14 @@ def described(error: BaseException) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
+def message_of(error: BaseException) -> str:
+    """Return the text of an exception, even of one that has none to give."""
+    try:
+        return str(error)
+    except Exception as failed:  # noqa: BLE001 -- whatever a user's __str__ does
+        return f"its text failed with {type(failed).__name__}"
+
+
 def add_note(error: BaseException, note: str) -> None:
     """Add a note once, unless the exception is one that cannot be changed."""
     with suppress(Exception):

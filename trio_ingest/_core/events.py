@@ -12,7 +12,7 @@ import attrs
 from .checkpoints import Checkpoint
 from .documents import Document
 from .frozen_builder import builder_of
-from .reprs import error_text, one_line, summary
+from .reprs import one_line, summary
 
 AdapterState: TypeAlias = Literal[
     "pending", "running", "paused", "draining", "finished", "failed", "cancelled"
@@ -103,7 +103,7 @@ class DocumentFailed(PipelineEvent):
 
     Args:
         doc_id: what ``identify`` says, or None when it is unknown.
-        error: the exception of the last attempt.
+        error: the text of the exception of the last attempt.
         error_type: its class, with its module unless built in.
         retry_count: attempts minus one.
         is_retryable: whether trying again later could help.
@@ -116,7 +116,7 @@ class DocumentFailed(PipelineEvent):
     __module__ = "trio_ingest"
 
     doc_id: str | None
-    error: Exception
+    error: str
     error_type: str
     retry_count: int
     is_retryable: bool
@@ -127,7 +127,7 @@ class DocumentFailed(PipelineEvent):
 
     def _details(self) -> str:
         place = f"{self.adapter}#{self.record_number}" if self.doc_id is None else self.doc_id
-        return f" {one_line(place)}: {error_text(self.error_type, self.error)}"
+        return f" {one_line(place)}: {self.error_type}: {one_line(self.error)}"
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -159,7 +159,7 @@ class DocumentRetrying(PipelineEvent):
     Args:
         doc_id: as in the started event.
         adapter: the ``source`` of the adapter.
-        error: the exception of this attempt.
+        error: the text of the exception of this attempt.
         error_type: its class, with its module unless built in.
         retry_count: which retry this announces, from 1.
         delay_seconds: how long until the next attempt.
@@ -170,7 +170,7 @@ class DocumentRetrying(PipelineEvent):
 
     doc_id: str
     adapter: str
-    error: Exception
+    error: str
     error_type: str
     retry_count: int
     delay_seconds: float
@@ -178,7 +178,7 @@ class DocumentRetrying(PipelineEvent):
 
     def _details(self) -> str:
         when = f"retry {self.retry_count} in {self.delay_seconds:.3g} s"
-        return f" {one_line(self.doc_id)}, {when}: {error_text(self.error_type, self.error)}"
+        return f" {one_line(self.doc_id)}, {when}: {self.error_type}: {one_line(self.error)}"
 
 
 @attrs.frozen(kw_only=True, repr=False)

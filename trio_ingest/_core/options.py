@@ -100,6 +100,7 @@ class Policy:
     cleanup_grace_seconds: float = 5.0
     clock: Callable[[], float] = attrs.field(factory=lambda: DEFAULTS.clock)
     new_pipeline_id: Callable[[], str] = attrs.field(factory=lambda: DEFAULTS.new_pipeline_id)
+    on_error: Callable[[Exception, str], object] | None = None
 
     def __attrs_post_init__(self) -> None:
         _number(self.workers, "workers", 1, whole=True)
@@ -109,7 +110,8 @@ class Policy:
                 f"retry must be a RetryPolicy, like RetryPolicy(attempts=3); "
                 f"got {abbreviated(self.retry)}."
             )
-        for name in ("clock", "new_pipeline_id"):
+        hook = () if self.on_error is None else ("on_error",)
+        for name in ("clock", "new_pipeline_id", *hook):
             if not callable(getattr(self, name)):
                 raise SetupError(
                     f"{name} must be callable; got {abbreviated(getattr(self, name))}."

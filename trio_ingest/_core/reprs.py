@@ -32,15 +32,6 @@ def summary(value: object, details: Callable[[], str]) -> str:
     return f"<{type(value).__name__}{text}>"
 
 
-def error_text(error_type: object, error: object) -> str:
-    """Return the class and the message of a failure; a recorded one names its class itself."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 -- the same
-        return f"{error_type}, whose text failed"
-    return text if text.startswith(f"{error_type}") else f"{error_type}: {text}"
-
-
 def listed(names: list[str]) -> str:
     """Return the first three names, and how many more there are."""
     first = ", ".join(one_line(name, 40) for name in names[:3])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
+import warnings
 from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -17,7 +18,7 @@ import attrs
 from trio_ingest._core.adapter_run import AdapterRun, Failure, Skip
 from trio_ingest._core.adapters import AdapterPlan, refuse_engine_event
 from trio_ingest._core.documents import Document
-from trio_ingest._core.errors import SetupError, abbreviated, add_note, described
+from trio_ingest._core.errors import SetupError, abbreviated, add_note, described, message_of
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.options import Policy
 from trio_ingest._core.positions import Cursor
@@ -211,13 +212,8 @@ class RecordProcessor:
         name = kind.__qualname__
         if kind.__module__ != "builtins":
             name = f"{kind.__module__}.{name}"
-        text: str | None = None
-        if error.__traceback__ is not None:
-            with suppress(Exception):  # an exception may be made so as to defy formatting
-                text = "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES))
-            # Frames would keep everything in them alive as long as the event; and an
-            # exception object that is raised again and again would collect them.
-            error.with_traceback(None)
+        if self._policy.on_error is not None:
+            self._give_to_hook(self._policy.on_error, error)
         try:
             decide = self._plan.is_retryable
             is_retryable = bool(
@@ -226,7 +222,28 @@ class RecordProcessor:
         except Exception as failed:  # an is_retryable that fails has not said yes
             add_note(error, f"is_retryable failed on this error: {described(failed)}")
             is_retryable = False
-        return Failure(error, name, text, is_retryable)
+        text: str | None = None
+        if error.__traceback__ is not None:
+            with suppress(Exception):  # an exception may be made so as to defy formatting
+                text = "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES))
+            # An exception object that is raised again and again would collect frames, and
+            # keep everything in them alive.
+            error.with_traceback(None)
+        return Failure(message_of(error), name, text, is_retryable)
+
+    def _give_to_hook(
+        self, hook: Callable[[Exception, str], object], error: Exception
+    ) -> None:
+        """Give the exception itself to the hook; that it fails is a warning."""
+        try:
+            hook(error, self.adapter_run.source)
+        except Exception as failed:
+            warnings.warn(
+                f"on_error failed on an error of {self.adapter_run.source!r}: "
+                f"{described(failed)}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     async def _awaited(self, awaitable: Awaitable[Any]) -> Any:
         try:

@@ -70,7 +70,7 @@ class DeadLetter:
             record_number=event.record_number,
             stage="parse",
             error_type=escaped(event.error_type),
-            error=_message(event.error),
+            error=escaped(event.error)[:_ERROR_CHARACTERS],
             retry_count=event.retry_count,
             is_retryable=event.is_retryable,
             traceback=_shortened(event.traceback),
@@ -109,14 +109,6 @@ def escaped(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-
-
-def _message(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
-        text = f"its text failed with {type(problem).__name__}"
-    return escaped(text)[:_ERROR_CHARACTERS]
 
 
 def _shortened(traceback: str | None) -> str | None:

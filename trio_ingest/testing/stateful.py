@@ -295,7 +295,7 @@ def _record_ends(events: Sequence[PipelineEvent]) -> Iterator[tuple[_Key, tuple[
                 adapter = event.adapter_metadata["adapter"]
                 yield (adapter, number), ("completed", document.source, document.doc_id)
             case DocumentFailed(adapter=adapter, record_number=number, error_type=kind):
-                yield (adapter, number), ("failed", adapter, kind, str(event.error))
+                yield (adapter, number), ("failed", adapter, kind, event.error)
             case DocumentSkipped(adapter=adapter, record_number=number):
                 yield (adapter, number), ("skipped", adapter, event.doc_id)
 

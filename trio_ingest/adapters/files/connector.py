@@ -75,7 +75,7 @@ class FilesAdapterConnector(AdapterConnector):
         """Return the message of a bad file, with the path to open it by."""
         if not failure.error_type.endswith(".BadDocumentError"):
             return None
-        return _with_directory(str(getattr(failure.error, "message", failure.error)), adapter)
+        return _with_directory(failure.error, adapter)
 
     def skipped_text(self, event: PipelineEvent, adapter: Any | None) -> str | None:
         """Return the path of what is no document, and why."""

@@ -89,7 +89,7 @@ class JsonLinesAdapterConnector(AdapterConnector):
         """Return the message of a bad line, which names its file and line."""
         del adapter
         is_bad_line = failure.error_type.endswith(".BadLineError")
-        return str(getattr(failure.error, "message", failure.error)) if is_bad_line else None
+        return failure.error if is_bad_line else None
 
     def empty_content_hint(self, document: Document, options: Any) -> str | None:
         """Return a hint that the field of the text may have another name."""

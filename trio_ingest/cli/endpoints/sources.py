@@ -10,7 +10,6 @@ import attrs
 import click
 
 from trio_ingest import DocumentFailed, PipelineEvent, SetupError
-from trio_ingest.cli.terminal.error_messages import exception_repr
 from trio_ingest.connectors import AdapterConnector, adapter_connectors
 
 from .endpoint import Endpoint, endpoint_of, is_ours, shortened
@@ -101,9 +100,8 @@ def failure_text(failure: DocumentFailed, sources: Mapping[str, Source]) -> str:
         text = _said(connector.failure_text, failure, adapter)
         if text is not None:
             return text
-    return (
-        f"{failure.adapter}, record {failure.record_number}: {exception_repr(failure.error)}"
-    )
+    place = f"{failure.adapter}, record {failure.record_number}"
+    return f"{place}: {failure.error_type}: {failure.error}"
 
 
 def skipped_text(event: PipelineEvent, sources: Mapping[str, Source]) -> str | None:

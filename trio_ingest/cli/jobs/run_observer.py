@@ -98,8 +98,9 @@ class RunObserver:
                 report.progress()
             case DocumentFailed():
                 report.document_failed(failure_text(event, self._sources))
-            case DocumentRetrying(doc_id=doc_id, adapter=adapter, error=error):
-                report.detail(f"Retrying {adapter}, document {doc_id!r:.80}: {error!r:.200}")
+            case DocumentRetrying(doc_id=doc_id, error_type=kind, error=error):
+                place = f"{event.adapter}, document {doc_id!r:.80}"
+                report.detail(f"Retrying {place}: {kind}: {error:.200}")
             case AdapterStateChange(adapter=adapter, old_state=old, new_state=new):
                 report.detail(f"{adapter} was {old} and is {new}.")
             case _:

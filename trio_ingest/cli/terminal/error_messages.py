@@ -40,14 +40,6 @@ def exception_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def exception_repr(error: object) -> str:
-    """Return the ``repr`` of any exception, in at most 500 characters."""
-    try:
-        return repr(error)[:500]
-    except Exception:  # noqa: BLE001 -- as above
-        return f"{type(error).__name__}, whose repr failed"
-
-
 def is_refusal(error: Exception) -> bool:
     """Return whether the run could not begin as it was asked for."""
     return isinstance(error, SetupError | CheckpointError)

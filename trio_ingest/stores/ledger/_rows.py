@@ -154,7 +154,7 @@ def _failed(event: DocumentFailed) -> Row:
         "failed",
         event.retry_count + 1,
         utf8_text(event.error_type),
-        _message(event.error),
+        utf8_text(event.error[:_ERROR_CHARACTERS]),
         None,
         event.timestamp,
     )
@@ -163,11 +163,3 @@ def _failed(event: DocumentFailed) -> Row:
 def _skipped(event: DocumentSkipped) -> Row:
     key, source = key_of(event.doc_id), utf8_text(event.adapter)
     return Row(key, source, "skipped", 1, None, None, None, event.timestamp)
-
-
-def _message(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as problem:  # noqa: BLE001 -- whatever a user's __str__ does
-        text = f"its text failed with {type(problem).__name__}"
-    return utf8_text(text[:_ERROR_CHARACTERS])
