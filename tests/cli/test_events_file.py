@@ -78,7 +78,7 @@ def test_every_event_is_a_line_in_order(
     assert list(first)[:5] == ["type", "version", "timestamp", "pipeline_id", "sequence"]
     assert first["document"]["content"] == "café"
     [failed] = [event for event in events if event["type"] == "DocumentFailed"]
-    assert failed["error"]["type"] == "trio_ingest.adapters.errors.BadLineError"
+    assert failed["error"]["type"] == "trio_ingest.adapters.BadLineError"
     assert failed["error"]["message"].startswith("articles.jsonl, line 2: ")
     [letter] = [e for e in map(CODEC.decode, written.splitlines()) if hasattr(e, "error")]
     assert isinstance(letter, DocumentFailed)

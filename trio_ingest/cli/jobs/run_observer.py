@@ -91,7 +91,6 @@ class RunObserver:
 
     def _otherwise(self, event: PipelineEvent) -> None:
         report = self._report
-        report.has_begun = True  # the first event is the change of a state
         report.meter.take(event)
         match event:
             case BatchProgress():

@@ -68,10 +68,13 @@ class Report:
         # Only looked for until one document has content: most runs, once.
         self._looks_for_content = empty_content_hint is not None
         self._hint: str | None = None
-        # Whether an event has come, so that a refusal is none of everything.
-        self.has_begun = False
         self.replaced = 0
         self.kept = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether this run has committed a record, so that it no longer can be refused."""
+        return self._totals != self._before
 
     @property
     def failed(self) -> int:
