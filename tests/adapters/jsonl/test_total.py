@@ -3,7 +3,7 @@
 import gzip
 import io
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,8 +12,8 @@ import hypothesis.strategies as st
 import pytest
 import trio
 
-from trio_ingest import BatchProgress, IngestionPipeline
-from trio_ingest.adapters import JsonLinesAdapter
+from trio_ingest import BatchProgress, Cursor, IngestionPipeline
+from trio_ingest.adapters import JsonLinesAdapter, LineRecord
 from trio_ingest.adapters._bytes import line_count
 
 Estimate: TypeAlias = Callable[[Path | str], int | None]
@@ -157,8 +157,25 @@ def test_progress_has_the_total(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"id": 1}\n{"id": 2}\n')
 
+    estimated = trio.Event()
+
+    class Estimated(JsonLinesAdapter):
+        """Records that wait for the estimate, which else may come after the last of them."""
+
+        async def estimate_total(self) -> int | None:
+            total = await super().estimate_total()
+            estimated.set()
+            return total
+
+        async def fetch(
+            self, *, cursor: object = None
+        ) -> AsyncGenerator[LineRecord | Cursor, None]:
+            await estimated.wait()
+            async for record in super().fetch(cursor=cursor):
+                yield record
+
     async def totals() -> set[int | None]:
-        async with IngestionPipeline(JsonLinesAdapter(path)).stream_events() as events:
+        async with IngestionPipeline(Estimated(path)).stream_events() as events:
             return {e.estimated_total async for e in events if isinstance(e, BatchProgress)}
 
     assert trio.run(totals) == {2}

@@ -54,7 +54,7 @@ async def keep_others(job: Job) -> None:  # noqa: ASYNC910 -- there is a sink
 
 async def _loaded(destination: Destination) -> SinkState | None:
     if not destination.keeps_checkpoint:
-        return None
+        return None  # noqa: ASYNC910 -- there is nothing to wait for
     loaded: SinkState | None = await destination.sink.load()
     return loaded
 

@@ -73,7 +73,7 @@ class Report:
 
     @property
     def has_begun(self) -> bool:
-        """Whether this run has committed a record, so that it no longer can be refused."""
+        """True once this run has committed a record, so that it no longer can be refused."""
         return self._totals != self._before
 
     @property
