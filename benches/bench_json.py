@@ -34,7 +34,7 @@ from trio_ingest import (
     PipelineEvent,
     Position,
 )
-from trio_ingest.serialization import EventCodec, RecordedError
+from trio_ingest.serialization import EventCodec
 
 Write: TypeAlias = Callable[[Any], bytes]
 Read: TypeAlias = Callable[[bytes], Any]
@@ -73,7 +73,7 @@ COMPLETED = DocumentCompleted(
 FAILED = DocumentFailed(
     **STAMPS,
     doc_id="doc-1",
-    error=RecordedError("KeyError", "'text'", ()),
+    error="'text'",
     error_type="KeyError",
     retry_count=0,
     is_retryable=False,
@@ -143,8 +143,6 @@ def write_completed(e: DocumentCompleted) -> bytes:
 
 
 def write_failed(e: DocumentFailed) -> bytes:
-    error = e.error
-    assert isinstance(error, RecordedError)
     return orjson.dumps(
         {
             "type": "DocumentFailed",
@@ -153,11 +151,7 @@ def write_failed(e: DocumentFailed) -> bytes:
             "pipeline_id": e.pipeline_id,
             "sequence": e.sequence,
             "doc_id": e.doc_id,
-            "error": {
-                "type": error.type_name,
-                "message": error.message,
-                "notes": list(error.notes),
-            },
+            "error": e.error,
             "error_type": e.error_type,
             "retry_count": e.retry_count,
             "is_retryable": e.is_retryable,
@@ -211,10 +205,7 @@ def read_completed(line: bytes) -> DocumentCompleted:
 
 
 def read_failed(line: bytes) -> DocumentFailed:
-    d = stamps_of(orjson.loads(line))
-    e = d["error"]
-    d["error"] = RecordedError(e["type"], e["message"], tuple(e["notes"]))
-    return DocumentFailed(**d)
+    return DocumentFailed(**stamps_of(orjson.loads(line)))
 
 
 def read_progress(line: bytes) -> BatchProgress:

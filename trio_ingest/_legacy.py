@@ -15,6 +15,7 @@ from trio_ingest._core.errors import message_of
 from trio_ingest._core.events import DocumentFailed, PipelineEvent
 from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.positions import Cursor
+from trio_ingest._core.reprs import class_name
 
 from ._results import PipelineResult
 
@@ -98,12 +99,10 @@ async def _parsed(plan: AdapterPlan, record: Any) -> Document:
 
 
 def _failed(plan: AdapterPlan, number: int, record: Any, error: Exception) -> DocumentFailed:
-    kind = type(error)
-    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return DocumentFailed(
         doc_id=None,
         error=message_of(error),
-        error_type=f"{module}{kind.__qualname__}",
+        error_type=class_name(type(error)),
         retry_count=0,
         is_retryable=False,
         traceback="".join(traceback.format_exception(error)),

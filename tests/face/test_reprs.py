@@ -30,7 +30,7 @@ from trio_ingest import (
     StreamStatistics,
 )
 from trio_ingest.delivery import DeliveryReport, Totals
-from trio_ingest.serialization import RecordedError, UnknownEvent
+from trio_ingest.serialization import UnknownEvent
 from trio_ingest.testing import Crash, Fail, ScriptedAdapter
 
 STAMPS: dict[str, Any] = {"timestamp": 1.5, "pipeline_id": "0" * 32, "sequence": 7}
@@ -169,7 +169,7 @@ def statistics_of(**fields: Any) -> StreamStatistics:
         (failed(), "<DocumentFailed 7 'doc-1': ValueError: no date>"),
         (failed(doc_id=None), "<DocumentFailed 7 'feed#3': ValueError: no date>"),
         (
-            failed(error=RecordedError("ValueError", "no date")),
+            failed(error="no date"),
             "<DocumentFailed 7 'doc-1': ValueError: no date>",
         ),
         (

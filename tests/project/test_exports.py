@@ -99,9 +99,6 @@ def test_exports_and_their_methods_are_documented(export: Any) -> None:
 
 @pytest.mark.parametrize("export", exports())
 def test_exported_errors_are_ingest_errors(export: Any) -> None:
-    # One stands for an exception of somebody else's, and is never raised.
-    if export is trio_ingest.serialization.RecordedError:
-        return
     if inspect.isclass(export) and issubclass(export, Exception):
         assert issubclass(export, trio_ingest.IngestError)
 

@@ -42,6 +42,8 @@ DOORS = {
         *("_core.run", "_core.adapter_run", "_core.watermark"),
         *("_core.positions", "_core.ranges"),
     },
+    # It names a class as the engine does.
+    "serialization": {"_core.reprs"},
     # It switches the channel's fast path, and gives every pipeline a clock of its own.
     "testing": {"_engine.channel", "_core.options"},
 }

@@ -66,8 +66,7 @@ def changed(event: Any, path: str, value: Any = ...) -> bytes:
         (completed(), "document.doc_id"),
         (completed(), "timestamp"),
         (STARTED, "doc_id"),
-        (failed(KeyError("x")), "error.notes"),
-        (PROGRESS, "checkpoint.positions"),
+        (failed(), "error"),
         (completed(b"x"), "document.raw.value"),
     ],
 )
@@ -84,33 +83,31 @@ def test_a_missing_field_is_named_with_its_path_and_line(
 @pytest.mark.parametrize(
     ("event", "path", "value", "why"),
     [
-        (completed(), "timestamp", "1", "is '1', not a number"),
-        (completed(), "timestamp", True, "is true, not a number"),
-        (completed(), "sequence", 1.0, "is 1.0, not a whole number"),
-        (completed(), "sequence", True, "is true, not a whole number"),
-        (completed(), "retry_count", None, "is null, not a whole number"),
-        (completed(), "document", None, "is null, not an object with the fields of Document"),
-        (completed(), "document", "x", "is 'x', not an object with the fields of Document"),
-        (completed(), "document.content", 5, "is 5, not a string"),
-        (completed(), "document.metadata", [], "is [], not a mapping"),
-        (completed(), "document.doc_id", {"$": "bytes", "value": ""}, "not a string"),
-        (STARTED, "parameters", None, "is null, not a mapping"),
-        (STATE, "new_state", "asleep", "is 'asleep', not one of 'pending', 'running'"),
-        (STATE, "reason", 5, "is 5, not a string or null"),
-        (failed(KeyError()), "error", "x", "is 'x', not an exception"),
-        (failed(KeyError()), "error.notes", ["x", 1], "not a list of strings"),
-        (failed(KeyError()), "error.message", 1, "is 1, not a string"),
-        (failed(KeyError()), "is_retryable", 1, "is 1, not true or false"),
-        (failed(KeyError()), "doc_id", 1, "is 1, not a string or null"),
-        (PROGRESS, "eta_seconds", "x", "is 'x', not a number or null"),
-        (PROGRESS, "checkpoint", 5, "is 5, not an object with the fields of Checkpoint"),
-        (PROGRESS, "checkpoint.version", 0, "is no checkpoint: "),
-        (PROGRESS, "checkpoint.positions", 5, "is 5, not a list"),
+        (completed(), "timestamp", "1", "is '1', not float"),
+        (completed(), "timestamp", True, "is true, not float"),
+        (completed(), "sequence", 1.0, "is 1.0, not int"),
+        (completed(), "sequence", True, "is true, not int"),
+        (completed(), "retry_count", None, "is null, not int"),
+        (completed(), "document", None, "is null, not Document"),
+        (completed(), "document", "x", "is 'x', not Document"),
+        (completed(), "document.content", 5, "is 5, not str"),
+        (completed(), "document.metadata", [], "is [], not Mapping"),
+        (completed(), "document.doc_id", {"$": "bytes", "value": ""}, "not str"),
+        (STARTED, "parameters", None, "is null, not Mapping"),
+        (STATE, "new_state", "asleep", "asleep not in literal"),
+        (STATE, "reason", 5, "is 5, not str"),
+        (failed(), "error", 1, "is 1, not str"),
+        (failed(), "is_retryable", 1, "is 1, not bool"),
+        (failed(), "doc_id", 1, "is 1, not str"),
+        (PROGRESS, "eta_seconds", "x", "is 'x', not float"),
+        (PROGRESS, "checkpoint", 5, "is 5, not Checkpoint"),
+        (PROGRESS, "checkpoint.version", 0, "has the version 0, not one from 1 to 1"),
+        (PROGRESS, "checkpoint.positions", 5, "is no checkpoint: "),
         (PROGRESS, "checkpoint.positions.0.watermark", -1, "is no checkpoint: "),
         (CHECKPOINT, "positions.0.ended", [[1, 2]], "is no checkpoint: "),
-        (STARTED, "version", "1", "is '1', not a version from 1"),
-        (STARTED, "version", 0, "is 0, not a version from 1"),
-        (STARTED, "version", True, "is true, not a version from 1"),
+        (STARTED, "version", "1", "has the version '1', not one from 1 to 1"),
+        (STARTED, "version", 0, "has the version 0, not one from 1 to 1"),
+        (STARTED, "version", True, "has the version true, not one from 1 to 1"),
         (STARTED, "type", 5, "is 5, not the name of an event"),
         (completed([{}]), "document.raw.0.$", "hex", "has the tag 'hex', which there is not"),
         (completed([{}]), "document.raw.0.$", [], "has the tag [], which there is not"),
@@ -179,7 +176,6 @@ def test_a_damaged_tag_is_refused(tag: Any) -> None:
         CODEC.encode(completed())[:-7],
         CODEC.encode(completed()) * 2,
         b'{"type": NaN}',
-        b'{"type": 1e999}',
         b'"\\ud800"',
         b'"\\uD800"',
         b"[" * 100_000,
@@ -227,7 +223,7 @@ def every_part(form: Any) -> list[Callable[[Any], None]]:
     return found
 
 
-@hypothesis.given(st.sampled_from([STARTED, STATE, PROGRESS, failed(KeyError())]), st.data())
+@hypothesis.given(st.sampled_from([STARTED, STATE, PROGRESS, failed()]), st.data())
 def test_no_damage_gives_anything_but_an_error_of_ours(
     event: Any, data: st.DataObject
 ) -> None:
@@ -248,3 +244,10 @@ def test_no_data_gives_anything_but_an_error_of_ours(data: bytes | str) -> None:
     for codec in CODECS.values():
         with pytest.raises(IngestError):
             codec.decode(data)
+
+
+@ANY_CODEC
+def test_a_checkpoint_without_positions_is_none(codec: Any) -> None:
+    with pytest.raises(DecodeError) as caught:
+        codec.decode(changed(PROGRESS, "checkpoint.positions"), line=12)
+    assert str(caught.value).startswith("line 12: BatchProgress.checkpoint is no checkpoint: ")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.serialization.values import CODECS, PageRead, Place, completed, failed
 from trio_ingest import Checkpoint, Cursor, Document, Position
-from trio_ingest.serialization import OpaqueValue, RecordedError
+from trio_ingest.serialization import OpaqueValue
 
 
 class Stubborn:
@@ -19,11 +19,6 @@ class Stubborn:
         raise RuntimeError("no text of me")
 
     __repr__ = __str__
-
-
-class Boom(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no text of me")
 
 
 class Endless(collections.abc.Mapping[str, Any]):
@@ -164,8 +159,7 @@ def test_what_has_no_end_is_cut(codec: Any, value: Any, why: str) -> None:
 
 @pytest.mark.parametrize("value", [shared, Deeper()], ids=["shared", "deeper"])
 def test_what_is_too_much_is_cut(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trio_ingest.serialization._values._MOST_PARTS", 1000)
-    monkeypatch.setattr("trio_ingest.serialization._plain._MANY", 1000)
+    monkeypatch.setattr("trio_ingest.serialization._values.MOST_PARTS", 1000)
     for codec in CODECS.values():
         line = codec.encode(completed(value))
         assert b"with too many parts around it" in line
@@ -184,15 +178,16 @@ def test_what_is_nested_to_a_hundred_levels_is_written(codec: Any, levels: int) 
 
 @CODEC
 def test_a_key_that_could_not_be_read_as_one_is_described(codec: Any) -> None:
-    found = read(codec, {HashableList([1]): 2})
-    assert found == {OpaqueValue(f"{__name__}.HashableList", "[1]"): 2}
-    assert read(codec, {HashableList([1])}) == {OpaqueValue(f"{__name__}.HashableList", "[1]")}
+    name = f"{__name__}.HashableList"
+    described = OpaqueValue(name, f"<{name}, which cannot be written>")
+    assert read(codec, {HashableList([1]): 2}) == {described: 2}
+    assert read(codec, {HashableList([1])}) == {described}
 
 
 @CODEC
 def test_keys_that_would_be_read_as_one_are_not_lost_silently(codec: Any) -> None:
     found = read(codec, {object(): 1, object(): 2})
-    assert found == OpaqueValue("dict", "<dict, two keys of which would be read as one>")
+    assert found == OpaqueValue("dict", "<dict, which cannot be written>")
     assert len(read(codec, {object(), object()})) == 1
 
 
@@ -214,18 +209,10 @@ def test_an_object_that_lies_about_its_class_is_described(codec: Any) -> None:
 
 
 @CODEC
-def test_an_error_without_a_text_is_written(codec: Any) -> None:
-    for error in (Boom(), Boom("\ud800")):
-        found = codec.decode(codec.encode(failed(error, raw=Stubborn())))
-        name = f"{__name__}.Boom"
-        assert found.error == RecordedError(name, "its text failed with RuntimeError")
-        assert type(found.raw) is OpaqueValue
-    odd = ValueError("\ud800")
-    odd.__notes__ = [3, "note \ud800"]  # type: ignore[list-item]
-    found = codec.decode(codec.encode(failed(odd)))
-    assert found.error == RecordedError("ValueError", "\ud800", ("note \ud800",))
-    odd.__notes__ = 3  # type: ignore[assignment]
-    assert codec.decode(codec.encode(failed(odd))).error.notes == ()
+def test_an_error_of_any_text_is_written(codec: Any) -> None:
+    found = codec.decode(codec.encode(failed("half \ud800", raw=Stubborn())))
+    assert found.error == "half \ud800"
+    assert type(found.raw) is OpaqueValue
     nothing = failed(None)  # type: ignore[arg-type]
     assert type(codec.decode(codec.encode(nothing)).error) is OpaqueValue
 

@@ -69,7 +69,7 @@ PLACES: dict[str, Callable[[Any], PipelineEvent]] = {
     "adapter_metadata": lambda value: attrs.evolve(
         completed(), adapter_metadata={"adapter": "a", "parameters": {"since": value}}
     ),
-    "a failed record": lambda value: failed(KeyError("x"), {"it": value}),
+    "a failed record": lambda value: failed(raw={"it": value}),
     "an own field": lambda value: PageRead(page=1, notes={"it": [value]}),
 }
 
@@ -82,10 +82,7 @@ def test_a_value_comes_back_from_every_place(name: str, place: str, back_end: st
     event = PLACES[place](VALUES[name])
     line = codec.encode(event)
     found = codec.decode(line)
-    if place == "a failed record":
-        assert same(found.raw, event.raw)  # type: ignore[union-attr]
-    else:
-        assert same(found, event)
+    assert same(found, event)
     # Written a second time it is the same, and the other back end reads the same.
     assert codec.encode(found) == line
     for other in CODECS.values():

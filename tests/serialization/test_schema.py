@@ -19,7 +19,7 @@ FORMS = [
     CODEC.to_dict(item)
     for item in (
         *(STARTED, STATE, PROGRESS, CHECKPOINT, Cursor(b"x")),
-        *(completed({1: (2.5, b"x")}, place=Place("x")), failed(KeyError("x"))),
+        *(completed({1: (2.5, b"x")}, place=Place("x")), failed()),
         PageRead(page=1, notes=object()),
     )
 ]

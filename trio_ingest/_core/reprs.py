@@ -23,6 +23,14 @@ def one_line(value: object, most: int = 120) -> str:
         return f"<{type(value).__name__}, whose repr failed>"
 
 
+def class_name(kind: type) -> str:
+    """Return a class by its name, with its module unless built in; never raises."""
+    try:
+        return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    except Exception:  # noqa: BLE001 -- a metaclass may do anything
+        return "object"
+
+
 def summary(value: object, details: Callable[[], str]) -> str:
     """Return ``<Class details>``; ``<Class>`` alone when the details cannot be told."""
     try:

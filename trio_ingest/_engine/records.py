@@ -22,6 +22,7 @@ from trio_ingest._core.errors import SetupError, abbreviated, add_note, describe
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.options import Policy
 from trio_ingest._core.positions import Cursor
+from trio_ingest._core.reprs import class_name
 from trio_ingest._core.retry import delay_before, is_transient
 from trio_ingest._core.run import Run
 
@@ -208,10 +209,6 @@ class RecordProcessor:
     def failure(self, error: BaseException) -> Failure:
         """Return the failure of an attempt that ``error`` has ended."""
         error = error_to_report(error, self.adapter_run.source, self._runtime)
-        kind = type(error)
-        name = kind.__qualname__
-        if kind.__module__ != "builtins":
-            name = f"{kind.__module__}.{name}"
         if self._policy.on_error is not None:
             self._give_to_hook(self._policy.on_error, error)
         try:
@@ -229,7 +226,7 @@ class RecordProcessor:
             # An exception object that is raised again and again would collect frames, and
             # keep everything in them alive.
             error.with_traceback(None)
-        return Failure(message_of(error), name, text, is_retryable)
+        return Failure(message_of(error), class_name(type(error)), text, is_retryable)
 
     def _give_to_hook(
         self, hook: Callable[[Exception, str], object], error: Exception

@@ -1,20 +1,9 @@
-"""Every event, checkpoint and cursor as a line of JSON, and back.
-
-``EventCodec`` writes and reads them; ``event_schema`` is the JSON Schema of what it writes.
-"""
+"""Every event, checkpoint and cursor as a line of JSON, and back."""
 
 from __future__ import annotations
 
-from ._codec import EventCodec
-from ._described import OpaqueValue, RecordedError, UnknownEvent
-from ._schema import event_schema
+from ._codec import EventCodec, event_schema
+from ._values import OpaqueValue, UnknownEvent
 from .errors import DecodeError
 
-__all__ = [
-    "DecodeError",
-    "EventCodec",
-    "OpaqueValue",
-    "RecordedError",
-    "UnknownEvent",
-    "event_schema",
-]
+__all__ = ["DecodeError", "EventCodec", "OpaqueValue", "UnknownEvent", "event_schema"]

@@ -1,188 +1,122 @@
-"""The JSON Schema of the lines, made of the same forms that write and read them."""
+"""The JSON Schema of the lines, made of the classes that they are of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import typing
 from typing import Any, Final
 
-from ._classes import CheckpointForm, ClassForm, Known, known_of
+from trio_ingest import Checkpoint, Position
+
+from ._hooks import KINDS, UNIONS, Hooks
+from ._values import TAGS
 
 Schema = dict[str, Any]
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
-_VALUE: Final[Schema] = {"$ref": "#/$defs/json.value"}
-_TEXT: Final[Schema] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/tag.str"}]}
-_ZERO_OR_MORE: Final[Schema] = {"type": "integer", "minimum": 0}
-_BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-_OFFSET: Final = r"([+-]\d\d:\d\d(:\d\d(\.\d{6})?)?)?"
-_TIME: Final = rf"\d\d:\d\d:\d\d(\.\d{{6}})?{_OFFSET}$"
+_TITLE: Final = "A line of trio_ingest: an event, a checkpoint or a cursor"
+_TIME: Final = r"\d\d:\d\d:\d\d(\.\d{6})?([+-]\d\d:\d\d(:\d\d(\.\d{6})?)?)?$"
 _DATE: Final = r"^\d{4}-\d\d-\d\d"
+_PATTERNS: Final = {
+    "int": "^-?0x[0-9a-f]+$",
+    "float": "^(nan|-?inf)$",
+    "bytes": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+    "datetime": f"{_DATE}T{_TIME}",
+    "date": f"{_DATE}$",
+    "time": f"^{_TIME}",
+    "UUID": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+}
+
+_VALUE: Final = {"$ref": "#/$defs/json.value"}
+_LIST: Final = {"type": "array", "items": _VALUE}
+_PLAIN: Final = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_JSON: Final[dict[type, Schema]] = {
+    **{kind: {"type": name} for kind, name in (_PLAIN | {type(None): "null"}).items()},
+    list: _LIST,
+    dict: {"type": "object", "not": {"required": ["$"]}, "additionalProperties": _VALUE},
+}
 
 
-def event_schema(extra: Iterable[type] = ()) -> Schema:
-    """The JSON Schema of a line, draft 2020-12.
-
-    Args:
-        extra: as of ``EventCodec``.
-
-    Raises:
-        SetupError: as there.
-    """
-    return schema_of(known_of(extra))
-
-
-def schema_of(known: Known) -> Schema:
-    """The JSON Schema of the lines with these classes."""
-    forms = sorted(known.by_type.values(), key=lambda form: form.name)
-    lines = [form for form in forms if form.is_line]
-    definitions = {form.name: _line(form) for form in lines}
-    definitions |= {f"{form.name}.fields": _fields(form) for form in forms}
-    definitions |= _value_definitions(forms)
-    return {
-        "$schema": _DRAFT,
-        "title": "A line of trio_ingest",
-        "description": "An event, a checkpoint or a cursor, as EventCodec writes it.",
-        **_by("type", {form.name: f"#/$defs/{form.name}" for form in lines}),
-        "$defs": definitions,
-    }
+def schema_of(hooks: Hooks) -> Schema:
+    """Return the JSON Schema of the lines with the classes that a codec was told of."""
+    classes, lines = sorted(hooks.registry.by_name.items()), []
+    definitions = {f"{name}.fields": _fields(cls, hooks) for name, cls in classes} | _values()
+    for name, cls in classes:
+        fields, version = definitions[f"{name}.fields"], hooks.registry.version_of(cls)
+        tag = {"$": {"const": "object"}, "class": {"const": name}}
+        definitions[f"object.{name}"] = _object({**tag, "value": _ref(f"{name}.fields")})
+        if version:
+            own = {"type": {"const": name}, "version": {"const": version}}
+            definitions[name] = {**fields, **_object({**own, **fields["properties"]})}
+            lines.append(name)
+    definitions["tag.object"] = _by("class", [name for name, _ in classes], "object.")
+    return {"$schema": _DRAFT, "title": _TITLE, **_by("type", lines), "$defs": definitions}
 
 
-def _by(key: str, targets: dict[str, str]) -> Schema:
-    """An object that is described by what one of its keys says.
+def _values() -> Schema:
+    """Return the definitions of what a field may hold: kinds of values, and tags."""
+    kinds, tags = {}, {}
+    for kind in KINDS:
+        taken = (float, int) if kind is float else kind
+        given = {name: one for name, (one, _, _) in TAGS.items() if issubclass(one, taken)}
+        plain = [of for one, of in _JSON.items() if kind is one or issubclass(one, taken)]
+        plain = [of for of in plain if kind is bool or of is not _JSON[bool]]
+        forms = [*plain, *(_ref(f"tag.{name}") for name in given)]
+        kinds[f"kind.{kind.__name__}"] = {"anyOf": forms}
+    for name, (_, write, _) in TAGS.items():
+        part = _LIST if write is None or name == "timedelta" else _ref("kind.str")
+        if name in _PATTERNS:
+            part = {"type": "string", "pattern": _PATTERNS[name]}
+        tags[f"tag.{name}"] = _object({"$": {"const": name}, "value": part})
+    for name in ("tag.datetime", "tag.time"):
+        tags[name]["properties"]["fold"] = {"const": 1}
+    text = dict.fromkeys(("class", "text"), _ref("kind.str"))
+    tags["tag.opaque"] = _object({"$": {"const": "opaque"}, **text})
+    value: Schema = {"if": {"type": "object", "required": ["$"]}}
+    value["then"] = _by("$", [*TAGS, "opaque", "object"], "tag.")
+    value["else"] = {"items": _VALUE, "additionalProperties": _VALUE}
+    return {"json.value": value, **kinds, **tags}
 
-    Not as one of several, all of which a validator would have to try, at each depth again.
-    """
-    chosen = [
-        {"if": {"properties": {key: {"const": name}}}, "then": {"$ref": target}}
-        for name, target in targets.items()
+
+def _fields(cls: type, hooks: Hooks) -> Schema:
+    if cls is Checkpoint:
+        # The form that it gives itself.
+        position = {**_fields(Position, hooks)["properties"], "ended": _LIST}
+        positions = {"type": "array", "items": _object(position)}
+        return _object({"version": {"const": 1}, "positions": positions})
+    fields = hooks.registry.fields_of(cls)
+    schemas = {field.name: _annotated(field.type.of, hooks) for field in fields}
+    doc = (cls.__doc__ or "").strip().partition("\n")[0]
+    return {**({"description": doc} if doc else {}), **_object(schemas)}
+
+
+def _annotated(annotation: Any, hooks: Hooks) -> Schema:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    kind, names = origin or annotation, hooks.registry.names
+    if origin in UNIONS:
+        return {"anyOf": [_annotated(arg, hooks) for arg in args]}
+    if origin is typing.Literal and {*map(type, args)} <= {str, int, bool, type(None)}:
+        return {"anyOf": [{"enum": list(args)}, _ref("tag.opaque")]}
+    if kind not in KINDS and kind not in names:
+        # A hook of the user's own may give any JSON value.
+        return _VALUE if kind is Any else {}
+    own = [f"{kind.__name__}.fields", "tag.object"]
+    refs = own if kind in names else [f"kind.{kind.__name__}"]
+    return {"anyOf": [_ref(name) for name in (*refs, "tag.opaque")]}
+
+
+def _by(key: str, names: list[str], prefix: str = "") -> Schema:
+    # Not as one of several, all of which a validator would have to try, at each depth again.
+    ifs = [
+        {"if": {"properties": {key: {"const": n}}}, "then": _ref(prefix + n)} for n in names
     ]
-    return {
-        "type": "object",
-        "properties": {key: {"enum": list(targets)}},
-        "required": [key],
-        "allOf": chosen,
-    }
+    properties = {key: {"enum": names}}
+    return {"type": "object", "properties": properties, "required": [key], "allOf": ifs}
 
 
-def _line(form: ClassForm) -> Schema:
-    if isinstance(form, CheckpointForm):
-        return _object({"type": {"const": form.name}, **_checkpoint()})
-    own = {"type": {"const": form.name}, "version": {"const": form.version}}
-    return _described(form, _object({**own, **_properties(form)}))
-
-
-def _fields(form: ClassForm) -> Schema:
-    if isinstance(form, CheckpointForm):
-        return _object(_checkpoint())
-    return _described(form, _object(_properties(form)))
-
-
-def _described(form: ClassForm, schema: Schema) -> Schema:
-    doc = (form.cls.__doc__ or "").strip().partition("\n")[0]
-    return {"description": doc, **schema} if doc else schema
-
-
-def _properties(form: ClassForm) -> Schema:
-    return {field.name: field.shape.schema() for field in form.fields}
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
 
 
 def _object(properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _checkpoint() -> Schema:
-    pair = {"type": "array", "items": _ZERO_OR_MORE, "minItems": 2, "maxItems": 2}
-    position = {
-        "source": _TEXT,
-        "parameters": _TEXT,
-        "watermark": _ZERO_OR_MORE,
-        "ended": {"type": "array", "items": pair},
-        "cursor": _VALUE,
-        "cursor_record": {"type": ["integer", "null"], "minimum": 0},
-        "finished": {"type": "boolean"},
-        "stable_order": {"type": "boolean"},
-    }
-    return {
-        "version": {"const": 1},
-        "positions": {"type": "array", "items": _object(position)},
-    }
-
-
-def _value_definitions(forms: list[ClassForm]) -> Schema:
-    tags = _tags()
-    objects = {form.name: f"#/$defs/object.{form.name}" for form in forms}
-    return {
-        # With a dot, which no class has in its name.
-        "json.value": {
-            "description": "Any value; what JSON has no form for has a tag, named by its $.",
-            "if": {"type": "object", "required": ["$"]},
-            "then": _by("$", {tag: f"#/$defs/tag.{tag}" for tag in (*tags, "object")}),
-            "else": {"items": _VALUE, "additionalProperties": _VALUE},
-        },
-        "json.mapping": {
-            "type": "object",
-            "not": {"required": ["$"]},
-            "additionalProperties": _VALUE,
-        },
-        "json.error": _object(_error()),
-        **{f"tag.{tag}": schema for tag, schema in tags.items()},
-        "tag.object": _by("class", objects),
-        **{f"object.{form.name}": _tagged_object(form) for form in forms},
-    }
-
-
-def _error() -> Schema:
-    return {"type": _TEXT, "message": _TEXT, "notes": {"type": "array", "items": _TEXT}}
-
-
-def _tags() -> Schema:
-    items = {"type": "array", "items": _VALUE}
-    pair = {"type": "array", "items": _VALUE, "minItems": 2, "maxItems": 2}
-    return {
-        "str": _tag("str", {"type": "string"}),
-        "int": _tag("int", _matching("^-?0x[0-9a-f]+$")),
-        "float": _tag("float", {"enum": ["nan", "inf", "-inf"]}),
-        "bytes": _tag("bytes", _matching(_BASE64)),
-        "datetime": _folded("datetime", f"{_DATE}T{_TIME}"),
-        "date": _tag("date", _matching(f"{_DATE}$")),
-        "time": _folded("time", f"^{_TIME}"),
-        "timedelta": _tag(
-            "timedelta",
-            {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3},
-        ),
-        "Decimal": _tag("Decimal", {"type": "string"}),
-        "UUID": _tag("UUID", _matching("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")),
-        "Path": _tag("Path", _TEXT),
-        "PurePosixPath": _tag("PurePosixPath", _TEXT),
-        "PureWindowsPath": _tag("PureWindowsPath", _TEXT),
-        "tuple": _tag("tuple", items),
-        "set": _tag("set", items),
-        "frozenset": _tag("frozenset", items),
-        "dict": _tag("dict", {"type": "array", "items": pair}),
-        "error": _object({"$": {"const": "error"}, **_error()}),
-        "opaque": _object({"$": {"const": "opaque"}, "class": _TEXT, "text": _TEXT}),
-    }
-
-
-def _tagged_object(form: ClassForm) -> Schema:
-    value = {"$ref": f"#/$defs/{form.name}.fields"}
-    return _object({"$": {"const": "object"}, "class": {"const": form.name}, "value": value})
-
-
-def _tag(name: str, value: Schema) -> Schema:
-    return _object({"$": {"const": name}, "value": value})
-
-
-def _folded(name: str, pattern: str) -> Schema:
-    schema = _tag(name, _matching(pattern))
-    schema["properties"]["fold"] = {"const": 1}
-    return schema
-
-
-def _matching(pattern: str) -> Schema:
-    return {"type": "string", "pattern": pattern}
+    required = {"required": list(properties), "additionalProperties": False}
+    return {"type": "object", "properties": properties, **required}

@@ -1,333 +1,305 @@
-"""Any value as JSON values: what JSON has no form for becomes a mapping with the key ``$``."""
+"""The hooks of a codec's converter for any value: what JSON lacks gets a tag, in ``$``."""
 
 from __future__ import annotations
 
-import base64
-import datetime
-import decimal
 import enum
 import json
 import numbers
+import operator
 import pathlib
 import re
-import uuid
-from collections.abc import Callable, Mapping
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sized
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
 from itertools import islice
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
+from uuid import UUID
 
-from ._backends import LEAST, MOST
-from ._described import OpaqueValue, error_parts, name_of, opaque
-from ._tags import Reader
+import attrs
+import cattrs
+from cattrs.errors import BaseValidationError
 
-if TYPE_CHECKING:
-    from ._classes import Known
+from trio_ingest import PipelineEvent
+from trio_ingest._core.reprs import class_name
 
-# In levels of JSON, of which orjson takes 254: what is deeper is described.
-_DEEPEST: Final = 100
+from ._registry import ClassRegistry
+from ._text import dumps, is_whole, loads
+from .errors import Mismatch, UnregisteredType, read_each, shown
 
-# Parts of one event; a value whose parts are shared again and again has no end to speak of.
-_MOST_PARTS: Final = 1_000_000
+Write: TypeAlias = Callable[[Any], Any]
 
-# Of a mapping that is not Python's own, which may make new ones for ever.
-_MOST_ITEMS: Final = 100_000
-
-_TO_ESCAPE: Final = re.compile("[\\\\\ud800-\udfff]")
-
-_Form: TypeAlias = Callable[["Writer", Any, int], Any]
+_DEEPEST: Final = 100  # levels of JSON, of which orjson takes 254
+MOST_PARTS: Final = 1_000_000  # of one value: those that are shared have no end to speak of
+_MOST_ITEMS: Final = 100_000  # of a mapping not Python's own, which may make them for ever
 
 
-class Writer:
-    """Writes the values of one event.
+@attrs.frozen
+class OpaqueValue:
+    """A value that JSON has no form for, as it was described.
 
     Args:
-        known: the classes that the codec was told of.
-
-    Never raises, but for ``MemoryError``: what cannot be written is described.
+        type_name: its class, with its module unless built in.
+        text: its ``repr``, at most 1,000 characters of it, or why it was not written.
     """
 
-    def __init__(self, known: Known) -> None:
-        self.known = known
-        self._left = _MOST_PARTS
-        # The ids of all that hold the value being written.
-        self._around: set[int] = set()
+    __module__ = "trio_ingest.serialization"
+    type_name: str
+    text: str
 
-    def value(self, value: Any, depth: int) -> Any:
-        """A value as JSON values.
 
-        Args:
-            value: anything.
-            depth: how many levels of JSON are around it.
-        """
+@attrs.frozen(kw_only=True)
+class UnknownEvent(PipelineEvent):
+    """An event whose type or version the reader does not know, kept as it came.
+
+    Args:
+        fields: the whole line, as JSON values; its stamps are the event's as well.
+    """
+
+    __module__ = "trio_ingest.serialization"
+    fields: Mapping[str, Any]
+
+    @property
+    def type_name(self) -> str:
+        """The type that the line gives."""
+        return str(self.fields["type"])
+
+
+class _State(threading.local):
+    """What is read or written in this thread: how, how deep, and the ids of all around it."""
+
+    def __init__(self) -> None:
+        self.way, self.depth, self.parts_left, self.around = "tags", 0, 0, set[int]()
+
+
+class ValueHooks:
+    """The hooks of a converter for any value."""
+
+    def __init__(self, converter: cattrs.Converter, registry: ClassRegistry) -> None:
+        self._converter, self._registry = converter, registry
+        # How many levels of JSON a hook of ours adds; -1 is for one around events only.
+        self.state, self.levels = _State(), dict[Write, int]()
+        converter.register_unstructure_hook_factory(
+            lambda kind: isinstance(kind, type) and kind is not Any, self._default_hook
+        )
+        none: dict[Any, Write] = {
+            **{kind: partial(_tagged, name) for name, (kind, _, _) in TAGS.items()},
+            **_PLAIN,
+            bytearray: partial(_tagged, "bytes"),
+            numbers.Integral: _PLAIN[int],
+            OpaqueValue: described,
+        }
+        one: dict[Any, Write] = {dict: self._mapping, Mapping: self._mapping}
+        one[enum.Enum] = lambda member: self.unstructure(member._value_)
+        one[list] = lambda value: [*map(self.unstructure, list.__iter__(value))]
+        two: dict[Any, Write] = {tuple: self._tuple, set: self._set, frozenset: self._set}
+        for level, hooks in enumerate((none, one, two)):
+            for kind, hook in hooks.items():
+                converter.register_unstructure_hook(kind, hook)
+                self.levels[hook] = level
+
+    def unstructure(self, value: Any) -> Any:
+        """Return a value as JSON values, whatever it is."""
         kind = type(value)
-        self._left -= 1
-        if self._left < 0:
-            return cut(value, "with too many parts around it")
-        if value is None or kind is bool:
-            return value
+        if kind in _PLAIN:
+            return _PLAIN[kind](value)
         try:
-            form = _FORMS.get(kind) or self._form_of(kind)
-            if form in _CONTAINERS:
-                return self.inside(value, depth, form)
-            return form(self, value, depth)
-        except MemoryError:
-            raise
+            if kind not in self._registry.names:
+                return self._by_hook(value, self._converter.get_unstructure_hook(kind))
+            form = self.fields_of(value)
         except Exception:  # noqa: BLE001 -- whatever a user's methods raise
-            return self.described(value)
+            return described(value)
+        is_cut = type(form) is dict and form.get("$") == "opaque"
+        return form if is_cut else {"$": "object", "class": kind.__name__, "value": form}
 
-    def inside(self, value: Any, depth: int, form: _Form) -> Any:
-        """What ``form`` makes of a value with parts, unless that would have no end."""
-        if id(value) in self._around:
+    def fields_of(self, value: Any) -> Any:
+        """Return an object of a registered class as its fields, without a tag."""
+        key = self._registry.key_of(type(value))
+        return self._by_hook(value, self._converter.get_unstructure_hook(key))
+
+    def structure(self, form: Any, _: object = None) -> Any:
+        """Return what JSON values stand for; raises what ``explained`` explains."""
+        if form.__class__ is list:
+            return read_each(enumerate(form), self.structure)
+        if form.__class__ is not dict:
+            return form
+        if "$" in form:
+            return self._untagged(form)
+        return dict(zip(form, read_each(form.items(), self.structure), strict=True))
+
+    def _default_hook(self, kind: type) -> Write:
+        made = self._converter.gen_unstructure_attrs_fromdict
+        hook: Write = made(kind) if has_fields(kind) else partial(described)
+        self.levels[hook] = -1
+        return hook
+
+    def _by_hook(self, value: Any, hook: Write) -> Any:
+        levels, state = self.levels.get(hook), self.state
+        if levels is None:
+            # The user's own: it says what the form is, which must be one that can be read.
+            form = loads(dumps(hook(value)))
+            self.structure(form)
+            return form
+        if levels <= 0:
+            return described(value) if levels else hook(value)
+        if id(value) in state.around:
             # Before it is too deep: what holds itself twice doubles with each level.
-            return cut(value, "which holds itself")
-        if depth >= _DEEPEST:
-            return cut(value, "nested too deep")
-        self._around.add(id(value))
+            return described(value, "which holds itself")
+        if state.depth + levels > _DEEPEST:
+            return described(value, "nested too deep")
+        size = len(value) if isinstance(value, Sized) else 0
+        state.parts_left = (state.parts_left if state.depth else MOST_PARTS) - size - 1
+        if state.parts_left < 0:
+            return described(value, "with too many parts around it")
+        state.around.add(id(value))
+        state.depth += levels
         try:
-            return form(self, value, depth)
+            return hook(value)
         finally:
-            self._around.discard(id(value))
+            state.depth -= levels
+            state.around.discard(id(value))
 
-    def described(self, value: Any) -> Any:
-        """The tag of a value that is only described."""
-        kind = type(value)
-        if issubclass(kind, dict | list | tuple | set | frozenset | Mapping):
-            # Not by its repr, which may have as little end as the value.
-            return cut(value, "which cannot be written")
-        return _opaque(self, opaque(value), 0)
+    def _tuple(self, value: Any) -> Any:
+        return {"$": "tuple", "value": [*map(self.unstructure, tuple.__iter__(value))]}
 
-    def _form_of(self, kind: type) -> _Form:  # noqa: PLR0911 -- a case for each kind
-        if kind in self.known.by_type:
-            return _object
-        if issubclass(kind, enum.Enum):
-            return _enum
-        for base in kind.__mro__[1:]:
-            if base in _FORMS and base is not OpaqueValue:
-                return _FORMS[base]
-        if issubclass(kind, BaseException):
-            return _error
-        if issubclass(kind, Mapping):
-            return _mapping
-        if issubclass(kind, numbers.Integral):
-            return _integral
-        return _described
+    def _set(self, value: Any) -> Any:
+        kind = set if isinstance(value, set) else frozenset
+        forms = [self._key(part) for part in list(kind.__iter__(value))]
+        found = {json.dumps(form, sort_keys=True): form for form in forms}
+        # In an order that the next run has as well.
+        return {"$": kind.__name__, "value": [found[text] for text in sorted(found)]}
 
-
-def cut(value: Any, why: str) -> dict[str, Any]:
-    """The tag of a value with parts that are not written."""
-    name = name_of(type(value))
-    return {"$": "opaque", "class": text_form(name), "text": f"<{text_form(name)}, {why}>"}
-
-
-def text_form(text: str) -> Any:
-    """A text, tagged when it has halves of surrogate pairs."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        escaped = _TO_ESCAPE.sub(lambda found: _escape(found[0]), text)
-        return {"$": "str", "value": escaped}
-    return text
-
-
-def _escape(character: str) -> str:
-    return "\\\\" if character == "\\" else f"\\u{ord(character):04x}"
-
-
-def _text(_: Writer, value: Any, _depth: int) -> Any:
-    return text_form(str.__str__(value))
-
-
-def _int(_: Writer, value: Any, _depth: int) -> Any:
-    number = int.__index__(value)
-    if LEAST <= number <= MOST:
-        return number
-    # Not in digits, of which Python reads and writes so many and no more.
-    return {"$": "int", "value": hex(number)}
-
-
-def _integral(writer: Writer, value: Any, depth: int) -> Any:
-    return _int(writer, int(value), depth)
-
-
-def _float(_: Writer, value: Any, _depth: int) -> Any:
-    number = float.__pos__(value)
-    if number - number == 0.0:
-        return number
-    return {"$": "float", "value": float.__repr__(number)}
-
-
-def _enum(writer: Writer, value: Any, depth: int) -> Any:
-    return (
-        writer.value(value._value_, depth + 1) if depth < _DEEPEST else cut(value, "too deep")
-    )
-
-
-def _bytes(_: Writer, value: Any, _depth: int) -> Any:
-    return {"$": "bytes", "value": base64.b64encode(value).decode("ascii")}
-
-
-def _datetime(_: Writer, value: Any, _depth: int) -> Any:
-    form: dict[str, Any] = {"$": "datetime", "value": datetime.datetime.isoformat(value)}
-    if datetime.datetime.fromisoformat(form["value"]).utcoffset() != value.utcoffset():
-        # Some releases of Python read an offset of less than a second as none.
-        return _described(_, value, _depth)
-    return {**form, "fold": 1} if value.fold else form
-
-
-def _time(_: Writer, value: Any, _depth: int) -> Any:
-    form: dict[str, Any] = {"$": "time", "value": datetime.time.isoformat(value)}
-    datetime.time.fromisoformat(form["value"])
-    return {**form, "fold": 1} if value.fold else form
-
-
-def _date(_: Writer, value: Any, _depth: int) -> Any:
-    return {"$": "date", "value": datetime.date.isoformat(value)}
-
-
-def _timedelta(_: Writer, value: Any, _depth: int) -> Any:
-    return {"$": "timedelta", "value": [value.days, value.seconds, value.microseconds]}
-
-
-def _decimal(_: Writer, value: Any, _depth: int) -> Any:
-    return {"$": "Decimal", "value": decimal.Decimal.__str__(value)}
-
-
-def _uuid(_: Writer, value: Any, _depth: int) -> Any:
-    return {"$": "UUID", "value": uuid.UUID.__str__(value)}
-
-
-def _path(_: Writer, value: Any, _depth: int) -> Any:
-    kind = "Path"
-    if not isinstance(value, pathlib.Path):
-        is_windows = isinstance(value, pathlib.PureWindowsPath)
-        kind = "PureWindowsPath" if is_windows else "PurePosixPath"
-    return {"$": kind, "value": text_form(str(value))}
-
-
-def _list(writer: Writer, value: Any, depth: int) -> Any:
-    return [writer.value(part, depth + 1) for part in list.__iter__(value)]
-
-
-def _tuple(writer: Writer, value: Any, depth: int) -> Any:
-    parts = [writer.value(part, depth + 2) for part in tuple.__iter__(value)]
-    return {"$": "tuple", "value": parts}
-
-
-def _set(writer: Writer, value: Any, depth: int) -> Any:
-    kind = set if isinstance(value, set) else frozenset
-    found = {}
-    for part in list(kind.__iter__(value)):
-        form = _hashable(writer, part, depth + 2)
-        found[json.dumps(form, sort_keys=True)] = form
-    # In an order that the next run has as well.
-    return {"$": kind.__name__, "value": [found[text] for text in sorted(found)]}
-
-
-def _hashable(writer: Writer, part: Any, depth: int) -> Any:
-    """A part of a set, or a key, in a form that can be one again when it is read."""
-    form = writer.value(part, depth)
-    if isinstance(form, dict | list):
+    def _key(self, value: Any) -> Any:
+        form = self.unstructure(value)
         try:
-            hash(_read(writer, form))
-        except Exception:  # noqa: BLE001 -- it cannot
-            return _opaque(writer, opaque(part), depth)
-    return form
+            hash(self.structure(form))
+        except TypeError:  # a list that has a hash of its own will be one that has none
+            return described(value)
+        return form
+
+    def _mapping(self, value: Any) -> Any:
+        # By a dict's own method: a subclass may have another idea of its items.
+        is_dict = isinstance(value, dict)
+        items = list(dict.items(value) if is_dict else islice(value.items(), _MOST_ITEMS + 1))
+        if len(items) > _MOST_ITEMS and not is_dict:
+            return described(value, "with too many items")
+        if _are_names(items):
+            return {name: self.unstructure(part) for name, part in items}
+        pairs = [[self._key(key), self.unstructure(part)] for key, part in items]
+        form = dict(pairs) if _are_names(pairs) else {"$": "dict", "value": pairs}
+        if len(self.structure(form)) != len(items):
+            raise ValueError("two keys would be read as one")
+        return form
+
+    def _untagged(self, form: dict[str, Any]) -> Any:
+        name = form["$"]
+        if type(name) is not str or name not in {**TAGS, **_OTHERS}:
+            raise Mismatch(f"has the tag {shown(name)}, which there is not")
+        try:
+            keys = _OTHERS.get(name, "value").split()
+            if form.keys() - {"$", "fold", *keys}:
+                raise ValueError(form)
+            parts = read_each(zip(keys, keys, strict=True), lambda k: self.structure(form[k]))
+            if name in TAGS:
+                return _of_tag(form, *parts)
+            if name == "object":
+                return self._object(*parts)
+            if [*map(type, parts)] != [str, str, list][: len(parts)]:
+                raise TypeError(form)
+            return OpaqueValue(*parts[:2])
+        except (Mismatch, BaseValidationError, RecursionError):
+            raise
+        except Exception as error:
+            raise Mismatch(f"is no {name}: {shown(form)}") from error
+
+    def _object(self, name: Any, fields: Any) -> Any:
+        cls = self._registry.by_name.get(name)
+        if cls is None:
+            raise UnregisteredType(f"is of the class {shown(name)}, which is not known here")
+        return self._converter.get_structure_hook(self._registry.key_of(cls))(fields, cls)
 
 
-def _read(writer: Writer, form: Any) -> Any:
-    return Reader(writer.known).value(form, "")
+def has_fields(kind: type) -> bool:
+    """Return whether cattrs can write and read an object by its fields."""
+    return attrs.has(kind) or hasattr(kind, "__dataclass_fields__")
 
 
-def _dict(writer: Writer, value: Any, depth: int) -> Any:
-    # By the dict's own method: a subclass may have another idea of its items.
-    return _items(writer, value, list(dict.items(value)), depth)
-
-
-def _mapping(writer: Writer, value: Any, depth: int) -> Any:
-    found = list(islice(value.items(), _MOST_ITEMS + 1))
-    if len(found) > _MOST_ITEMS:
-        return cut(value, "with too many items")
-    return _items(writer, value, found, depth)
-
-
-def _items(writer: Writer, value: Any, items: list[Any], depth: int) -> Any:
-    names = [key for key, _ in items]
-    if not _are_names(names):
-        names = [_hashable(writer, key, depth + 3) for key in names]
-        if len({_read(writer, name) for name in names}) != len(names):
-            return cut(value, "two keys of which would be read as one")
-        if not _are_names(names):
-            pairs = zip(names, items, strict=True)
-            written = [[name, writer.value(part, depth + 3)] for name, (_, part) in pairs]
-            return {"$": "dict", "value": written}
-    return {
-        name: writer.value(part, depth + 1)
-        for name, (_, part) in zip(names, items, strict=True)
-    }
-
-
-def _are_names(keys: list[Any]) -> bool:
-    """Whether they can be the keys of a JSON object, and none is ours."""
-    if not {*map(type, keys)} <= {str} or "$" in keys:
-        return False
+def described(value: Any, why: str = "") -> dict[str, Any]:
+    """Return the tag of a value that is only described, with why; never raises."""
+    kind, name = type(value), class_name(type(value))
+    if issubclass(kind, dict | list | tuple | set | frozenset | Mapping):
+        why = why or "which cannot be written"  # its repr may have as little end as itself
     try:
-        "".join(keys).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        text = f"<{name}, {why}>" if why else str.__str__(repr(value))
+    except Exception as problem:  # noqa: BLE001 -- whatever a user's __repr__ does
+        text = f"its repr failed with {class_name(type(problem))}"
+    # Where an object was in memory says nothing to a reader, and differs from run to run.
+    text = re.sub(r"(?<= at 0x)[0-9a-fA-F]+", "...", text)
+    text = text if len(text) <= 1000 else text[:997] + "..."
+    if kind is OpaqueValue and type(value.type_name) is type(value.text) is str:
+        name, text = value.type_name, value.text
+    return {"$": "opaque", "class": _PLAIN[str](name), "text": _PLAIN[str](text)}
 
 
-def _error(_: Writer, value: Any, _depth: int) -> Any:
-    return {"$": "error", **error_form(value)}
+def _are_names(items: list[Any]) -> bool:
+    """Return whether the keys can be those of a JSON object, and none is ours."""
+    keys = [key for key, _ in items]
+    return {*map(type, keys)} <= {str} and "$" not in keys and is_whole("".join(keys))
 
 
-def error_form(error: BaseException) -> dict[str, Any]:
-    """An exception as JSON values, without a tag."""
-    type_name, message, notes = error_parts(error)
-    return {
-        "type": text_form(type_name),
-        "message": text_form(message),
-        "notes": [text_form(note) for note in notes],
-    }
+def _tagged(name: str, value: Any) -> dict[str, Any]:
+    _, write, read = TAGS[name]
+    form = {"$": name, "value": write(value)}  # type: ignore[misc]
+    if hasattr(value, "utcoffset") and read(form["value"]).utcoffset() != value.utcoffset():
+        raise ValueError(value)  # releases of Python read one of less than a second as none
+    return {**form, "fold": 1} if getattr(value, "fold", 0) else form
 
 
-def _opaque(_: Writer, value: Any, _depth: int) -> Any:
-    return {
-        "$": "opaque",
-        "class": text_form(value.type_name),
-        "text": text_form(value.text),
-    }
+def _of_tag(form: dict[str, Any], contents: Any) -> Any:
+    name = form["$"]
+    kind, write, read = TAGS[name]
+    if type(contents) is not (list if write is None or name == "timedelta" else str):
+        raise TypeError(contents)
+    found = read(contents)
+    found = found.replace(fold=form["fold"]) if "fold" in form else found
+    if name == "dict" and (len(found) != len(contents) or {*map(type, contents)} - {list}):
+        raise ValueError(form)
+    if write is not None and not issubclass(kind, pathlib.PurePath):
+        # But for case, each value has one spelling: another one no codec has written.
+        again: Write = _PLAIN.get(kind, partial(_tagged, name))
+        if len({json.dumps(one, sort_keys=True).lower() for one in (form, again(found))}) > 1:
+            raise ValueError(form)
+    return found
 
 
-def _object(writer: Writer, value: Any, depth: int) -> Any:
-    form = writer.known.by_type[type(value)]
-    return {"$": "object", "class": form.name, "value": form.write(writer, value, depth + 1)}
-
-
-def _described(writer: Writer, value: Any, depth: int) -> Any:
-    return _opaque(writer, opaque(value), depth)
-
-
-_FORMS: Final[dict[type, _Form]] = {
-    str: _text,
-    int: _int,
-    float: _float,
-    bytes: _bytes,
-    bytearray: _bytes,
-    # Before the date, which it is as well.
-    datetime.datetime: _datetime,
-    datetime.date: _date,
-    datetime.time: _time,
-    datetime.timedelta: _timedelta,
-    decimal.Decimal: _decimal,
-    uuid.UUID: _uuid,
-    pathlib.PurePath: _path,
-    list: _list,
-    tuple: _tuple,
-    set: _set,
-    frozenset: _set,
-    dict: _dict,
-    MappingProxyType: _mapping,
-    OpaqueValue: _described,
+_PLAIN: Final[dict[type, Write]] = {
+    **dict.fromkeys((bool, type(None)), lambda value: value),
+    str: lambda v: v if is_whole(v := str.__str__(v)) else _tagged("str", v),
+    # Beyond, not in digits, of which Python reads and writes so many and no more.
+    int: lambda v: v if -(2**63) <= (v := int(v)) < 2**64 else _tagged("int", v),
+    float: lambda v: v if (v := float.__pos__(v)) - v == 0.0 else _tagged("float", v),
 }
-_CONTAINERS: Final = frozenset({_list, _tuple, _set, _dict, _mapping, _object, _enum})
+_TIMES: Final[Any] = (datetime, date, time)
+_PARTS: Final = operator.attrgetter("days", "seconds", "microseconds")
+_PATHS: Final = (pathlib.Path, pathlib.PurePosixPath, pathlib.PureWindowsPath)
+_ERROR: Final = "type message notes"  # an exception in a record, as version 0.1 wrote it
+_CHARACTER: Final = re.compile(r"\\(?:(\\)|u([0-9a-f]{4}))")
+
+# By tag: the class of a value, what makes of it what is under ``value``, and the inverse.
+TAGS: Final[dict[str, tuple[type, Write | None, Callable[[Any], Any]]]] = {
+    "str": (
+        *(str, lambda v: v.replace("\\", r"\\").encode(errors="backslashreplace").decode()),
+        lambda text: _CHARACTER.sub(lambda f: f[1] or chr(int(f[2], 16)), text),
+    ),
+    "int": (int, hex, lambda text: int(text, 16)),
+    "float": (float, float.__repr__, float),
+    "bytes": (bytes, lambda v: b64encode(v).decode(), partial(b64decode, validate=True)),
+    **{kind.__name__: (kind, kind.isoformat, kind.fromisoformat) for kind in _TIMES},
+    "timedelta": (timedelta, lambda v: [*_PARTS(v)], lambda parts: timedelta(*parts)),
+    **{kind.__name__: (kind, kind.__str__, kind) for kind in (Decimal, UUID)},
+    **{kind.__name__: (kind, lambda path: _PLAIN[str](str(path)), kind) for kind in _PATHS},
+    **{kind.__name__: (kind, None, kind) for kind in (tuple, set, frozenset, dict)},
+}
+_OTHERS: Final = {"object": "class value", "opaque": "class text", "error": _ERROR}

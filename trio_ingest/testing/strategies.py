@@ -20,11 +20,6 @@ _ENDS: Sequence[list[Any]] = [[], [], [], [], [Crash()]]
 _NAMES = st.text(min_size=1, max_size=12)
 _NUMBERS = st.integers(0, 10**9)
 _SECONDS = st.floats(0, 1e6, allow_nan=False)
-_ERRORS = st.builds(
-    lambda kind, text: kind(text),
-    st.sampled_from([ValueError, KeyError, OSError, TimeoutError, RuntimeError]),
-    st.text(max_size=20),
-)
 
 
 def json_values(*, finite: bool = True) -> st.SearchStrategy[Any]:
@@ -118,7 +113,6 @@ def events() -> st.SearchStrategy[Any]:
         AdapterState: st.sampled_from(get_args(AdapterState)),
         Checkpoint: checkpoints(),
         Document: documents(),
-        Exception: _ERRORS,
     }
 
     def values(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:
