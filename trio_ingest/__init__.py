@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     )
     from ._core.options import RetryPolicy
     from ._core.positions import Cursor, Position
-    from ._pipeline import IngestionPipeline, RunArguments
+    from ._pipeline import IngestionPipeline, RunArguments, StreamArguments
     from ._results import DocumentStream, PipelineResult
     from ._statistics import StreamStatistics
     from ._stream import EventStream
@@ -100,6 +100,7 @@ __all__ = [
     "RetryPolicy",
     "RunArguments",
     "SetupError",
+    "StreamArguments",
     "StreamBusyError",
     "StreamClosedError",
     "StreamStatistics",
@@ -127,7 +128,7 @@ _HOMES = {
         ),
         "_core.options": "RetryPolicy",
         "_core.positions": "Cursor Position",
-        "_pipeline": "IngestionPipeline RunArguments",
+        "_pipeline": "IngestionPipeline RunArguments StreamArguments",
         "_results": "DocumentStream PipelineResult",
         "_statistics": "StreamStatistics",
         "_stream": "EventStream",

@@ -9,7 +9,14 @@ from trio_ingest._core.adapters import Adapter, plan_of
 from trio_ingest._core.checkpoints import Checkpoint
 from trio_ingest._core.errors import SetupError, add_note
 from trio_ingest._core.events import PipelineEvent
-from trio_ingest._core.options import DEFAULTS, Policy, RetryPolicy, RunOptions, Shaping
+from trio_ingest._core.options import (
+    DEFAULT_BUFFER_SIZE,
+    DEFAULTS,
+    Policy,
+    RetryPolicy,
+    RunOptions,
+    Shaping,
+)
 from trio_ingest._core.reprs import listed, summary
 from trio_ingest._engine.engine import AnyEngine, Engine
 from trio_ingest._engine.runtime import TRIO, Runtime
@@ -22,12 +29,11 @@ from ._stream import EventStream
 Shown = TypeVar("Shown")
 
 
-class RunArguments(TypedDict, total=False):
-    """The options of one run; every call that starts one takes them.
+class StreamArguments(TypedDict, total=False):
+    """The options of one run, but for the size of the buffer.
 
     Args:
         params: a list of keyword mappings; each adapter runs once for each of them; ``[{}]``.
-        buffer_size: events that may wait for the consumer; 100.
         progress_interval: documents between progress events; 100.
         checkpoint_interval: documents between checkpoints; 1,000.
         completed_ids: anything with ``in``; documents whose id is in it are skipped; None.
@@ -36,7 +42,6 @@ class RunArguments(TypedDict, total=False):
     """
 
     params: Iterable[Mapping[str, Any]]
-    buffer_size: int
     progress_interval: int
     checkpoint_interval: int
     completed_ids: Container[str] | None
@@ -44,7 +49,19 @@ class RunArguments(TypedDict, total=False):
     estimated_total: int | None
 
 
-RunArguments.__module__ = "trio_ingest"
+class RunArguments(StreamArguments, total=False):
+    """The options of one run; every call that starts one takes them.
+
+    Args:
+        buffer_size: events that may wait for the consumer; 100.
+
+    The others are those of ``StreamArguments``.
+    """
+
+    buffer_size: int
+
+
+StreamArguments.__module__ = RunArguments.__module__ = "trio_ingest"
 
 
 class IngestionPipeline:
@@ -119,38 +136,42 @@ class IngestionPipeline:
     @overload
     def stream_events(
         self,
+        buffer_size: int = DEFAULT_BUFFER_SIZE,
         *,
         event_filter: Callable[[PipelineEvent], bool] | None = None,
         event_transformer: None = None,
-        **options: Unpack[RunArguments],
+        **options: Unpack[StreamArguments],
     ) -> EventStream[PipelineEvent]: ...
 
     @overload
     def stream_events(
         self,
+        buffer_size: int = DEFAULT_BUFFER_SIZE,
         *,
         event_filter: Callable[[PipelineEvent], bool] | None = None,
         event_transformer: Callable[[PipelineEvent], Shown],
-        **options: Unpack[RunArguments],
+        **options: Unpack[StreamArguments],
     ) -> EventStream[Shown]: ...
 
     def stream_events(
         self,
+        buffer_size: int = DEFAULT_BUFFER_SIZE,
         *,
         event_filter: Callable[[PipelineEvent], bool] | None = None,
         event_transformer: Callable[[PipelineEvent], Any] | None = None,
-        **options: Unpack[RunArguments],
+        **options: Unpack[StreamArguments],
     ) -> EventStream[Any]:
         """Return a stream of the events of one run: the primary API.
 
         Nothing starts before the stream is entered or iterated.
 
         Args:
+            buffer_size: events that may wait for the consumer.
             event_filter: a function of an event that says whether the caller sees it; None:
                 all of them. Counts and checkpoints stay those of the whole run.
             event_transformer: a function of an event that gives what the caller sees
                 instead; None: the event itself.
-            options: see ``RunArguments``.
+            options: see ``StreamArguments``.
 
         Returns:
             the stream, for ``async with`` and ``async for``, or for ``async for`` alone.
@@ -162,7 +183,7 @@ class IngestionPipeline:
         Memory: as ``EventStream``, however many documents there are.
         """
         shaping = shaping_of(event_filter, event_transformer)
-        return stream_of(self, TRIO, shaping, options)
+        return stream_of(self, TRIO, shaping, {"buffer_size": buffer_size, **options})
 
     def iter_results(self, **options: Unpack[RunArguments]) -> DocumentStream:
         """Return a stream of the documents of the ``DocumentCompleted`` events alone.
@@ -228,9 +249,7 @@ class IngestionPipeline:
         Memory: every document and every failure.
         """
         warn_once()
-        options = RunOptions(params=params, completed_ids=completed_ids)
-        setup = RunSetup(self._plans, self._policy, options)
-        return await run_eagerly(setup.plans, setup.policy, options)
+        return await collected_eagerly(self, params, completed_ids)
 
 
 def shaping_of(
@@ -293,3 +312,19 @@ async def collected(
         )
         raise
     return collector.result(clock())
+
+
+async def collected_eagerly(
+    pipeline: IngestionPipeline,
+    params: Iterable[Mapping[str, Any]],
+    completed_ids: Container[str] | None,
+) -> PipelineResult:
+    """Run the old loop to its end and return everything.
+
+    Raises: as ``IngestionPipeline.run_async_legacy``.
+
+    Memory: every document and every failure.
+    """
+    options = RunOptions(params=params, completed_ids=completed_ids)
+    setup = RunSetup(pipeline._plans, pipeline._policy, options)  # noqa: SLF001 -- its own module
+    return await run_eagerly(setup.plans, setup.policy, options)

@@ -17,9 +17,9 @@ import trio
 
 import trio_ingest
 from tests.project.test_exports import public_modules
-from trio_ingest import DocumentFailed, IngestionPipeline
+from trio_ingest import IngestionPipeline
 from trio_ingest.adapters import BadLineError
-from trio_ingest.serialization import EventCodec, RecordedError
+from trio_ingest.serialization import EventCodec
 from trio_ingest.testing import ScriptedAdapter
 
 
@@ -130,7 +130,5 @@ def test_a_failure_is_stored_under_a_name_that_moves_do_not_change(
     [failed] = trio.run(pipeline.run_async).errors
     [eager] = trio.run(pipeline.run_async_legacy).errors
     assert failed.error_type == eager.error_type == recorded
-    read = EventCodec().decode(EventCodec().encode(failed))
-    assert isinstance(read, DocumentFailed)
-    assert isinstance(read.error, RecordedError)
-    assert read.error.type_name == recorded
+    failed = attrs.evolve(failed, raw=None)  # a scripted record is no value of JSON
+    assert EventCodec().decode(EventCodec().encode(failed)) == failed

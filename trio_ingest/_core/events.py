@@ -1,7 +1,8 @@
 """The events of a stream: seven immutable classes, and the builder of each.
 
 An event is a slotted attrs class, immutable at run time and keyword-only. The engine makes
-two for each document, so it builds them by position, with ``frozen_builder``.
+two for each document, so it builds them by position, with ``frozen_builder``, and fills every
+field. The defaults are for events made by hand.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import attrs
 from .checkpoints import Checkpoint
 from .documents import Document
 from .frozen_builder import builder_of
-from .reprs import one_line, summary
+from .reprs import in_one_line, one_line, summary
 
 AdapterState: TypeAlias = Literal[
     "pending", "running", "paused", "draining", "finished", "failed", "cancelled"
@@ -66,7 +67,7 @@ class DocumentStarted(PipelineEvent):
     doc_id: str
     adapter: str
     parameters: Mapping[str, Any]
-    record_number: int
+    record_number: int = 0
 
     def _details(self) -> str:
         return f" {one_line(self.doc_id)}"
@@ -90,8 +91,8 @@ class DocumentCompleted(PipelineEvent):
     document: Document
     duration: float
     adapter_metadata: Mapping[str, Any]
-    record_number: int
-    retry_count: int
+    record_number: int = 0
+    retry_count: int = 0
 
     def _details(self) -> str:
         return f" {one_line(self.document.doc_id)}"
@@ -120,14 +121,14 @@ class DocumentFailed(PipelineEvent):
     error_type: str
     retry_count: int
     is_retryable: bool
-    traceback: str | None
-    adapter: str
-    record_number: int
-    raw: Any
+    traceback: str | None = None
+    adapter: str = ""
+    record_number: int = 0
+    raw: Any = None
 
     def _details(self) -> str:
         place = f"{self.adapter}#{self.record_number}" if self.doc_id is None else self.doc_id
-        return f" {one_line(place)}: {self.error_type}: {one_line(self.error)}"
+        return f" {one_line(place)}: {self.error_type}: {in_one_line(self.error)}"
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -145,8 +146,8 @@ class DocumentSkipped(PipelineEvent):
 
     doc_id: str
     adapter: str
-    record_number: int
-    reason: str
+    record_number: int = 0
+    reason: str = ""
 
     def _details(self) -> str:
         return f" {one_line(self.doc_id)}: {self.reason}"
@@ -171,14 +172,16 @@ class DocumentRetrying(PipelineEvent):
     doc_id: str
     adapter: str
     error: str
-    error_type: str
+    error_type: str = ""
     retry_count: int
-    delay_seconds: float
-    record_number: int
+    delay_seconds: float = 0.0
+    record_number: int = 0
 
     def _details(self) -> str:
         when = f"retry {self.retry_count} in {self.delay_seconds:.3g} s"
-        return f" {one_line(self.doc_id)}, {when}: {self.error_type}: {one_line(self.error)}"
+        return (
+            f" {one_line(self.doc_id)}, {when}: {self.error_type}: {in_one_line(self.error)}"
+        )
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -207,16 +210,16 @@ class BatchProgress(PipelineEvent):
     completed: int
     failed: int
     in_flight: int
-    estimated_total: int | None
-    eta_seconds: float | None
-    skipped: int
-    queue_depth: int
-    buffer_size: int
-    fetch_seconds: float
-    parse_seconds: float
-    consumer_seconds: float
-    throttle_seconds: float
-    checkpoint: Checkpoint | None
+    estimated_total: int | None = None
+    eta_seconds: float | None = None
+    skipped: int = 0
+    queue_depth: int = 0
+    buffer_size: int = 0
+    fetch_seconds: float = 0.0
+    parse_seconds: float = 0.0
+    consumer_seconds: float = 0.0
+    throttle_seconds: float = 0.0
+    checkpoint: Checkpoint | None = None
 
     def _details(self) -> str:
         total, eta = self.estimated_total, self.eta_seconds
@@ -244,7 +247,7 @@ class AdapterStateChange(PipelineEvent):
     adapter: str
     old_state: AdapterState
     new_state: AdapterState
-    reason: str | None
+    reason: str | None = None
 
     def _details(self) -> str:
         reason = "" if self.reason is None else f" ({self.reason})"

@@ -7,7 +7,7 @@ await Trio. Where Trio runs already, both are what the pipeline's own calls give
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 import trio
@@ -20,17 +20,19 @@ from trio_ingest import (
     PipelineResult,
     RunArguments,
     SetupError,
+    StreamArguments,
 )
-from trio_ingest._core.options import Shaping
+from trio_ingest._core.options import DEFAULT_BUFFER_SIZE, Shaping
 from trio_ingest._engine.engine import AnyEngine, Engine
 from trio_ingest._engine.runtime import Runtime
 from trio_ingest._engine.setup import RunSetup
-from trio_ingest._pipeline import collected, shaping_of, stream_of
+from trio_ingest._legacy import warn_once
+from trio_ingest._pipeline import collected, collected_eagerly, shaping_of, stream_of
 from trio_ingest._results import document_of, is_document
 
 from ._runtime import AsyncioRuntime
 
-__all__ = ["iter_results", "run_async", "stream_events"]
+__all__ = ["iter_results", "run_async", "run_async_legacy", "stream_events"]
 
 Shown = TypeVar("Shown")
 
@@ -38,44 +40,48 @@ Shown = TypeVar("Shown")
 @overload
 def stream_events(
     pipeline: IngestionPipeline,
+    buffer_size: int = DEFAULT_BUFFER_SIZE,
     *,
     runtime: Literal["asyncio", "trio"] = "asyncio",
     event_filter: Callable[[PipelineEvent], bool] | None = None,
     event_transformer: None = None,
-    **options: Unpack[RunArguments],
+    **options: Unpack[StreamArguments],
 ) -> EventStream[PipelineEvent]: ...
 
 
 @overload
 def stream_events(
     pipeline: IngestionPipeline,
+    buffer_size: int = DEFAULT_BUFFER_SIZE,
     *,
     runtime: Literal["asyncio", "trio"] = "asyncio",
     event_filter: Callable[[PipelineEvent], bool] | None = None,
     event_transformer: Callable[[PipelineEvent], Shown],
-    **options: Unpack[RunArguments],
+    **options: Unpack[StreamArguments],
 ) -> EventStream[Shown]: ...
 
 
 def stream_events(
     pipeline: IngestionPipeline,
+    buffer_size: int = DEFAULT_BUFFER_SIZE,
     *,
     runtime: Literal["asyncio", "trio"] = "asyncio",
     event_filter: Callable[[PipelineEvent], bool] | None = None,
     event_transformer: Callable[[PipelineEvent], Any] | None = None,
-    **options: Unpack[RunArguments],
+    **options: Unpack[StreamArguments],
 ) -> EventStream[Any]:
     """Return a stream of the events of one run, like ``IngestionPipeline.stream_events``.
 
     Args:
         pipeline: adapters plus policies; the same object serves every library.
+        buffer_size: events that may wait for the consumer.
         runtime: what the adapters await when the caller is on asyncio. "trio" takes a
             thread, and has the ``async with`` form alone.
         event_filter: a function of an event that says whether the caller sees it; None: all
             of them.
         event_transformer: a function of an event that gives what the caller sees instead;
             None: the event itself.
-        options: see ``RunArguments``.
+        options: see ``StreamArguments``.
 
     Returns:
         the stream, as ``IngestionPipeline.stream_events`` does.
@@ -89,7 +95,8 @@ def stream_events(
 
     Memory: as ``EventStream``; with ``runtime="trio"`` a thread besides.
     """
-    return _stream(pipeline, runtime, shaping_of(event_filter, event_transformer), options)
+    shaping = shaping_of(event_filter, event_transformer)
+    return _stream(pipeline, runtime, shaping, {"buffer_size": buffer_size, **options})
 
 
 def iter_results(
@@ -143,6 +150,32 @@ async def run_async(
     Memory: every document and every failure.
     """
     return await collected(pipeline, _stream(pipeline, runtime, None, options))
+
+
+async def run_async_legacy(
+    pipeline: IngestionPipeline,
+    *,
+    params: Iterable[Mapping[str, Any]] = ({},),
+    completed_ids: Container[str] | None = None,
+) -> PipelineResult:
+    """Run the old eager loop, like ``IngestionPipeline.run_async_legacy``. Deprecated.
+
+    Args:
+        pipeline: as for ``stream_events``; its adapters await what runs here.
+        params: a list of keyword mappings; each adapter runs once for each; ``[{}]``.
+        completed_ids: anything with ``in``; documents whose id is in it are left out.
+
+    Returns:
+        the documents, and for each record that became none an event in ``errors``.
+
+    Raises:
+        SetupError: an argument is wrong.
+        Exception: what ``fetch`` or ``aclose`` of an adapter raised, at once.
+
+    Memory: every document and every failure.
+    """
+    warn_once()
+    return await collected_eagerly(pipeline, params, completed_ids)
 
 
 def _stream(

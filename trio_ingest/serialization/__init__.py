@@ -7,3 +7,6 @@ from ._values import OpaqueValue, UnknownEvent
 from .errors import DecodeError
 
 __all__ = ["DecodeError", "EventCodec", "OpaqueValue", "UnknownEvent", "event_schema"]
+
+for _public in (DecodeError, EventCodec, OpaqueValue, UnknownEvent):
+    _public.__module__ = __name__

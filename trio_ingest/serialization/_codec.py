@@ -46,8 +46,6 @@ class EventCodec:
     Memory: the classes that it was told of or has met, and no value of them.
     """
 
-    __module__ = "trio_ingest.serialization"
-
     def __init__(
         self,
         extra: Iterable[type] = (),
@@ -109,14 +107,23 @@ class EventCodec:
             state.way = "tags"
 
     def to_dict(self, item: Recorded) -> dict[str, Any]:
-        """Return what ``encode`` writes, as JSON values of its own; raises as it does."""
+        """Return what ``encode`` writes, as JSON values of its own; raises as it does.
+
+        Args:
+            item: an event, a checkpoint or a cursor.
+        """
         if not self._hooks.registry.version_of(type(item)):
             got = f"got {class_name(type(item))}. Put it into an event of your own"
             raise SetupError(f"Only an event, a Checkpoint or a Cursor can be written; {got}.")
         return self.converter.unstructure(item)  # type: ignore[no-any-return]
 
     def from_dict(self, mapping: Mapping[str, Any], *, line: int | None = None) -> Recorded:
-        """Return what ``to_dict`` was given; raises as ``decode`` does."""
+        """Return what ``to_dict`` was given; raises as ``decode`` does.
+
+        Args:
+            mapping: what ``to_dict`` returned.
+            line: as of ``decode``.
+        """
         return self._read(lambda: mapping, line)
 
     def schema(self) -> dict[str, Any]:
@@ -147,9 +154,8 @@ class EventCodec:
             if self._keeps_unknown:
                 stamps = {k: form[k] for k in _STAMPS if type(form.get(k)) in _STAMPS[k]}
                 return UnknownEvent(fields=form, **stamps)
-            remedy = "Give its class as EventCodec(extra=[...]), or upgrade what reads it"
-            keep = "or keep such events with unknown_events='keep'"
-            raise UnknownEventError(f"{place}. {remedy}, {keep}.") from error
+            remedy = "Upgrade, give its class in extra=[...], or use unknown_events='keep'"
+            raise UnknownEventError(f"{place}. {remedy}.") from error
         finally:
             state.way = "tags"
 

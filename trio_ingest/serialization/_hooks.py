@@ -10,7 +10,7 @@ import pathlib
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import attrs
 import cattrs
@@ -21,10 +21,8 @@ from trio_ingest import Checkpoint, CheckpointError, PipelineEvent
 
 from ._registry import ClassRegistry, Key
 from ._text import dumps, loads
-from ._values import TAGS, OpaqueValue, UnknownEvent, ValueHooks, Write, described, has_fields
+from ._values import TAGS, OpaqueValue, UnknownEvent, ValueHooks, Write, has_fields, opaque
 from .errors import DecodeError, Mismatch, UnregisteredType, shown
-
-Read: TypeAlias = Callable[[Any, Any], Any]
 
 UNIONS: Final = {typing.Union, types.UnionType}
 # The classes of what is in a line, with those whose values are read as one of them.
@@ -66,7 +64,7 @@ class Hooks:
         include_subclasses(PipelineEvent, converter, events, tag_by_type)
         union = functools.reduce(operator.or_, lines)
         tag_by_type(union, converter)
-        self.read: Read = converter.get_structure_hook(union)
+        self.read: Any = converter.get_structure_hook(union)
 
     def _write_line(self, cls: Any) -> Write:
         # Not under a name that would be read as something else.
@@ -83,7 +81,7 @@ class Hooks:
                 fields[f"{name}_"] = fields.pop(name)
             return {**first, **fields}
 
-        # Within another event it is described, if it could not be read.
+        # Within another event it is opaque, if it could not be read.
         self.values.levels[write] = -1
         return write
 
@@ -95,7 +93,7 @@ class Hooks:
                 return {**first, **line}
         return {"type": "UnknownEvent", "version": 1, "fields": self.values.unstructure(line)}
 
-    def _read_line(self, cls: Any) -> Read:
+    def _read_line(self, cls: Any) -> Any:
         name, current, state = cls.__name__, self.registry.version_of(cls), self.values.state
         key = self.registry.key_of(cls)
 
@@ -133,12 +131,12 @@ class Hooks:
         self.values.levels[write] = 2
         return write
 
-    def _read_fields(self, key: Any) -> Read:
+    def _read_fields(self, key: Any) -> Any:
         cls = key.of if isinstance(key, Key) else key
         state, count = self.values.state, len(self.registry.fields_of(cls))
 
         @functools.cache  # and not yet, as a class may have a field of its own class
-        def made(way: str) -> Read:
+        def made(way: str) -> Any:
             fields, is_quick = self.registry.fields_of(cls), way in _QUICK
             if way != "older":
                 # For cattrs, a field with a default may be missing.
@@ -175,12 +173,12 @@ class Hooks:
         known = KINDS.get(kind, {kind} & self.registry.names.keys())
         return {OpaqueValue, *known}
 
-    def _read_field(self, key: Key) -> Read:
+    def _read_field(self, key: Key) -> Any:
         exact, origin = self._exact(key.of), typing.get_origin(key.of)
         # The keys and the parts of a mapping may be any, as they are in a record.
         annotation = origin if origin in {dict, Mapping} else key.of
         try:
-            hook: Read = self.converter.get_structure_hook(annotation)
+            hook: Any = self.converter.get_structure_hook(annotation)
         except Exception:  # noqa: BLE001 -- cattrs has none, so it may hold anything
             hook = _read_class
 
@@ -206,7 +204,7 @@ class Hooks:
                 if kind not in KINDS or kind not in exact:
                     read(values.structure(form), None)  # so whatever is written can be read
             except Exception:  # noqa: BLE001 -- the field may not hold it
-                return described(value)
+                return opaque(value)
             return form
 
         return values.unstructure if key.of is Any else write

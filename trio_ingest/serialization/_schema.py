@@ -85,8 +85,7 @@ def _fields(cls: type, hooks: Hooks) -> Schema:
         return _object({"version": {"const": 1}, "positions": positions})
     fields = hooks.registry.fields_of(cls)
     schemas = {field.name: _annotated(field.type.of, hooks) for field in fields}
-    doc = (cls.__doc__ or "").strip().partition("\n")[0]
-    return {**({"description": doc} if doc else {}), **_object(schemas)}
+    return {"description": (cls.__doc__ or "").partition("\n")[0], **_object(schemas)}
 
 
 def _annotated(annotation: Any, hooks: Hooks) -> Schema:

@@ -39,7 +39,7 @@ def loads(data: bytes | str) -> Any:
     """Return the JSON values of a text, or say more of what is wrong than orjson does."""
     try:
         text = str.__str__(data) if isinstance(data, str) else bytes(data).decode()
-        value = json.loads(text, parse_constant=_CONSTANTS.__getitem__)
+        value = json.loads(text, parse_constant=dict[str, float]().__getitem__)
         # Halves of surrogate pairs are no text, whether they are spelled out or not.
         if not text.isascii() or "\\ud" in text.lower():
             dumps([text, value])
@@ -48,10 +48,9 @@ def loads(data: bytes | str) -> Any:
     return value
 
 
-def is_whole(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Return whether there is no half of a surrogate pair in a text."""
     return text.isascii() or text.encode(errors="ignore").decode() == text
 
 
-_CONSTANTS: Final[dict[str, float]] = {}  # NaN and the like are no JSON
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,7 +1,5 @@
 """The hooks of a codec's converter for any value: what JSON lacks gets a tag, in ``$``."""
 
-from __future__ import annotations
-
 import enum
 import json
 import numbers
@@ -26,7 +24,7 @@ from trio_ingest import PipelineEvent
 from trio_ingest._core.reprs import class_name
 
 from ._registry import ClassRegistry
-from ._text import dumps, is_whole, loads
+from ._text import dumps, is_unicode, loads
 from .errors import Mismatch, UnregisteredType, read_each, shown
 
 Write: TypeAlias = Callable[[Any], Any]
@@ -45,12 +43,11 @@ class OpaqueValue:
         text: its ``repr``, at most 1,000 characters of it, or why it was not written.
     """
 
-    __module__ = "trio_ingest.serialization"
     type_name: str
     text: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class UnknownEvent(PipelineEvent):
     """An event whose type or version the reader does not know, kept as it came.
 
@@ -58,7 +55,6 @@ class UnknownEvent(PipelineEvent):
         fields: the whole line, as JSON values; its stamps are the event's as well.
     """
 
-    __module__ = "trio_ingest.serialization"
     fields: Mapping[str, Any]
 
     @property
@@ -66,9 +62,12 @@ class UnknownEvent(PipelineEvent):
         """The type that the line gives."""
         return str(self.fields["type"])
 
+    def _details(self) -> str:
+        return f" of type {self.type_name!r}"
+
 
 class _State(threading.local):
-    """What is read or written in this thread: how, how deep, and the ids of all around it."""
+    """The state of one thread: how it reads or writes, how deep, and the ids around it."""
 
     def __init__(self) -> None:
         self.way, self.depth, self.parts_left, self.around = "tags", 0, 0, set[int]()
@@ -84,13 +83,9 @@ class ValueHooks:
         converter.register_unstructure_hook_factory(
             lambda kind: isinstance(kind, type) and kind is not Any, self._default_hook
         )
-        none: dict[Any, Write] = {
-            **{kind: partial(_tagged, name) for name, (kind, _, _) in TAGS.items()},
-            **_PLAIN,
-            bytearray: partial(_tagged, "bytes"),
-            numbers.Integral: _PLAIN[int],
-            OpaqueValue: described,
-        }
+        tags: dict[Any, Write] = {TAGS[name][0]: partial(_tagged, name) for name in TAGS}
+        none = {**tags, **_PLAIN, numbers.Integral: _PLAIN[int]}
+        none |= {bytearray: tags[bytes], OpaqueValue: opaque}
         one: dict[Any, Write] = {dict: self._mapping, Mapping: self._mapping}
         one[enum.Enum] = lambda member: self.unstructure(member._value_)
         one[list] = lambda value: [*map(self.unstructure, list.__iter__(value))]
@@ -110,7 +105,7 @@ class ValueHooks:
                 return self._by_hook(value, self._converter.get_unstructure_hook(kind))
             form = self.fields_of(value)
         except Exception:  # noqa: BLE001 -- whatever a user's methods raise
-            return described(value)
+            return opaque(value)
         is_cut = type(form) is dict and form.get("$") == "opaque"
         return form if is_cut else {"$": "object", "class": kind.__name__, "value": form}
 
@@ -131,7 +126,7 @@ class ValueHooks:
 
     def _default_hook(self, kind: type) -> Write:
         made = self._converter.gen_unstructure_attrs_fromdict
-        hook: Write = made(kind) if has_fields(kind) else partial(described)
+        hook: Write = made(kind) if has_fields(kind) else partial(opaque)
         self.levels[hook] = -1
         return hook
 
@@ -143,16 +138,16 @@ class ValueHooks:
             self.structure(form)
             return form
         if levels <= 0:
-            return described(value) if levels else hook(value)
+            return opaque(value) if levels else hook(value)
         if id(value) in state.around:
             # Before it is too deep: what holds itself twice doubles with each level.
-            return described(value, "which holds itself")
+            return opaque(value, "which holds itself")
         if state.depth + levels > _DEEPEST:
-            return described(value, "nested too deep")
+            return opaque(value, "nested too deep")
         size = len(value) if isinstance(value, Sized) else 0
         state.parts_left = (state.parts_left if state.depth else MOST_PARTS) - size - 1
         if state.parts_left < 0:
-            return described(value, "with too many parts around it")
+            return opaque(value, "with too many parts around it")
         state.around.add(id(value))
         state.depth += levels
         try:
@@ -176,7 +171,7 @@ class ValueHooks:
         try:
             hash(self.structure(form))
         except TypeError:  # a list that has a hash of its own will be one that has none
-            return described(value)
+            return opaque(value)
         return form
 
     def _mapping(self, value: Any) -> Any:
@@ -184,7 +179,7 @@ class ValueHooks:
         is_dict = isinstance(value, dict)
         items = list(dict.items(value) if is_dict else islice(value.items(), _MOST_ITEMS + 1))
         if len(items) > _MOST_ITEMS and not is_dict:
-            return described(value, "with too many items")
+            return opaque(value, "with too many items")
         if _are_names(items):
             return {name: self.unstructure(part) for name, part in items}
         pairs = [[self._key(key), self.unstructure(part)] for key, part in items]
@@ -226,8 +221,8 @@ def has_fields(kind: type) -> bool:
     return attrs.has(kind) or hasattr(kind, "__dataclass_fields__")
 
 
-def described(value: Any, why: str = "") -> dict[str, Any]:
-    """Return the tag of a value that is only described, with why; never raises."""
+def opaque(value: Any, why: str = "") -> dict[str, Any]:
+    """Return the tag of a value that is only opaque, with why; never raises."""
     kind, name = type(value), class_name(type(value))
     if issubclass(kind, dict | list | tuple | set | frozenset | Mapping):
         why = why or "which cannot be written"  # its repr may have as little end as itself
@@ -246,7 +241,7 @@ def described(value: Any, why: str = "") -> dict[str, Any]:
 def _are_names(items: list[Any]) -> bool:
     """Return whether the keys can be those of a JSON object, and none is ours."""
     keys = [key for key, _ in items]
-    return {*map(type, keys)} <= {str} and "$" not in keys and is_whole("".join(keys))
+    return {*map(type, keys)} <= {str} and "$" not in keys and is_unicode("".join(keys))
 
 
 def _tagged(name: str, value: Any) -> dict[str, Any]:
@@ -276,7 +271,7 @@ def _of_tag(form: dict[str, Any], contents: Any) -> Any:
 
 _PLAIN: Final[dict[type, Write]] = {
     **dict.fromkeys((bool, type(None)), lambda value: value),
-    str: lambda v: v if is_whole(v := str.__str__(v)) else _tagged("str", v),
+    str: lambda v: v if is_unicode(v := str.__str__(v)) else _tagged("str", v),
     # Beyond, not in digits, of which Python reads and writes so many and no more.
     int: lambda v: v if -(2**63) <= (v := int(v)) < 2**64 else _tagged("int", v),
     float: lambda v: v if (v := float.__pos__(v)) - v == 0.0 else _tagged("float", v),

@@ -14,8 +14,6 @@ from trio_ingest import IngestError
 class DecodeError(IngestError, ValueError):
     """A line is no JSON, or its fields are not those of its type; the message says where."""
 
-    __module__ = "trio_ingest.serialization"
-
 
 class Mismatch(Exception):
     """A part of a line is not what it should be; the text goes on after the part's path."""
