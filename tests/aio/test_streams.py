@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio
 import trio.lowlevel
@@ -34,6 +35,38 @@ def test_documents_alone_and_the_eager_list_are_the_same_everywhere(name: str) -
             assert [document.doc_id async for document in documents] == ["0", "1", "2"]
         result = await call_of(pipeline, "run_async")(params=[{}])
         assert (result.success_count, result.failure_count) == (3, 0)
+
+    with in_world(name):
+        run(main)
+
+
+@EVERYWHERE
+def test_the_size_of_the_buffer_is_given_by_position(name: str) -> None:
+    async def main() -> None:
+        pipeline = IngestionPipeline(Plain())
+        async with call_of(pipeline, "stream_events")(7) as events:
+            assert events.statistics().buffer_size == 7
+
+    with in_world(name):
+        run(main)
+
+
+@pytest.mark.filterwarnings("ignore:run_async_legacy is deprecated")
+@pytest.mark.parametrize("name", ["trio", "asyncio", "uvloop"])
+def test_the_old_loop_runs_wherever_its_adapters_do(name: str) -> None:
+    class Waiting(Plain):
+        async def parse(self, record: Any) -> Any:
+            await anyio.lowlevel.checkpoint()
+            if record == 1:
+                raise ValueError("no")
+            return super().parse(record)
+
+    async def main() -> None:
+        result = await aio.run_async_legacy(IngestionPipeline(Waiting()), completed_ids={"0"})
+        assert [document.doc_id for document in result.documents] == ["2"]
+        assert [failed.error for failed in result.errors] == ["no"]
+        with pytest.raises(SetupError, match="completed_ids"):
+            await aio.run_async_legacy(IngestionPipeline(Waiting()), completed_ids="0")
 
     with in_world(name):
         run(main)
