@@ -78,8 +78,8 @@ def test_every_event_is_a_line_in_order(
     assert list(first)[:5] == ["type", "version", "timestamp", "pipeline_id", "sequence"]
     assert first["document"]["content"] == "café"
     [failed] = [event for event in events if event["type"] == "DocumentFailed"]
-    assert failed["error"]["type"] == "trio_ingest.adapters.BadLineError"
-    assert failed["error"]["message"].startswith("articles.jsonl, line 2: ")
+    assert failed["error_type"] == "trio_ingest.adapters.BadLineError"
+    assert failed["error"].startswith("articles.jsonl, line 2: ")
     [letter] = [e for e in map(CODEC.decode, written.splitlines()) if hasattr(e, "error")]
     assert isinstance(letter, DocumentFailed)
     assert letter.raw == (2, b"nonsense", None)
