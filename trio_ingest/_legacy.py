@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+import attrs
+
 from trio_ingest._core.adapters import AdapterPlan
 from trio_ingest._core.documents import Document
 from trio_ingest._core.errors import message_of
@@ -95,7 +97,9 @@ async def _parsed(plan: AdapterPlan, record: Any) -> Document:
         document = await document
     if not isinstance(document, Document) or not isinstance(document.doc_id, str):
         raise TypeError("parse must return a Document whose doc_id is a string")
-    return document
+    if document.doc_id.__class__ is str:
+        return document
+    return attrs.evolve(document, doc_id=str.__str__(document.doc_id))
 
 
 def _failed(plan: AdapterPlan, number: int, record: Any, error: Exception) -> DocumentFailed:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
+import attrs
 import trio
 
 from trio_ingest import Cursor, Document
@@ -237,6 +238,16 @@ class CleansUpUnshielded(Good):
             await trio.sleep(1)  # noqa: ASYNC102 -- the mistake that is to be found
 
 
+class ReusesItsMetadata(Good):
+    def __init__(self) -> None:
+        self.metadata: dict[str, Any] = {"tags": []}
+
+    def parse(self, record: list[int]) -> Any:
+        document = super().parse(record)
+        self.metadata["tags"][:] = record
+        return attrs.evolve(document, metadata=self.metadata)
+
+
 class Hangs(Good):
     def parse(self, record: list[int]) -> Any:
         while True:
@@ -251,6 +262,11 @@ BAD: list[tuple[str, type, str]] = [
     ("ends_by_itself", Dies, r"ConnectionError: gone \(raised at bad_adapters.py:\d+ in Dies"),
     ("keeps_its_name", HasANewName, r"are called \['feed \d+', 'feed \d+'\]"),
     ("parses_a_record_twice", UsesUpTheRecord, "something else the second time for record 0"),
+    (
+        "leaves_documents_alone",
+        ReusesItsMetadata,
+        r"was \['0', .* and is \['0', .* at the end",
+    ),
     ("identifies_as_it_parses", NamesItOtherwise, "said '#0' for record 0, .* the id '0'"),
     ("estimates_a_count", EstimatesText, "`estimate_total` gave '9'"),
     ("judges_any_error", CannotJudge, "raised AttributeError.* asked about ValueError"),

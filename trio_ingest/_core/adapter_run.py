@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import attrs
@@ -57,6 +58,7 @@ class AdapterRun:
     # So many events the consumer must have acknowledged before `finished` may be claimed:
     # an adapter's own events may come after its last record.
     finished_at: int = attrs.field(default=0, init=False)
+    # Of the parameters, a copy that events carry: who changes it changes no fetch.
     metadata: Mapping[str, Any] = attrs.field(init=False)
     # Records below this may have ended in an earlier run.
     resumed_until: int = attrs.field(init=False)
@@ -72,7 +74,7 @@ class AdapterRun:
     custom_events_emitted: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.metadata = {"adapter": self.source, "parameters": self.parameters}
+        self.metadata = {"adapter": self.source, "parameters": deepcopy(self.parameters)}
         low, ended = self.acknowledged.low, self.acknowledged.ended
         self.resumed_until = ended[-1][1] if ended else low
         self.done_before = low + size(ended)
@@ -102,8 +104,14 @@ class AdapterRun:
         """Note a cursor; it covers the events up to ``sequence`` and custom ones that wait.
 
         Raises:
-            SetupError: when JSON has no form for the value.
+            SetupError: when JSON has no form for the value, or it is None.
         """
+        if value is None:
+            raise SetupError(
+                f"The adapter {self.source!r} yielded Cursor(None), and fetch(cursor=None) "
+                f"begins at the start. Behind the last page there is nothing to go on from: "
+                f"yield no cursor there, and let fetch end."
+            )
         try:
             value = snapshot_of(value)
         except (TypeError, ValueError, RecursionError) as error:
@@ -124,6 +132,10 @@ class AdapterRun:
             _, record_number, value = held.popleft()
             self.waiting_cursors.append((sequence, record_number, value))
 
+    def cursor_to_resume(self) -> Any:
+        """Return a copy of the value to go on from, which the adapter may change."""
+        return snapshot_of(self.acknowledged.cursor)
+
     def position(self, watermark: Watermark) -> Position:
         """Return the position of this adapter run, as far as ``watermark`` says."""
         return Position(
@@ -131,7 +143,7 @@ class AdapterRun:
             parameters=self.parameters_key,
             watermark=watermark.low,
             ended=watermark.ended,
-            cursor=watermark.cursor,
+            cursor=snapshot_of(watermark.cursor),
             cursor_record=watermark.cursor_record,
             finished=self.finished and not self.open,
             stable_order=self.stable_order,

@@ -140,6 +140,10 @@ def _mappings(params: Any) -> tuple[dict[str, Any], ...]:
     return tuple(deepcopy(dict(mapping)) for mapping in mappings)
 
 
+def _own(checkpoint: Checkpoint | None) -> Checkpoint | None:
+    return deepcopy(checkpoint)
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class RunOptions:
     """The options of one run, shared by every call that starts one."""
@@ -149,7 +153,7 @@ class RunOptions:
     progress_interval: int = DEFAULT_PROGRESS_INTERVAL
     checkpoint_interval: int = DEFAULT_CHECKPOINT_INTERVAL
     completed_ids: Container[str] | None = None
-    resume_from: Checkpoint | None = None
+    resume_from: Checkpoint | None = attrs.field(default=None, converter=_own)
     estimated_total: int | None = None
 
     def __attrs_post_init__(self) -> None:

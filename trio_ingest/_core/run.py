@@ -120,7 +120,7 @@ class Run:
             sequence,
             doc_id,
             adapter_run.source,
-            adapter_run.parameters,
+            adapter_run.metadata["parameters"],
             record_number,
         )
 

@@ -90,7 +90,7 @@ def open_fetch(plan: AdapterPlan, processor: RecordProcessor) -> Any:
     adapter_run = processor.adapter_run
     params = deepcopy(adapter_run.parameters)
     if adapter_run.acknowledged.cursor_record is not None:
-        params["cursor"] = adapter_run.acknowledged.cursor
+        params["cursor"] = adapter_run.cursor_to_resume()
     items: Any = plan.fetch(**params)
     if hasattr(items, "__aiter__"):
         return aiter(items)

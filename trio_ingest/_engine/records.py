@@ -259,14 +259,12 @@ class RecordProcessor:
                     f"To skip a record, do not yield it from fetch."
                 )
             )
-        doc_id: object = result.doc_id
-        if not isinstance(doc_id, str):
-            return self.failure(
-                TypeError(
-                    f"Document.doc_id must be a string; it is {abbreviated(doc_id)}. "
-                    f"Convert it in parse."
-                )
-            )
+        if result.doc_id.__class__ is not str:
+            try:
+                doc_id = exact_str(result.doc_id, "Document.doc_id must be a string; it is")
+            except TypeError as error:
+                return self.failure(error)
+            result = attrs.evolve(result, doc_id=doc_id)
         return self._skip_if_done(result)
 
     def _skip_if_done(self, document: Document) -> Any:
@@ -283,10 +281,8 @@ class RecordProcessor:
     ) -> Admission:
         try:
             doc_id = identify(record)
-            if not isinstance(doc_id, str):
-                raise TypeError(
-                    f"identify must return a string; it returned {abbreviated(doc_id)}."
-                )
+            if doc_id.__class__ is not str:
+                doc_id = exact_str(doc_id, "identify must return a string; it returned")
             done = self._completed_ids is not None and doc_id in self._completed_ids
         except Exception as error:
             doc_id = f"{self.adapter_run.source}#{number}"
@@ -296,7 +292,22 @@ class RecordProcessor:
         if done:
             self.run.already_done(self.adapter_run, number)
             return _NOTHING
-        return number, str(doc_id), None
+        return number, doc_id, None
+
+
+def exact_str(value: object, rule: str) -> str:
+    """Return a string of a subclass as the plain string that it is, whatever it prints as.
+
+    Args:
+        value: a string, an enumeration's member that is one, or anything.
+        rule: the beginning of a sentence about what is none.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{rule} {abbreviated(value)}.")
+    return str.__str__(value)
 
 
 def error_to_report(error: BaseException, source: str, runtime: Runtime) -> Exception:

@@ -7,6 +7,7 @@ import math
 import random
 import warnings
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
 
 import attrs
@@ -128,6 +129,12 @@ def _begin(
     if position.finished:
         return begin(watermark, first_record=watermark.low, finished=True)
     if position.cursor_record is not None:
+        if position.cursor is None:
+            raise CheckpointError(
+                f"The checkpoint's cursor for the adapter {plan.source!r} is None, which "
+                f"fetch could not tell from the start: records would come twice. Start again "
+                f"without the checkpoint."
+            )
         if not plan.takes_cursor:
             raise CheckpointError(
                 f"The checkpoint has a cursor for the adapter {plan.source!r}, whose fetch "
@@ -137,7 +144,7 @@ def _begin(
             # What follows the cursor may come in another order this time: counting
             # off what had ended there could pass over a record that no run has had.
             past = position.cursor_record
-            watermark = Watermark(past, cursor=position.cursor, cursor_record=past)
+            watermark = Watermark(past, cursor=watermark.cursor, cursor_record=past)
         return begin(watermark, first_record=position.cursor_record)
     if plan.stable_order:
         return begin(watermark)
@@ -178,7 +185,7 @@ async def estimate_totals(setup: RunSetup, run: Run, runtime: Runtime) -> int | 
             return None
         for params in setup.options.params:
             try:
-                estimate = plan.estimate_total(**params)
+                estimate = plan.estimate_total(**deepcopy(params))
                 if inspect.isawaitable(estimate):
                     estimate = await estimate
             except BaseException as error:  # noqa: ASYNC103 -- re-raised unless it is a failure

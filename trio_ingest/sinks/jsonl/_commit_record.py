@@ -63,6 +63,9 @@ class CommitRecord:
                 raise ValueError(f"version is {version!r}")
             if version <= RECORD_VERSION:
                 marks = _mark(fields["output"]), _mark(fields["failed"])
+                if fields["delivered"] is None and any(mark.offset for mark in marks):
+                    # Taken for a job that has not begun, everything would be appended again.
+                    raise ValueError("it has offsets and no state that covers them")
                 return cls(*marks, *_state(fields["delivered"], path))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(

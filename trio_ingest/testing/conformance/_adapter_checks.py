@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import trio
 
-from trio_ingest import Checkpoint, Cursor, IngestionPipeline
+from trio_ingest import Checkpoint, Cursor, Document, IngestionPipeline
 from trio_ingest.testing.cancellation import cancel_everywhere
 
 from ._adapter_runs import AdapterUnderTest, compare, describe, parse, spread
@@ -98,6 +99,25 @@ async def parses_a_record_twice(subject: AdapterUnderTest) -> None:
                 f"{second!r:.200} instead of {first!r:.200}. A retry parses the same "
                 f"object again, so leave the record as it is."
             )
+
+
+def leaves_documents_alone(subject: AdapterUnderTest) -> None:
+    """It changes no document that it has given: a sink may hold hundreds of them."""
+
+    async def main() -> None:
+        stream = IngestionPipeline(subject.factory()).iter_results(params=subject.params)
+        async with stream as documents:
+            held = [(document, _contents_of(document)) async for document in documents]
+        for document, before in held:
+            after = _contents_of(document)
+            if after != before:
+                raise AssertionError(
+                    f"A document was {before!r:.200} when it came, and is {after!r:.200} at "
+                    f"the end of the run. Give each document metadata and a `raw` of its own."
+                )
+
+    subject.outcomes()
+    run_strictly(main)
 
 
 async def identifies_as_it_parses(subject: AdapterUnderTest) -> None:
@@ -262,10 +282,23 @@ def can_be_cancelled_anywhere(subject: AdapterUnderTest) -> None:
 
 _CHECKS: Final = (
     *(can_be_set_up, ends_by_itself, keeps_its_name, parses_a_record_twice),
-    *(identifies_as_it_parses, estimates_a_count, judges_any_error, can_be_run_again),
-    *(keeps_its_order, has_cursors_of_json, resumes_from_anywhere, parses_several_at_once),
-    *(closes_when_it_is_left, can_be_cancelled_anywhere),
+    *(leaves_documents_alone, identifies_as_it_parses, estimates_a_count, judges_any_error),
+    *(can_be_run_again, keeps_its_order, has_cursors_of_json, resumes_from_anywhere),
+    *(parses_several_at_once, closes_when_it_is_left, can_be_cancelled_anywhere),
 )
+
+
+def _contents_of(document: Document) -> list[Any]:
+    """Return what the document says now, as copies that are equal to what was copied."""
+    return [document.doc_id, document.content, *map(_copy, (document.raw, document.metadata))]
+
+
+def _copy(value: Any) -> Any:
+    try:
+        copied = copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 -- `raw` may be an object that cannot be copied
+        return None
+    return copied if copied == value else None
 
 
 def _stored(point: Checkpoint) -> Checkpoint:
