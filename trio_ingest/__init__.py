@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Closes,
         EstimatesTotal,
         FetchItem,
+        HasOpenEnd,
         HasStableOrder,
         Identifies,
         JudgesErrors,
@@ -88,6 +89,7 @@ __all__ = [
     "EstimatesTotal",
     "EventStream",
     "FetchItem",
+    "HasOpenEnd",
     "HasStableOrder",
     "Identifies",
     "IngestError",
@@ -113,7 +115,8 @@ _HOMES = {
     name: home
     for home, names in {
         "_core.adapters": (
-            "Adapter Closes EstimatesTotal FetchItem HasStableOrder Identifies JudgesErrors"
+            "Adapter Closes EstimatesTotal FetchItem HasOpenEnd HasStableOrder Identifies "
+            "JudgesErrors"
         ),
         "_core.checkpoints": "Checkpoint",
         "_core.documents": "Document",

@@ -110,6 +110,20 @@ HasStableOrder.__module__ = "trio_ingest"
 
 
 @runtime_checkable
+class HasOpenEnd(Protocol):
+    """An adapter for which the end of what was read may not have been the whole.
+
+    A pipe ends alike when its writer is done and when it has died. A resumed run, of a
+    checkpoint that has come to its end, reads such a source on.
+    """
+
+    is_open_ended: bool
+
+
+HasOpenEnd.__module__ = "trio_ingest"
+
+
+@runtime_checkable
 class JudgesErrors(Protocol):
     """An adapter that knows which errors of its ``parse`` another attempt may cure."""
 
@@ -156,6 +170,7 @@ class AdapterPlan:
     is_retryable: Callable[[Exception], Any] | None
     aclose: Callable[[], Awaitable[Any]] | None
     stable_order: bool
+    is_open_ended: bool
     # `cursor` is named in the signature, or taken by a `**`; only the first is a promise.
     offers_cursor: bool
     takes_cursor: bool
@@ -191,6 +206,7 @@ def plan_of(adapter: object) -> AdapterPlan:
         is_retryable=is_retryable,
         aclose=_callable(adapter, "aclose", kind),
         stable_order=bool(getattr(adapter, "stable_order", False)),
+        is_open_ended=bool(getattr(adapter, "is_open_ended", False)),
         offers_cursor=offers_cursor,
         takes_cursor=takes_cursor,
     )

@@ -126,7 +126,7 @@ def _begin(
     if position is None:
         return begin()
     watermark = Watermark.of(position)
-    if position.finished:
+    if position.finished and not plan.is_open_ended:
         return begin(watermark, first_record=watermark.low, finished=True)
     if position.cursor_record is not None:
         if position.cursor is None:

@@ -16,7 +16,7 @@ from tests.adapters.jsonl.jsonl_files import (
     open_files,
     read_until_it_fails,
 )
-from trio_ingest import Document, IngestError, SetupError
+from trio_ingest import Cursor, Document, IngestError, SetupError
 from trio_ingest.adapters import BadLineError, JsonLinesAdapter, LineRecord
 
 
@@ -205,6 +205,7 @@ async def test_the_file_is_closed_when_the_fetch_is_left(tmp_path: Path) -> None
     path.write_bytes(numbered(10))
     before = open_files()
     async with contextlib.aclosing(JsonLinesAdapter(path).fetch()) as records:
+        assert isinstance(await anext(records), Cursor)
         assert await anext(records) == LineRecord(1, path.read_bytes().splitlines()[0])
         assert open_files() == before + 1
     assert open_files() == before

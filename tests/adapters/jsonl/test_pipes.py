@@ -25,14 +25,17 @@ async def test_a_pipe_gives_each_line_when_it_comes(tmp_path: Path) -> None:
             arrived: list[LineRecord | Cursor] = []
 
             async def take() -> None:
-                arrived.append(await anext(records))
+                arrived.extend([await anext(records), await anext(records)])
 
             nursery.start_soon(take)
             writer = await trio.to_thread.run_sync(lambda: path.open("wb", buffering=0))
             with writer:
                 writer.write(b'{"id": 1}\n{"id"')
-        assert arrived == [LineRecord(1, b'{"id": 1}')]
-        assert [record async for record in records] == [LineRecord(2, b'{"id"')]
+        assert arrived[1:] == [LineRecord(1, b'{"id": 1}')]
+        rest = [record async for record in records]
+        assert [record for record in rest if isinstance(record, LineRecord)] == [
+            LineRecord(2, b'{"id"')
+        ]
 
 
 async def test_gzip_through_a_pipe_is_unpacked(tmp_path: Path) -> None:

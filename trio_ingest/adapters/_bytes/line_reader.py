@@ -9,7 +9,7 @@ from trio_ingest.adapters.errors import BadFileError
 
 from .lines import Line, LineSplitter
 from .positions import FilePosition
-from .reader import ChunkReader
+from .reader import ChangedFile, ChunkReader
 
 
 class LineReader:
@@ -30,20 +30,33 @@ class LineReader:
         self._name = name
         self._chunks = ChunkReader(path, name, start)
         self._splitter = LineSplitter(max_line_bytes)
-        # The number of the last line that was returned.
-        self.line_number = 0 if start is None else start.line
+        self._start_line = 0 if start is None else start.line
+        # The lines that have ended; None before the first read.
+        self._line_number: int | None = None
         self._verified_line = 0
         self.at_end = False
 
+    @property
+    def line_number(self) -> int:
+        """The number of the last line that has ended."""
+        return self._line_number or 0
+
     async def read(self) -> Sequence[Line]:
-        """Return the lines that the next chunk completes, possibly none.
+        """Return the lines behind ``start`` that the next chunk completes, possibly none.
 
         Raises:
             OSError, CheckpointError: as for ``ChunkReader.read``.
-            BadFileError: the gzip data is damaged, or ends early.
+            BadFileError: the gzip data is damaged or ends early, or the file was cut or
+                written over while it was read.
         """
         try:
             chunk = await self._chunks.read()
+        except ChangedFile as error:
+            raise self.bad_file(
+                "the file was cut or written over while it was read, so what has been read "
+                "may be of two versions. Put the file there whole, under another name first, "
+                "and begin again."
+            ) from error
         except EOFError as error:
             raise self.bad_file(
                 "the gzip data ends early: the file is truncated. Fetch it again, "
@@ -53,14 +66,21 @@ class LineReader:
             raise self.bad_file(self._damage(error)) from error
         self.at_end = not chunk
         lines = self._splitter.feed(chunk) if chunk else self._splitter.finish()
-        self.line_number += len(lines)
+        before = self._chunks.first_line if self._line_number is None else self._line_number
+        self._line_number = before + len(lines)
         if self._chunks.is_verified:
             self._verified_line = self.line_number
-        return lines
+        return lines if before >= self._start_line else lines[self._start_line - before :]
 
     def position(self) -> FilePosition | None:
         """Return the place behind the last line, if a later run can go on from there."""
+        if self.line_number <= self._start_line:
+            return None
         return self._chunks.position(self._splitter.unfinished_bytes, self.line_number)
+
+    def first_position(self) -> FilePosition:
+        """Return the start of the file, with its first bytes, once they have been read."""
+        return self._chunks.first_position()
 
     def close(self) -> None:
         """Close the file; standard input stays open, it is not ours."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from typing import Final
 
 STANDARD_INPUT: Final = "-"
@@ -26,6 +27,15 @@ def open_unbuffered(path: str) -> io.FileIO:
         # interpreter needs on its way out.
         return io.FileIO(0, "rb", closefd=False)
     return io.FileIO(path, "rb", opener=open_descriptor)
+
+
+def is_pipe(path: str) -> bool:
+    """Return whether there is a named pipe, a socket or a device, and no file."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 -- as it was given
+    except (OSError, ValueError):
+        return False  # whoever opens it says why
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def printable_path(path: str) -> str:

@@ -13,7 +13,7 @@ from trio_ingest.adapters._bytes.line_count import count_lines
 from trio_ingest.adapters._bytes.line_reader import LineReader
 from trio_ingest.adapters._bytes.lines import Line
 from trio_ingest.adapters._bytes.marks import marked_encoding
-from trio_ingest.adapters._bytes.opening import STANDARD_INPUT, printable_path
+from trio_ingest.adapters._bytes.opening import STANDARD_INPUT, is_pipe, printable_path
 from trio_ingest.adapters._bytes.positions import parse_position
 from trio_ingest.adapters.errors import BadFileError
 
@@ -40,7 +40,9 @@ class JsonLinesAdapter:
 
     A plain file is resumed at the line where the checkpoint ends, and may have grown
     by whole lines since. Gzip, pipes and standard input are read from their start,
-    and what has ended is passed over.
+    and what has ended is passed over; pipes and standard input are read on also
+    when a run has come to their end. A file that was cut or written over, while it was read
+    or since the checkpoint, is an error.
 
     Raises:
         SetupError: ``path`` or a field is empty, both fields are the same, or
@@ -82,6 +84,8 @@ class JsonLinesAdapter:
                 f"got {short_repr(max_record_bytes)}."
             )
         is_input = self._path == STANDARD_INPUT
+        # A pipe ends alike when its writer is done and when it has died.
+        self.is_open_ended = is_input or is_pipe(self._path)
         # Printable: a name that is not UTF-8 on disk must not make every document unstorable.
         self._name = "standard input" if is_input else printable_path(self._path)
         self.source = self._name if source is None else source
@@ -93,28 +97,36 @@ class JsonLinesAdapter:
     async def fetch(
         self, *, cursor: object = None
     ) -> AsyncGenerator[LineRecord | Cursor, None]:
-        """Yield a record for each line that is not blank, and cursors in a plain file.
+        """Yield a record for each line that is not blank, and cursors.
 
         Args:
             cursor: the value of a cursor, to go on from there; None for the start.
 
         Raises:
             OSError: the file cannot be opened or read.
-            BadFileError: its gzip data is damaged or ends early, or it is UTF-16 or 32.
+            BadFileError: its gzip data is damaged or ends early, it is UTF-16 or 32, or it
+                was cut or written over while it was read.
             CheckpointError: ``cursor`` is no place in this file, or no longer.
 
         By a ``BadFileError`` every whole line before a truncation has been yielded.
         Other damage to gzip data may show only where its member ends, whose checksum
         tells: by then wrong lines may have been yielded too. The message says since which.
 
-        A cursor comes about once in 256 KiB, behind the last line that is whole by then.
+        A cursor comes before the first record, and then about once in 256 KiB, behind the
+        last line that is whole by then. Each holds the checksums by which the file is known
+        again: of its first bytes and of those before the cursor.
         """
         start = None if cursor is None else parse_position(cursor, self._name)
         reader = LineReader(self._path, self._name, self._max_record_bytes, start)
+        is_first = cursor is None
         try:
             while True:
-                line_number = reader.line_number
                 lines = await reader.read()
+                if is_first and lines:
+                    # So that a run which is stopped before the next one knows its file too.
+                    yield Cursor(reader.first_position()._asdict())
+                    is_first = False
+                line_number = reader.line_number - len(lines)
                 if line_number == 0 and lines:
                     lines = [self._without_mark(lines[0]), *lines[1:]]
                 for line_number, line in enumerate(lines, line_number + 1):  # noqa: B020 -- the count goes on
