@@ -180,7 +180,7 @@ def statistics_of(**fields: Any) -> StreamStatistics:
             "<AdapterStateChange 7 'feed': pending -> failed (OSError: gone)>",
         ),
         (PageRead(page=3, **STAMPS), "PageRead(sequence=7, page=3)"),
-        (UnknownEvent(fields={"type": "Odd"}, **STAMPS), "<UnknownEvent 7 of type 'Odd'>"),
+        (UnknownEvent(fields={"type": "Odd"}, **STAMPS), "<UnknownEvent 7>"),
         (result_of(), "<PipelineResult: 1,204 documents, 3 errors, 12.2 s>"),
         (
             statistics_of(skipped=2),

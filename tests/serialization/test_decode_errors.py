@@ -102,9 +102,19 @@ def test_a_missing_field_is_named_with_its_path_and_line(
         (PROGRESS, "eta_seconds", "x", "is 'x', not float"),
         (PROGRESS, "checkpoint", 5, "is 5, not Checkpoint"),
         (PROGRESS, "checkpoint.version", 0, "has the version 0, not one from 1 to 1"),
-        (PROGRESS, "checkpoint.positions", 5, "is no checkpoint: "),
-        (PROGRESS, "checkpoint.positions.0.watermark", -1, "is no checkpoint: "),
-        (CHECKPOINT, "positions.0.ended", [[1, 2]], "is no checkpoint: "),
+        (PROGRESS, "checkpoint.positions", 5, "is refused by its class: CheckpointError"),
+        (
+            PROGRESS,
+            "checkpoint.positions.0.watermark",
+            -1,
+            "is refused by its class: CheckpointError",
+        ),
+        (
+            CHECKPOINT,
+            "positions.0.ended",
+            [[1, 2]],
+            "is refused by its class: CheckpointError",
+        ),
         (STARTED, "version", "1", "has the version '1', not one from 1 to 1"),
         (STARTED, "version", 0, "has the version 0, not one from 1 to 1"),
         (STARTED, "version", True, "has the version true, not one from 1 to 1"),
@@ -250,4 +260,6 @@ def test_no_data_gives_anything_but_an_error_of_ours(data: bytes | str) -> None:
 def test_a_checkpoint_without_positions_is_none(codec: Any) -> None:
     with pytest.raises(DecodeError) as caught:
         codec.decode(changed(PROGRESS, "checkpoint.positions"), line=12)
-    assert str(caught.value).startswith("line 12: BatchProgress.checkpoint is no checkpoint: ")
+    assert str(caught.value).startswith(
+        "line 12: BatchProgress.checkpoint is refused by its class: CheckpointError"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, partial
+from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
 import cattrs
@@ -11,7 +11,7 @@ import cattrs
 from trio_ingest import Checkpoint, Cursor, PipelineEvent, SetupError, UnknownEventError
 from trio_ingest._core.reprs import class_name
 
-from ._fast import writer
+from ._fast import writers
 from ._hooks import Hooks
 from ._registry import ClassRegistry
 from ._schema import schema_of
@@ -60,9 +60,6 @@ class EventCodec:
         make_converter, self._dumps, self._loads = back_end(json)
         self.converter: cattrs.Converter = make_converter(forbid_extra_keys=True)
         self._hooks = Hooks(self.converter, ClassRegistry(extra))
-        # By orjson alone, which refuses numbers and texts that need a tag.
-        is_fast, registry = self._dumps is not dumps, self._hooks.registry
-        self._writer_of: Any = cache(partial(writer, registry)) if is_fast else {}.__getitem__
 
     def encode(self, item: Recorded) -> bytes:
         """Return one line of JSON in UTF-8, without a line feed.
@@ -74,14 +71,9 @@ class EventCodec:
             SetupError: it is none of them. Nothing that they hold makes it fail.
         """
         try:
-            return self._dumps(self._writer_of(item.__class__)(item))  # type: ignore[no-any-return]
-        except Exception:  # noqa: BLE001 -- whatever it is, it is not for this way
-            form = self.to_dict(item)
-        try:
-            return self._dumps(form)  # type: ignore[no-any-return]
-        except (TypeError, ValueError):
-            # Of an unknown event, or of a hook of the user's own, orjson takes less.
-            return dumps(form)
+            return self._writers[item.__class__](item)  # type: ignore[no-any-return]
+        except (LookupError, TypeError, ValueError):  # so it is none for this way
+            return dumps(self.to_dict(item))
 
     def decode(self, data: bytes | str, *, line: int | None = None) -> Recorded:
         """Return what ``encode`` was given.
@@ -95,16 +87,20 @@ class EventCodec:
             UnknownEventError: its type or its version is not known.
         """
         state = self._hooks.values.state
+        before = state.way, state.is_resolved
         try:
             text = data.encode() if isinstance(data, str) else data
-            state.way = "tags" if b'"$"' in text or b"\\u0024" in text else "plain"
+            state.way, state.is_resolved = (
+                "quick",
+                b'"$"' not in text and b"\\u0024" not in text,
+            )
             form = self._loads(text)
             form["version"]  # which a part of a line need not have
             return self._hooks.read(form, None)  # type: ignore[no-any-return]
         except Exception:  # noqa: BLE001 -- the other way says what is wrong
             return self._read(lambda: loads(data), line)
         finally:
-            state.way = "tags"
+            state.way, state.is_resolved = before
 
     def to_dict(self, item: Recorded) -> dict[str, Any]:
         """Return what ``encode`` writes, as JSON values of its own; raises as it does.
@@ -130,10 +126,16 @@ class EventCodec:
         """Return the JSON Schema of what it writes; see ``event_schema``."""
         return schema_of(self._hooks)
 
+    @cached_property
+    def _writers(self) -> dict[type, Any]:
+        # Made when the user's hooks are there; for orjson, which refuses what needs a tag.
+        return {} if self._dumps is dumps else writers(self._hooks, self._dumps)
+
     def _read(self, parsed: Callable[[], Any], line: int | None) -> Recorded:
         path, state, registry = "this", self._hooks.values.state, self._hooks.registry
+        before = state.way, state.is_resolved
         try:
-            state.way, form, path = "detailed", parsed(), "the line"
+            state.way, state.is_resolved, form, path = "detailed", False, parsed(), "the line"
             if not isinstance(form, Mapping):
                 raise Mismatch(f"is {shown(form)}, not a JSON object")
             for path in ("version", "type"):
@@ -149,15 +151,14 @@ class EventCodec:
             cause, why = explained(error, path)
             place = why if line is None else f"line {line}: {why}"
             if not isinstance(cause, UnregisteredType):
-                remedy = "Mend the line, or read it with what wrote it"
-                raise DecodeError(f"{place}. {remedy}.") from error
+                raise DecodeError(f"{place}. Mend it, or read it with its writer.") from error
             if self._keeps_unknown:
                 stamps = {k: form[k] for k in _STAMPS if type(form.get(k)) in _STAMPS[k]}
                 return UnknownEvent(fields=form, **stamps)
             remedy = "Upgrade, give its class in extra=[...], or use unknown_events='keep'"
             raise UnknownEventError(f"{place}. {remedy}.") from error
         finally:
-            state.way = "tags"
+            state.way, state.is_resolved = before
 
 
 def event_schema(extra: Iterable[type] = ()) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from trio_ingest import Checkpoint, Document
 
 from . import _values
-from ._hooks import UNIONS
+from ._hooks import UNIONS, Hooks
 from ._registry import ClassRegistry
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
@@ -25,15 +25,18 @@ _CHECKS: Final[dict[Any, str]] = {
 }
 
 
-def writer(registry: ClassRegistry, cls: Any) -> Callable[[Any], Any]:
-    """Return the function that makes JSON values of a line of a class, or an error."""
-    version = registry.version_of(cls) if cls in registry.names else 0
-    source = "1 / 0"
-    with contextlib.suppress(KeyError):
-        check, items = _parts(registry, cls, "item", 0)
-        first = f"'type': {cls.__name__!r}, 'version': {version}"
-        source = f"{{{first}, {items}}} if {version} and {check} else 1 / 0"
-    return eval(f"lambda item: {source}")  # type: ignore[no-any-return]  # noqa: S307 -- of names
+def writers(hooks: Hooks, dumps: Any) -> dict[type, Callable[[Any], Any]]:
+    """Return, by class, what makes a line, or fails as orjson does with what it refuses."""
+    registry, made = hooks.registry, dict[type, Callable[[Any], Any]]()
+    own, hook_of = hooks.values.levels, hooks.converter.get_unstructure_hook
+    for cls in filter(registry.version_of, registry.names):
+        with contextlib.suppress(KeyError):  # of a field that only the hooks can write
+            check, items = _parts(registry, cls, "item", 0)
+            items = f"'type': {cls.__name__!r}, 'version': {registry.version_of(cls)}, {items}"
+            if own.keys() >= {hook_of(cls), hook_of(Document)}:
+                source = f"lambda item: dumps({{{items}}} if {check} else ...)"
+                made[cls] = eval(source, {**globals(), "dumps": dumps})  # noqa: S307 -- of names
+    return made
 
 
 def _parts(registry: ClassRegistry, cls: Any, holder: str, depth: int) -> tuple[str, str]:

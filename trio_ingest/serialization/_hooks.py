@@ -17,7 +17,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn_from_attrs, make_dict_unstructure_fn_from_attrs
 from cattrs.strategies import configure_tagged_union, include_subclasses
 
-from trio_ingest import Checkpoint, CheckpointError, PipelineEvent
+from trio_ingest import Checkpoint, PipelineEvent
 
 from ._registry import ClassRegistry, Key
 from ._text import dumps, loads
@@ -34,8 +34,6 @@ KINDS: Final[dict[Any, set[type]]] = {
     Sequence: {list},
     pathlib.PurePath: set(),
 }
-# Ways to read of which the slow one says later what is wrong.
-_QUICK: Final = {"plain", "tags"}
 
 
 class Hooks:
@@ -65,6 +63,7 @@ class Hooks:
         union = functools.reduce(operator.or_, lines)
         tag_by_type(union, converter)
         self.read: Any = converter.get_structure_hook(union)
+        self.values.levels[converter.get_unstructure_hook(events[0])] = -1
 
     def _write_line(self, cls: Any) -> Write:
         # Not under a name that would be read as something else.
@@ -100,9 +99,9 @@ class Hooks:
         def read(line: Any, _: object) -> Any:
             if type(line) is not dict:
                 return _read_class(line, cls)
-            fields = self.values.structure(line) if state.way != "plain" else line
-            if fields.pop("type", name) != name:
-                raise DecodeError(f"This is a {line['type']}, where a {name} should be.")
+            fields = line if state.is_resolved else self.values.structure(line)
+            if (given := fields.pop("type", name)) != name:
+                raise DecodeError(f"This is a {given}, where a {name} should be.")
             version = fields.pop("version", current)
             if type(version) is not int or not 1 <= version <= current:
                 is_newer = type(version) is int and version > current
@@ -113,11 +112,12 @@ class Hooks:
             elif type(fields.get("error")) is dict and "error_type" in fields:
                 # It was an object of three parts in version 0.1.
                 fields["error"] = fields["error"].get("message")
-            way, state.way = state.way, "older" if version < current else state.way
+            before = state.way, state.is_resolved
+            state.way, state.is_resolved = "older" if version < current else state.way, True
             try:
                 return self.converter.get_structure_hook(key)(fields, cls)
             finally:
-                state.way = way
+                state.way, state.is_resolved = before
 
         return read
 
@@ -137,7 +137,7 @@ class Hooks:
 
         @functools.cache  # and not yet, as a class may have a field of its own class
         def made(way: str) -> Any:
-            fields, is_quick = self.registry.fields_of(cls), way in _QUICK
+            fields, is_quick = self.registry.fields_of(cls), way == "quick"
             if way != "older":
                 # For cattrs, a field with a default may be missing.
                 fields = [field.evolve(default=attrs.NOTHING) for field in fields]
@@ -149,17 +149,14 @@ class Hooks:
         def read(form: Any, _: object) -> Any:
             if form.__class__ is not dict:
                 return _read_class(form, cls)
-            if len(form) != count and state.way in _QUICK:
+            if len(form) != count and state.way == "quick":
                 raise Mismatch("does not have the fields that there are")
             return made(state.way)(form, cls)
 
         return read
 
     def _read_checkpoint(self, form: dict[str, Any], _: object) -> Checkpoint:
-        try:
-            checkpoint = Checkpoint.from_dict(form)
-        except CheckpointError as error:
-            raise Mismatch(f"is no checkpoint: {error.__cause__!r:.80}") from error
+        checkpoint = Checkpoint.from_dict(form)
         if checkpoint.to_dict() != form:
             raise Mismatch(f"has more than a checkpoint has: {shown(form)}")
         return checkpoint
@@ -170,8 +167,11 @@ class Hooks:
         if origin in UNIONS:
             return set().union(*map(self._exact, typing.get_args(annotation)))
         kind = origin if origin in {dict, Mapping} else annotation
-        known = KINDS.get(kind, {kind} & self.registry.names.keys())
-        return {OpaqueValue, *known}
+        classes = self.registry.names if isinstance(kind, type) else ()
+        return {
+            OpaqueValue,
+            *KINDS.get(kind, {cls for cls in classes if issubclass(cls, kind)}),
+        }
 
     def _read_field(self, key: Key) -> Any:
         exact, origin = self._exact(key.of), typing.get_origin(key.of)

@@ -33,7 +33,6 @@ class ClassRegistry:
                 two = f"Two classes are called {cls.__name__}: {other!r} and {cls!r}"
                 raise SetupError(f"{two}. A line names its class, so rename one of them.")
             self.by_name[cls.__name__], self.names[cls] = cls, cls.__name__
-        # Of the hooks for the fields of a class, without type and version.
         self.key_of: Callable[[Any], Any] = functools.cache(
             lambda cls: Key(cls) if self.version_of(cls) else cls
         )

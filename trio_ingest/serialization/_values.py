@@ -62,15 +62,13 @@ class UnknownEvent(PipelineEvent):
         """The type that the line gives."""
         return str(self.fields["type"])
 
-    def _details(self) -> str:
-        return f" of type {self.type_name!r}"
-
 
 class _State(threading.local):
     """The state of one thread: how it reads or writes, how deep, and the ids around it."""
 
     def __init__(self) -> None:
-        self.way, self.depth, self.parts_left, self.around = "tags", 0, 0, set[int]()
+        self.way, self.is_resolved = "quick", False
+        self.depth, self.parts_left, self.around = 0, 0, set[int]()
 
 
 class ValueHooks:
@@ -84,8 +82,8 @@ class ValueHooks:
             lambda kind: isinstance(kind, type) and kind is not Any, self._default_hook
         )
         tags: dict[Any, Write] = {TAGS[name][0]: partial(_tagged, name) for name in TAGS}
-        none = {**tags, **_PLAIN, numbers.Integral: _PLAIN[int]}
-        none |= {bytearray: tags[bytes], OpaqueValue: opaque}
+        tags |= {**_PLAIN, numbers.Integral: _PLAIN[int]}
+        none = {**tags, bytearray: tags[bytes], OpaqueValue: opaque}
         one: dict[Any, Write] = {dict: self._mapping, Mapping: self._mapping}
         one[enum.Enum] = lambda member: self.unstructure(member._value_)
         one[list] = lambda value: [*map(self.unstructure, list.__iter__(value))]
@@ -142,18 +140,19 @@ class ValueHooks:
         if id(value) in state.around:
             # Before it is too deep: what holds itself twice doubles with each level.
             return opaque(value, "which holds itself")
-        if state.depth + levels > _DEEPEST:
+        depth = state.depth + levels
+        if depth > _DEEPEST:
             return opaque(value, "nested too deep")
         size = len(value) if isinstance(value, Sized) else 0
         state.parts_left = (state.parts_left if state.depth else MOST_PARTS) - size - 1
         if state.parts_left < 0:
             return opaque(value, "with too many parts around it")
-        state.around.add(id(value))
-        state.depth += levels
         try:
+            state.depth = depth
+            state.around.add(id(value))
             return hook(value)
         finally:
-            state.depth -= levels
+            state.depth = depth - levels
             state.around.discard(id(value))
 
     def _tuple(self, value: Any) -> Any:
@@ -161,7 +160,7 @@ class ValueHooks:
 
     def _set(self, value: Any) -> Any:
         kind = set if isinstance(value, set) else frozenset
-        forms = [self._key(part) for part in list(kind.__iter__(value))]
+        forms = map(self._key, list(kind.__iter__(value)))
         found = {json.dumps(form, sort_keys=True): form for form in forms}
         # In an order that the next run has as well.
         return {"$": kind.__name__, "value": [found[text] for text in sorted(found)]}
@@ -213,7 +212,12 @@ class ValueHooks:
         cls = self._registry.by_name.get(name)
         if cls is None:
             raise UnregisteredType(f"is of the class {shown(name)}, which is not known here")
-        return self._converter.get_structure_hook(self._registry.key_of(cls))(fields, cls)
+        hook = self._converter.get_structure_hook(self._registry.key_of(cls))
+        before, self.state.is_resolved = self.state.is_resolved, True
+        try:
+            return hook(fields, cls)
+        finally:
+            self.state.is_resolved = before
 
 
 def has_fields(kind: type) -> bool:
