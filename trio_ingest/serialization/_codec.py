@@ -90,10 +90,8 @@ class EventCodec:
         before = state.way, state.is_resolved
         try:
             text = data.encode() if isinstance(data, str) else data
-            state.way, state.is_resolved = (
-                "quick",
-                b'"$"' not in text and b"\\u0024" not in text,
-            )
+            state.way = "quick"
+            state.is_resolved = b'"$"' not in text and b"\\u0024" not in text
             form = self._loads(text)
             form["version"]  # which a part of a line need not have
             return self._hooks.read(form, None)  # type: ignore[no-any-return]

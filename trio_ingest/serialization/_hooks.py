@@ -80,8 +80,7 @@ class Hooks:
                 fields[f"{name}_"] = fields.pop(name)
             return {**first, **fields}
 
-        # Within another event it is opaque, if it could not be read.
-        self.values.levels[write] = -1
+        self.values.levels[write] = -1  # in an event it is opaque, if it cannot be read
         return write
 
     def _write_unknown(self, line: Any) -> dict[str, Any]:
@@ -110,8 +109,7 @@ class Hooks:
             if cls is Checkpoint:
                 fields["version"] = version
             elif type(fields.get("error")) is dict and "error_type" in fields:
-                # It was an object of three parts in version 0.1.
-                fields["error"] = fields["error"].get("message")
+                fields["error"] = fields["error"].get("message")  # of three parts in 0.1
             before = state.way, state.is_resolved
             state.way, state.is_resolved = "older" if version < current else state.way, True
             try:

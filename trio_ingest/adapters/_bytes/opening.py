@@ -34,7 +34,7 @@ def is_pipe(path: str) -> bool:
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 -- as it was given
     except (OSError, ValueError):
-        return False  # whoever opens it says why
+        return False  # opening it says why
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
