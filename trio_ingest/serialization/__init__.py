@@ -1,7 +1,5 @@
 """Every event, checkpoint and cursor as a line of JSON, and back."""
 
-from __future__ import annotations
-
 from ._codec import EventCodec, event_schema
 from ._values import OpaqueValue, UnknownEvent
 from .errors import DecodeError

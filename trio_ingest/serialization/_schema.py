@@ -60,9 +60,8 @@ def _values() -> Schema:
         given = {name: one for name, (one, _, _) in TAGS.items() if issubclass(one, taken)}
         plain = [of for one, of in _JSON.items() if kind is one or issubclass(one, taken)]
         plain = [of for of in plain if kind is bool or of is not _JSON[bool]]
-        kinds[f"kind.{kind.__name__}"] = {
-            "anyOf": [*plain, *(_ref(f"tag.{n}") for n in given)]
-        }
+        forms = [*plain, *(_ref(f"tag.{name}") for name in given)]
+        kinds[f"kind.{kind.__name__}"] = {"anyOf": forms}
     for name, (_, write, _) in TAGS.items():
         part = _LIST if write is None or name == "timedelta" else _ref("kind.str")
         if name in _PATTERNS:
