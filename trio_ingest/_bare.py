@@ -52,6 +52,16 @@ class BareForm:
             raise self.over()
         return await anext(self.events)
 
+    async def aclose(self) -> None:
+        """Close what the run has open.
+
+        Raises:
+            StreamBusyError: a task is waiting for the next event.
+        """
+        if self._made.ag_running:
+            raise busy()
+        await self.events.aclose()
+
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint of what the consumer has acknowledged."""
         run, made = self.inline.run, self._made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -18,6 +18,9 @@ from trio_ingest._core.events import DocumentFailed, PipelineEvent
 from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.positions import Cursor
 from trio_ingest._core.reprs import class_name
+from trio_ingest._core.run import BURST_DOCUMENTS
+from trio_ingest._engine.fetching import close_fetch, close_within_grace
+from trio_ingest._engine.runtime import Runtime
 
 from ._results import PipelineResult
 
@@ -40,7 +43,7 @@ def warn_once() -> None:
 
 
 async def run_eagerly(
-    plans: Sequence[AdapterPlan], policy: Policy, options: RunOptions
+    plans: Sequence[AdapterPlan], policy: Policy, options: RunOptions, runtime: Runtime
 ) -> PipelineResult:
     """Fetch and parse everything into two lists, one record after another."""
     started_at = policy.clock()
@@ -48,47 +51,44 @@ async def run_eagerly(
     errors: list[DocumentFailed] = []
     for plan in plans:
         async with AsyncExitStack() as stack:
+            grace = runtime, policy.cleanup_grace_seconds
             if plan.aclose is not None:
-                stack.push_async_callback(_close, plan.aclose)
+                what = f"aclose of {plan.source!r}"
+                stack.push_async_callback(close_within_grace, plan.aclose, *grace, what)
             for params in options.params:
-                await _run_adapter(plan, params, options, documents, errors)
+                async with AsyncExitStack() as fetching:
+                    records: Any = plan.fetch(**params)
+                    if hasattr(records, "__aenter__"):
+                        records = await fetching.enter_async_context(records)
+                    else:
+                        fetching.push_async_callback(close_fetch, records, plan, *grace)
+                    await _take_all(records, plan, options, runtime, documents, errors)
     return PipelineResult(
         documents, errors, len(documents), len(errors), started_at, policy.clock()
     )
 
 
-async def _run_adapter(
+async def _take_all(
+    records: Any,
     plan: AdapterPlan,
-    params: dict[str, Any],
     options: RunOptions,
+    runtime: Runtime,
     documents: list[Document],
     errors: list[DocumentFailed],
 ) -> None:
     number = 0
-    async with AsyncExitStack() as stack:
-        records: Any = plan.fetch(**params)
-        if hasattr(records, "__aenter__"):
-            records = await stack.enter_async_context(records)
-        elif hasattr(records, "aclose"):
-            stack.push_async_callback(records.aclose)
-        async for record in records:
-            if isinstance(record, Cursor | PipelineEvent):
-                continue
-            try:
-                document = await _parsed(plan, record)
-                if options.completed_ids is None or (
-                    document.doc_id not in options.completed_ids
-                ):
-                    documents.append(document)
-            except Exception as error:
-                errors.append(_failed(plan, number, record, error))
-            number += 1
-
-
-async def _close(close: Callable[[], Any]) -> None:
-    closing = close()
-    if inspect.isawaitable(closing):
-        await closing
+    async for record in records:
+        if isinstance(record, Cursor | PipelineEvent):
+            continue
+        try:
+            document = await _parsed(plan, record)
+            if options.completed_ids is None or (document.doc_id not in options.completed_ids):
+                documents.append(document)
+        except Exception as error:
+            errors.append(_failed(plan, number, record, error))
+        number += 1
+        if number % BURST_DOCUMENTS == 0:  # an adapter that awaits nothing has none of its own
+            await runtime.cancellation_point()
 
 
 async def _parsed(plan: AdapterPlan, record: Any) -> Document:

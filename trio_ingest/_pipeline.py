@@ -243,13 +243,17 @@ class IngestionPipeline:
             the documents, and for each record that became none an event in ``errors``.
 
         Raises:
-            SetupError: an argument is wrong.
+            SetupError: an argument is wrong, or asyncio is running here.
             Exception: what ``fetch`` or ``aclose`` of an adapter raised, at once.
+
+        ``on_error`` of the pipeline is not called. Cancelled, every adapter is closed within
+        the pipeline's grace, and the documents are discarded.
 
         Memory: every document and every failure.
         """
+        TRIO.check_host()
         warn_once()
-        return await collected_eagerly(self, params, completed_ids)
+        return await collected_eagerly(self, TRIO, params, completed_ids)
 
 
 def shaping_of(
@@ -316,6 +320,7 @@ async def collected(
 
 async def collected_eagerly(
     pipeline: IngestionPipeline,
+    runtime: Runtime,
     params: Iterable[Mapping[str, Any]],
     completed_ids: Container[str] | None,
 ) -> PipelineResult:
@@ -327,4 +332,4 @@ async def collected_eagerly(
     """
     options = RunOptions(params=params, completed_ids=completed_ids)
     setup = RunSetup(pipeline._plans, pipeline._policy, options)  # noqa: SLF001 -- its own module
-    return await run_eagerly(setup.plans, setup.policy, options)
+    return await run_eagerly(setup.plans, setup.policy, options, runtime)

@@ -159,13 +159,14 @@ class EventStream(Generic[Shown_co]):
 
         Raises:
             SetupError: in the ``async with`` form, whose block closes the stream.
+            StreamBusyError: another task is waiting for the next event.
             Exception: what an adapter's closing raised.
         """
         if self._engine is not None:
             raise SetupError("Leave the `async with` block of this stream: that closes it.")
-        self._closed = True
         if self._bare is not None:
-            await self._bare.events.aclose()
+            await self._bare.aclose()
+        self._closed = True
 
     # -- iteration ---------------------------------------------------------------------
 

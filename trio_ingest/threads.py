@@ -42,7 +42,7 @@ async def run_in_thread(
 
     Memory: a thread, which anyio keeps for the next call.
     """
-    if trio.lowlevel.in_trio_run():
+    if trio.lowlevel.in_trio_task():
         return await anyio.to_thread.run_sync(function, limiter=limiter)
     import asyncio  # noqa: PLC0415 -- not needed where Trio runs
 
@@ -82,7 +82,7 @@ async def uninterrupted(async_fn: Callable[[], Awaitable[Answer]]) -> Answer:
 
     Memory: a task, on asyncio.
     """
-    if trio.lowlevel.in_trio_run():
+    if trio.lowlevel.in_trio_task():
         with anyio.CancelScope(shield=True):
             return await async_fn()
     import asyncio  # noqa: PLC0415 -- as above

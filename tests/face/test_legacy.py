@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import warnings
@@ -250,3 +251,35 @@ async def test_generator_is_closed_when_a_parse_is_cancelled(
         await IngestionPipeline(Slow()).run_async_legacy()
     assert scope.cancelled_caught
     assert log == ["closed"]
+
+
+async def test_an_adapter_that_awaits_nothing_can_be_cancelled() -> None:
+    class Endless(Plain):
+        async def fetch(self) -> AsyncIterator[Any]:
+            while True:
+                yield 1
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await IngestionPipeline(Endless()).run_async_legacy()
+    assert scope.cancelled_caught
+
+
+async def test_aclose_has_the_grace_when_it_is_cancelled(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    class Slowly(ScriptedAdapter):
+        async def aclose(self) -> None:
+            await trio.sleep(1)
+            self.closed += 10
+
+    adapter = Slowly([1, Pause(100)])
+    with trio.move_on_after(5) as scope:
+        await IngestionPipeline(adapter).run_async_legacy()
+    assert scope.cancelled_caught
+    assert adapter.closed == 11
+
+
+def test_from_asyncio_it_names_what_to_use() -> None:
+    with pytest.raises(SetupError, match=r"trio_ingest\.aio"):
+        asyncio.run(IngestionPipeline(Plain()).run_async_legacy())

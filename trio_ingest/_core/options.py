@@ -116,6 +116,11 @@ class Policy:
                 raise SetupError(
                     f"{name} must be callable; got {abbreviated(getattr(self, name))}."
                 )
+        if inspect.iscoroutinefunction(self.on_error):
+            raise SetupError(
+                "on_error must be a plain function: it is called where an attempt fails, and "
+                "never awaited. Write it as `def`; it may hand what it gets to a task."
+            )
 
 
 def _mappings(params: Any) -> tuple[dict[str, Any], ...]:

@@ -137,15 +137,25 @@ async def close_within_grace(
     close: Callable[[], Any], runtime: Runtime, seconds: float, what: str
 ) -> None:
     """Await a cleanup for at most so many seconds, shielded from outer cancellations."""
-    with runtime.grace(seconds) as scope:
-        closing = close()
-        if inspect.isawaitable(closing):  # a plain aclose has done its work already
-            await closing
-    if scope.cancelled_caught:
-        why = f"took longer to close than cleanup_grace_seconds={seconds:g} allows, and"
+    try:
+        with runtime.grace(seconds) as scope:
+            closing = close()
+            if inspect.isawaitable(closing):  # a plain aclose has done its work already
+                await closing
+    except runtime.cancelled:
+        # By a second Ctrl-C, for which asyncio cancels the task from outside the scope.
         if runtime.cleanup_forced:
-            why = "had not closed when a second cancellation came, and so"
-        warnings.warn(f"{what} {why} was cut short.", RuntimeWarning, stacklevel=2)
+            _warn_of_cut(runtime, seconds, what)
+        raise
+    if scope.cancelled_caught:
+        _warn_of_cut(runtime, seconds, what)
+
+
+def _warn_of_cut(runtime: Runtime, seconds: float, what: str) -> None:
+    why = f"took longer to close than cleanup_grace_seconds={seconds:g} allows, and"
+    if runtime.cleanup_forced:
+        why = "had not closed when a second cancellation came, and so"
+    warnings.warn(f"{what} {why} was cut short.", RuntimeWarning, stacklevel=3)
 
 
 async def close_fetch(

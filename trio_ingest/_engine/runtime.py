@@ -184,7 +184,7 @@ class TrioRuntime:
     every = staticmethod(trio_util.periodic)
     sleep = staticmethod(trio.sleep)
     cancellation_point = staticmethod(trio.lowlevel.checkpoint)
-    is_running = staticmethod(trio.lowlevel.in_trio_run)
+    is_running = staticmethod(trio.lowlevel.in_trio_task)
 
     def here(self) -> Runtime:
         """Return the runtime for a stream that is entered here: always this one."""
@@ -235,7 +235,7 @@ class TrioRuntime:
         Raises:
             SetupError: when asyncio is running here; it names what to use.
         """
-        if not trio.lowlevel.in_trio_run() and asyncio_is_running():
+        if not trio.lowlevel.in_trio_task() and asyncio_is_running():
             raise SetupError(
                 "asyncio is running here, and this stream runs on Trio. Write "
                 "trio_ingest.aio.stream_events(pipeline, ...) instead, or iter_results or "

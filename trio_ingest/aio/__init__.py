@@ -175,7 +175,8 @@ async def run_async_legacy(
     Memory: every document and every failure.
     """
     warn_once()
-    return await collected_eagerly(pipeline, params, completed_ids)
+    runtime = AsyncioRuntime().here()
+    return await collected_eagerly(pipeline, runtime, params, completed_ids)
 
 
 def _stream(
@@ -189,7 +190,7 @@ def _stream(
             f'runtime must be "asyncio" or "trio", whichever the adapters await; '
             f"got {runtime!r}."
         )
-    needs_thread = runtime == "trio" and not trio.lowlevel.in_trio_run()
+    needs_thread = runtime == "trio" and not trio.lowlevel.in_trio_task()
     new_engine = _engine_in_thread if needs_thread else Engine
     return stream_of(pipeline, AsyncioRuntime(), shaping, options, new_engine)
 

@@ -134,7 +134,7 @@ class AsyncioRuntime:
 
     def here(self) -> Runtime:
         """Return the runtime for a stream that is entered here: Trio's where Trio runs."""
-        return TRIO if trio.lowlevel.in_trio_run() else self
+        return TRIO if trio.lowlevel.in_trio_task() else self
 
     def clock(self) -> Callable[[], float]:
         """Return the loop's clock, in seconds; ``time.monotonic`` for ordinary loops.
