@@ -109,8 +109,15 @@ def _failed(plan: AdapterPlan, number: int, record: Any, error: Exception) -> Do
         error_type=class_name(type(error)),
         retry_count=0,
         is_retryable=False,
-        traceback="".join(traceback.format_exception(error)),
+        traceback=_text_of(error),
         adapter=plan.source,
         record_number=number,
         raw=record,
     )
+
+
+def _text_of(error: Exception) -> str | None:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # an exception may be made so as to defy formatting
+        return None

@@ -45,7 +45,7 @@ def test_all_is_well(cli: RunCli) -> None:
     assert b"ok      can_be_set_up: It has a source, an async gen" in done.stdout
     assert b"-       estimates_a_count:" in done.stdout
     assert b"        Not checked: It has no `estimate_total`." in done.stdout
-    assert done.stdout.endswith(b"14 checks: 12 passed, 0 failed, 2 with nothing to check.\n")
+    assert done.stdout.endswith(b"15 checks: 13 passed, 0 failed, 2 with nothing to check.\n")
     assert done.stderr == b""
 
 
@@ -54,7 +54,7 @@ def test_a_mistake_is_said_and_the_others_are_checked(cli: RunCli) -> None:
     assert done.returncode == 1
     assert b"FAILED  resumes_from_anywhere: " in done.stdout
     assert b"        Broken off after " in done.stdout
-    assert b"14 checks: 11 passed, 1 failed, 2 with nothing to check." in done.stdout
+    assert b"15 checks: 12 passed, 1 failed, 2 with nothing to check." in done.stdout
 
 
 def test_a_sink_is_checked_by_what_it_has(cli: RunCli) -> None:

@@ -156,8 +156,8 @@ def test_what_stands_in_the_way_is_refused() -> None:
         ([Place, Place], "Two classes are called Place"),
         ([attrs.make_class("Checkpoint", ["x"])], "Two classes are called Checkpoint"),
         ([DocumentStarted], "Two classes are called DocumentStarted"),
-        ([dict], "extra must hold attrs classes, events or others; got <class 'dict'>"),
-        ([Place("x")], r"extra must hold attrs classes, events or others; got Place\("),
+        ([dict], "extra must hold classes made with attrs.frozen; got <class 'dict'>"),
+        ([Place("x")], r"extra must hold classes made with attrs.frozen; got Place\("),
         ([Typed], "Typed has a field 'type', which a line needs"),
         ([Unversioned], "Unversioned.version must be a whole number from 1; got 0"),
     ):

@@ -142,9 +142,9 @@ async def close_within_grace(
             closing = close()
             if inspect.isawaitable(closing):  # a plain aclose has done its work already
                 await closing
-    except runtime.cancelled:
+    except BaseException as error:
         # By a second Ctrl-C, for which asyncio cancels the task from outside the scope.
-        if runtime.cleanup_forced:
+        if runtime.cleanup_forced and not isinstance(error, Exception):
             _warn_of_cut(runtime, seconds, what)
         raise
     if scope.cancelled_caught:

@@ -220,12 +220,12 @@ class RecordProcessor:
             add_note(error, f"is_retryable failed on this error: {described(failed)}")
             is_retryable = False
         text: str | None = None
-        if error.__traceback__ is not None:
-            with suppress(Exception):  # an exception may be made so as to defy formatting
+        with suppress(Exception):  # an exception may be made so as to defy formatting
+            if error.__traceback__ is not None:
                 text = "".join(traceback.format_exception(error, limit=-TRACEBACK_FRAMES))
-            # An exception object that is raised again and again would collect frames, and
-            # keep everything in them alive.
-            error.with_traceback(None)
+        # An exception object that is raised again and again would collect frames, and keep
+        # everything in them alive.
+        BaseException.with_traceback(error, None)
         return Failure(message_of(error), class_name(type(error)), text, is_retryable)
 
     def _give_to_hook(

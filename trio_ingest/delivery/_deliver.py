@@ -282,9 +282,9 @@ class _Delivery:
 
     def _where(self, failed: SinkTask) -> str:
         has = "; ".join(task.summary() for task in self._tasks)
-        return (
-            f"The delivery stopped at {failed.name}. {has}. The job can be resumed from there."
-        )
+        can_resume = any(task.keeps_checkpoint for task in self._tasks)
+        then = " The job can be resumed from there." if can_resume else ""
+        return f"The delivery stopped at {failed.name}. {has}.{then}"
 
 
 def _busy() -> StreamBusyError:

@@ -37,6 +37,11 @@ class SinkTask:
         """The counts of the whole job, as far as the sink has it."""
         return Totals() if self._state is None else self._state.totals
 
+    @property
+    def keeps_checkpoint(self) -> bool:
+        """True if the sink keeps what a later run can go on from."""
+        return isinstance(self._sink, ResumableSink)
+
     async def is_readable(self) -> bool:  # noqa: ASYNC910 -- a sink without state is not asked
         """Say whether the state of the sink can be read."""
         if not isinstance(self._sink, ResumableSink):

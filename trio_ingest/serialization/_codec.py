@@ -40,8 +40,7 @@ class EventCodec:
             of these.
         MissingExtraError: orjson is asked for, and not installed.
 
-    ``converter`` is the ``cattrs.Converter`` that does it: register hooks for types of your
-    own there, and use it for events within structures of your own.
+    ``converter`` takes hooks for types of your own, before the first line.
 
     Memory: the classes that it was told of or has met, and no value of them.
     """
@@ -87,18 +86,17 @@ class EventCodec:
             UnknownEventError: its type or its version is not known.
         """
         state = self._hooks.values.state
-        before = state.way, state.is_resolved
+        before = state.mode
         try:
-            text = data.encode() if isinstance(data, str) else data
-            state.way = "quick"
-            state.is_resolved = b'"$"' not in text and b"\\u0024" not in text
+            text = data.encode() if isinstance(data, str) else bytes(data)
+            state.mode = "quick", b'"$"' not in text and b"\\u0024" not in text
             form = self._loads(text)
             form["version"]  # which a part of a line need not have
             return self._hooks.read(form, None)  # type: ignore[no-any-return]
         except Exception:  # noqa: BLE001 -- the other way says what is wrong
             return self._read(lambda: loads(data), line)
         finally:
-            state.way, state.is_resolved = before
+            state.mode = before
 
     def to_dict(self, item: Recorded) -> dict[str, Any]:
         """Return what ``encode`` writes, as JSON values of its own; raises as it does.
@@ -131,9 +129,9 @@ class EventCodec:
 
     def _read(self, parsed: Callable[[], Any], line: int | None) -> Recorded:
         path, state, registry = "this", self._hooks.values.state, self._hooks.registry
-        before = state.way, state.is_resolved
+        before = state.mode
         try:
-            state.way, state.is_resolved, form, path = "detailed", False, parsed(), "the line"
+            state.mode, form, path = ("detailed", False), parsed(), "the line"
             if not isinstance(form, Mapping):
                 raise Mismatch(f"is {shown(form)}, not a JSON object")
             for path in ("version", "type"):
@@ -156,7 +154,7 @@ class EventCodec:
             remedy = "Upgrade, give its class in extra=[...], or use unknown_events='keep'"
             raise UnknownEventError(f"{place}. {remedy}.") from error
         finally:
-            state.way, state.is_resolved = before
+            state.mode = before
 
 
 def event_schema(extra: Iterable[type] = ()) -> dict[str, Any]:

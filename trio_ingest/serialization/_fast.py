@@ -31,7 +31,7 @@ def writers(hooks: Hooks, dumps: Any) -> dict[type, Callable[[Any], Any]]:
     own, hook_of = hooks.values.levels, hooks.converter.get_unstructure_hook
     for cls in filter(registry.version_of, registry.names):
         with contextlib.suppress(KeyError):  # of a field that only the hooks can write
-            check, items = _parts(registry, cls, "item", 0)
+            check, items = _parts(registry, cls, "item")
             items = f"'type': {cls.__name__!r}, 'version': {registry.version_of(cls)}, {items}"
             if own.keys() >= {hook_of(cls), hook_of(Document)}:
                 source = f"lambda item: dumps({{{items}}} if {check} else ...)"
@@ -39,17 +39,18 @@ def writers(hooks: Hooks, dumps: Any) -> dict[type, Callable[[Any], Any]]:
     return made
 
 
-def _parts(registry: ClassRegistry, cls: Any, holder: str, depth: int) -> tuple[str, str]:
+def _parts(registry: ClassRegistry, cls: Any, holder: str) -> tuple[str, str]:
     checks, items = [], []
     for number, field in enumerate(registry.fields_of(cls)):
         origin, args = typing.get_origin(field.type.of), typing.get_args(field.type.of)
         is_optional = origin in UNIONS and args[1:] == (type(None),)
         kind = args[0] if is_optional else origin or field.type.of
-        name = item = f"v{depth}_{number}"
+        name = item = f"{holder}_{number}"
         given = f"({name} := {holder}.{field.name})"
         if kind is Document:
-            inner, inside = _parts(registry, kind, name, depth + 1)
-            check, item = f"{given}.__class__ is Document and {inner}", f"{{{inside}}}"
+            inner, inside = _parts(registry, kind, name)
+            check = f"{given}.__class__ is Document and {inner}"
+            item = f"{name} and {{{inside}}}"
         else:
             check = _CHECKS[kind].format(given, name)
             item = f"{name} and {name}.to_dict()" if kind is Checkpoint else name

@@ -17,11 +17,11 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn_from_attrs, make_dict_unstructure_fn_from_attrs
 from cattrs.strategies import configure_tagged_union, include_subclasses
 
-from trio_ingest import Checkpoint, PipelineEvent
+from trio_ingest import Checkpoint, DocumentFailed, DocumentRetrying, PipelineEvent
 
 from ._registry import ClassRegistry, Key
 from ._text import dumps, loads
-from ._values import TAGS, OpaqueValue, UnknownEvent, ValueHooks, Write, has_fields, opaque
+from ._values import TAGS, OpaqueValue, UnknownEvent, ValueHooks, Write, is_value, opaque
 from .errors import DecodeError, Mismatch, UnregisteredType, shown
 
 UNIONS: Final = {typing.Union, types.UnionType}
@@ -49,9 +49,7 @@ class Hooks:
             converter.register_unstructure_hook_factory(of, write)
             converter.register_structure_hook_factory(of, read)
 
-        converter.register_structure_hook_factory(
-            lambda kind: isinstance(kind, type) and not has_fields(kind), lambda _: _read_class
-        )
+        converter.register_structure_hook_factory(is_value, lambda _: _read_class)
         register(registry.names.__contains__, self._write_fields, self._read_fields)
         register(lambda cls: registry.version_of(cls) > 0, self._write_line, self._read_line)
         register(lambda key: key.__class__ is Key, self._write_fields, self._read_fields)
@@ -86,36 +84,36 @@ class Hooks:
     def _write_unknown(self, line: Any) -> dict[str, Any]:
         with contextlib.suppress(Exception):
             # As it came: what is in it has its tags already. Unless a program has made it up.
-            first = {name: line[name] for name in ("type", "version")}
-            if [*map(type, first.values())] == [str, int] and loads(dumps(line)) == line:
-                return {**first, **line}
+            if type(line["type"]) is str and loads(dumps(line)) == line:
+                return {"type": line["type"], "version": line["version"], **line}
         return {"type": "UnknownEvent", "version": 1, "fields": self.values.unstructure(line)}
 
     def _read_line(self, cls: Any) -> Any:
         name, current, state = cls.__name__, self.registry.version_of(cls), self.values.state
-        key = self.registry.key_of(cls)
+        key, has_error = self.registry.key_of(cls), cls in {DocumentFailed, DocumentRetrying}
 
         def read(line: Any, _: object) -> Any:
             if type(line) is not dict:
                 return _read_class(line, cls)
-            fields = line if state.is_resolved else self.values.structure(line)
-            if (given := fields.pop("type", name)) != name:
+            if (given := line.get("type", name)) != name:
                 raise DecodeError(f"This is a {given}, where a {name} should be.")
-            version = fields.pop("version", current)
+            version = line.get("version", current)
             if type(version) is not int or not 1 <= version <= current:
                 is_newer = type(version) is int and version > current
                 wrong = UnregisteredType if is_newer else Mismatch
                 raise wrong(f"has the version {shown(version)}, not one from 1 to {current}")
-            if cls is Checkpoint:
-                fields["version"] = version
-            elif type(fields.get("error")) is dict and "error_type" in fields:
+            way, is_resolved = before = state.mode
+            fields = line if is_resolved else self.values.structure(line)
+            fields.pop("type", None)
+            if cls is not Checkpoint:
+                fields.pop("version", None)
+            if has_error and type(fields.get("error")) is dict:
                 fields["error"] = fields["error"].get("message")  # of three parts in 0.1
-            before = state.way, state.is_resolved
-            state.way, state.is_resolved = "older" if version < current else state.way, True
+            state.mode = "older" if version < current else way, True
             try:
                 return self.converter.get_structure_hook(key)(fields, cls)
             finally:
-                state.way, state.is_resolved = before
+                state.mode = before
 
         return read
 
@@ -141,15 +139,18 @@ class Hooks:
                 fields = [field.evolve(default=attrs.NOTHING) for field in fields]
             names = ("_cattrs_forbid_extra_keys", "_cattrs_detailed_validation")
             options: Any = dict.fromkeys(names, not is_quick)
+            parts = getattr(cls, "__parameters__", ())  # of a generic class: any
+            options["typevar_map"] = {part.__name__: Any for part in parts}
             hook = make_dict_structure_fn_from_attrs(fields, cls, self.converter, **options)
             return self._read_checkpoint if cls is Checkpoint else hook
 
         def read(form: Any, _: object) -> Any:
             if form.__class__ is not dict:
                 return _read_class(form, cls)
-            if len(form) != count and state.way == "quick":
+            way = state.mode[0]
+            if len(form) != count and way == "quick":
                 raise Mismatch("does not have the fields that there are")
-            return made(state.way)(form, cls)
+            return made(way)(form, cls)
 
         return read
 
@@ -160,16 +161,13 @@ class Hooks:
         return checkpoint
 
     def _exact(self, annotation: Any) -> set[Any]:
-        """Return the classes whose objects a field may hold, and reads as they are."""
         origin = typing.get_origin(annotation)
         if origin in UNIONS:
             return set().union(*map(self._exact, typing.get_args(annotation)))
         kind = origin if origin in {dict, Mapping} else annotation
         classes = self.registry.names if isinstance(kind, type) else ()
-        return {
-            OpaqueValue,
-            *KINDS.get(kind, {cls for cls in classes if issubclass(cls, kind)}),
-        }
+        found = {cls for cls in classes if issubclass(cls, kind)}
+        return {OpaqueValue, *KINDS.get(kind, found)}
 
     def _read_field(self, key: Key) -> Any:
         exact, origin = self._exact(key.of), typing.get_origin(key.of)
@@ -185,7 +183,9 @@ class Hooks:
                 return value
             if origin in KINDS and isinstance(value, str | dict):
                 raise Mismatch(f"is {shown(value)}, not {annotation}")  # but has parts
-            return hook(value, annotation)
+            found = hook(value, annotation)  # in which cattrs makes a tuple of a Sequence
+            fits = isinstance(origin, type) and isinstance(value, origin)
+            return type(value)(found) if fits and type(value) in KINDS else found
 
         return read
 
@@ -196,8 +196,8 @@ class Hooks:
         def write(value: Any) -> Any:
             kind = type(value)
             try:
-                if [kind] == classes:
-                    return values.fields_of(value)
+                if len(classes) == 1 and isinstance(value, classes[0]):
+                    return values.fields_of(value, classes[0])
                 form = values.unstructure(value)
                 if kind not in KINDS or kind not in exact:
                     read(values.structure(form), None)  # so whatever is written can be read
@@ -209,7 +209,6 @@ class Hooks:
 
 
 def _read_class(value: Any, kind: Any) -> Any:
-    """Return a value that is of a class, or a member of an enumeration."""
     is_asked = isinstance(kind, type) and (kind in KINDS or attrs.has(kind))
     kinds: Any = {float: (float, int)}.get(kind, kind) if is_asked else object
     is_bool = type(value) is bool and kinds not in {bool, object}

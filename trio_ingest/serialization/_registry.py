@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
@@ -33,9 +33,7 @@ class ClassRegistry:
                 two = f"Two classes are called {cls.__name__}: {other!r} and {cls!r}"
                 raise SetupError(f"{two}. A line names its class, so rename one of them.")
             self.by_name[cls.__name__], self.names[cls] = cls, cls.__name__
-        self.key_of: Callable[[Any], Any] = functools.cache(
-            lambda cls: Key(cls) if self.version_of(cls) else cls
-        )
+        self.key_of: Any = functools.cache(lambda c: Key(c) if self.version_of(c) else c)
 
     def version_of(self, cls: Any) -> int:
         """Return the version of a line of a class; 0 for what is only a part of one."""
@@ -60,13 +58,15 @@ class ClassRegistry:
             hash(hints["it"])  # as cattrs looks hooks up by it
         except Exception:  # noqa: BLE001 -- whatever an annotation names
             return Any
-        return hints["it"]
+        hint, origin = hints["it"], typing.get_origin(hints["it"])
+        if isinstance(hint, typing.TypeVar):
+            return Any
+        return origin if origin in self.names else hint
 
 
 def _checked(cls: Any) -> type:
     if not isinstance(cls, type) or not attrs.has(cls):
-        remedy = f"got {cls!r:.80}. Decorate it with attrs.frozen, or leave it out"
-        raise SetupError(f"extra must hold attrs classes, events or others; {remedy}.")
+        raise SetupError(f"extra must hold classes made with attrs.frozen; got {cls!r:.80}.")
     if issubclass(cls, PipelineEvent):
         for name in {"type", "version"} & {field.name for field in attrs.fields(cls)}:
             why = "which a line needs for itself; give the field another name"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from cattrs.preconf import json as standard
 
@@ -24,15 +24,15 @@ def back_end(choice: str) -> tuple[Any, Any, Any]:
             return make_converter, orjson.dumps, orjson.loads
     except ImportError as error:
         if choice == "orjson":
-            why = "json='orjson' needs the orjson package, which is not installed"
-            remedy = "Leave the argument out, or run: pip install 'trio-ingest[json]'"
-            raise MissingExtraError(f"{why}. {remedy}") from error
+            why = "json='orjson' needs the orjson package: pip install 'trio-ingest[json]'"
+            raise MissingExtraError(why) from error
     return standard.make_converter, dumps, loads
 
 
 def dumps(form: Any) -> bytes:
     """Return JSON values as UTF-8; numbers of any size, but neither NaN nor surrogates."""
-    return _ENCODER.encode(form).encode()
+    text = json.dumps(form, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode()
 
 
 def loads(data: bytes | str) -> Any:
@@ -51,6 +51,3 @@ def loads(data: bytes | str) -> Any:
 def is_unicode(text: str) -> bool:
     """Return whether there is no half of a surrogate pair in a text."""
     return text.isascii() or text.encode(errors="ignore").decode() == text
-
-
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -9,6 +9,7 @@ import re
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sized
+from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -64,11 +65,11 @@ class UnknownEvent(PipelineEvent):
 
 
 class _State(threading.local):
-    """The state of one thread: how it reads or writes, how deep, and the ids around it."""
+    """A thread's way to read and whether tags are resolved; its depth, and the ids around."""
 
     def __init__(self) -> None:
-        self.way, self.is_resolved = "quick", False
-        self.depth, self.parts_left, self.around = 0, 0, set[int]()
+        self.mode, self.depth = ("quick", False), 0
+        self.parts_left, self.around = 0, set[int]()
 
 
 class ValueHooks:
@@ -96,35 +97,33 @@ class ValueHooks:
     def unstructure(self, value: Any) -> Any:
         """Return a value as JSON values, whatever it is."""
         kind = type(value)
-        if kind in _PLAIN:
-            return _PLAIN[kind](value)
         try:
+            if kind in _PLAIN:
+                return _PLAIN[kind](value)
             if kind not in self._registry.names:
                 return self._by_hook(value, self._converter.get_unstructure_hook(kind))
-            form = self.fields_of(value)
+            form = self.fields_of(value, kind)
         except Exception:  # noqa: BLE001 -- whatever a user's methods raise
             return opaque(value)
         is_cut = type(form) is dict and form.get("$") == "opaque"
         return form if is_cut else {"$": "object", "class": kind.__name__, "value": form}
 
-    def fields_of(self, value: Any) -> Any:
-        """Return an object of a registered class as its fields, without a tag."""
-        key = self._registry.key_of(type(value))
-        return self._by_hook(value, self._converter.get_unstructure_hook(key))
+    def fields_of(self, value: Any, cls: Any) -> Any:
+        """Return an object as the fields of a registered class, without a tag."""
+        hook_of, key = self._converter.get_unstructure_hook, self._registry.key_of(cls)
+        return self._by_hook(value, hook_of(key))
 
     def structure(self, form: Any, _: object = None) -> Any:
         """Return what JSON values stand for; raises what ``explained`` explains."""
-        if form.__class__ is list:
-            return read_each(enumerate(form), self.structure)
-        if form.__class__ is not dict:
-            return form
-        if "$" in form:
-            return self._untagged(form)
-        return dict(zip(form, read_each(form.items(), self.structure), strict=True))
+        if form.__class__ is dict:
+            if "$" in form:
+                return self._untagged(form)
+            return dict(zip(form, read_each(form.items(), self.structure), strict=True))
+        return read_each(enumerate(form), self.structure) if form.__class__ is list else form
 
     def _default_hook(self, kind: type) -> Write:
         made = self._converter.gen_unstructure_attrs_fromdict
-        hook: Write = made(kind) if has_fields(kind) else partial(opaque)
+        hook: Write = partial(opaque) if is_value(kind) else made(kind)
         self.levels[hook] = -1
         return hook
 
@@ -143,8 +142,8 @@ class ValueHooks:
         depth = state.depth + levels
         if depth > _DEEPEST:
             return opaque(value, "nested too deep")
-        size = len(value) if isinstance(value, Sized) else 0
-        state.parts_left = (state.parts_left if state.depth else MOST_PARTS) - size - 1
+        size = len(value) if isinstance(value, Sized) else 1
+        state.parts_left = (state.parts_left if state.depth else MOST_PARTS) - size
         if state.parts_left < 0:
             return opaque(value, "with too many parts around it")
         try:
@@ -179,7 +178,7 @@ class ValueHooks:
         items = list(dict.items(value) if is_dict else islice(value.items(), _MOST_ITEMS + 1))
         if len(items) > _MOST_ITEMS and not is_dict:
             return opaque(value, "with too many items")
-        if _are_names(items):
+        if _are_names(items) and len(dict(items)) == len(items):
             return {name: self.unstructure(part) for name, part in items}
         pairs = [[self._key(key), self.unstructure(part)] for key, part in items]
         form = dict(pairs) if _are_names(pairs) else {"$": "dict", "value": pairs}
@@ -202,7 +201,7 @@ class ValueHooks:
                 return self._object(*parts)
             if [*map(type, parts)] != [str, str, list][: len(parts)]:
                 raise TypeError(form)
-            return OpaqueValue(*parts[:2])
+            return OpaqueValue(*parts[:2])  # an "error" is of 0.1
         except (Mismatch, BaseValidationError, RecursionError):
             raise
         except Exception as error:
@@ -213,32 +212,33 @@ class ValueHooks:
         if cls is None:
             raise UnregisteredType(f"is of the class {shown(name)}, which is not known here")
         hook = self._converter.get_structure_hook(self._registry.key_of(cls))
-        before, self.state.is_resolved = self.state.is_resolved, True
+        before = self.state.mode
         try:
+            self.state.mode = before[0], True
             return hook(fields, cls)
         finally:
-            self.state.is_resolved = before
+            self.state.mode = before
 
 
-def has_fields(kind: type) -> bool:
-    """Return whether cattrs can write and read an object by its fields."""
-    return attrs.has(kind) or hasattr(kind, "__dataclass_fields__")
+def is_value(kind: Any) -> bool:
+    """Return whether it is a class, and not of the fields that cattrs writes and reads."""
+    return isinstance(kind, type) and not (attrs.has(kind) or is_dataclass(kind))
 
 
 def opaque(value: Any, why: str = "") -> dict[str, Any]:
     """Return the tag of a value that is only opaque, with why; never raises."""
     kind, name = type(value), class_name(type(value))
-    if issubclass(kind, dict | list | tuple | set | frozenset | Mapping):
-        why = why or "which cannot be written"  # its repr may have as little end as itself
     try:
+        if issubclass(kind, dict | list | tuple | set | frozenset | Mapping):
+            why = why or "which cannot be written"  # its repr may have as little end as itself
         text = f"<{name}, {why}>" if why else str.__str__(repr(value))
+        if kind is OpaqueValue and type(value.type_name) is type(value.text) is str:
+            name, text = value.type_name, value.text
     except Exception as problem:  # noqa: BLE001 -- whatever a user's __repr__ does
         text = f"its repr failed with {class_name(type(problem))}"
     # Where an object was in memory says nothing to a reader, and differs from run to run.
     text = re.sub(r"(?<= at 0x)[0-9a-fA-F]+", "...", text)
     text = text if len(text) <= 1000 else text[:997] + "..."
-    if kind is OpaqueValue and type(value.type_name) is type(value.text) is str:
-        name, text = value.type_name, value.text
     return {"$": "opaque", "class": _PLAIN[str](name), "text": _PLAIN[str](text)}
 
 
@@ -283,7 +283,6 @@ _PLAIN: Final[dict[type, Write]] = {
 _TIMES: Final[Any] = (datetime, date, time)
 _PARTS: Final = operator.attrgetter("days", "seconds", "microseconds")
 _PATHS: Final = (pathlib.Path, pathlib.PurePosixPath, pathlib.PureWindowsPath)
-_ERROR: Final = "type message notes"  # an exception in a record, as version 0.1 wrote it
 _CHARACTER: Final = re.compile(r"\\(?:(\\)|u([0-9a-f]{4}))")
 
 # By tag: the class of a value, what makes of it what is under ``value``, and the inverse.
@@ -301,4 +300,8 @@ TAGS: Final[dict[str, tuple[type, Write | None, Callable[[Any], Any]]]] = {
     **{kind.__name__: (kind, lambda path: _PLAIN[str](str(path)), kind) for kind in _PATHS},
     **{kind.__name__: (kind, None, kind) for kind in (tuple, set, frozenset, dict)},
 }
-_OTHERS: Final = {"object": "class value", "opaque": "class text", "error": _ERROR}
+_OTHERS: Final = {
+    "object": "class value",
+    "opaque": "class text",
+    "error": "type message notes",
+}

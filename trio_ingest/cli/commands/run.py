@@ -16,6 +16,7 @@ from trio_ingest.cli.endpoints.sinks import SinkEndpoint, destinations_for, sink
 from trio_ingest.cli.endpoints.sources import (
     Source,
     SourceEndpoint,
+    cannot_go_on,
     job_of,
     params_of,
     source_endpoints,
@@ -231,6 +232,7 @@ def run_command(  # noqa: PLR0913 -- an argument for each option
             max_failed=max_failed,
             empty_content_hint=_empty_content_hint(read),
             can_resume=any(one.keeps_checkpoint for one in destinations),
+            cannot_go_on=cannot_go_on(read),
             display=display_for(progress=progress and not quiet),
         ),
         SIGNALS,

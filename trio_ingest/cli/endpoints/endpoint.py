@@ -82,7 +82,8 @@ def endpoint_of(text: str, kinds: Connectors[Kind], user_kind: Kind) -> Endpoint
         if connector is not user_kind:
             raise click.BadParameter(str(error)) from error
         raise click.BadParameter(
-            f"{shortened(text)} is not of the form {known}. As {user_kind.spelling}: {error}"
+            f"there is no kind {name} here, so {shortened(text)} is not of the form {known}. "
+            f"As {user_kind.spelling}: {error}"
         ) from error
     return endpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -79,6 +80,22 @@ def params_of(
         except (ValueError, RecursionError):
             params[key] = value
     return params
+
+
+def cannot_go_on(sources: Sequence[Source]) -> list[str]:
+    """Return the names of the sources that a later run can only read from their start."""
+    return [
+        shortened(source.endpoint.place)
+        for source in sources
+        if not getattr(source.adapter, "stable_order", False) and not _takes_a_cursor(source)
+    ]
+
+
+def _takes_a_cursor(source: Source) -> bool:
+    try:
+        return "cursor" in inspect.signature(source.adapter.fetch).parameters
+    except (TypeError, ValueError):
+        return True  # of C, say: what it takes, a run will see
 
 
 def job_of(ends: Sequence[SourceEndpoint]) -> str:

@@ -74,7 +74,14 @@ class UserAdapter(AdapterConnector):
             SetupError: it fails.
         """
         del options
-        return _made(place, named(place))
+        adapter = _made(place, named(place))
+        missing = [part for part in ("source", "fetch", "parse") if not hasattr(adapter, part)]
+        if missing:
+            raise SetupError(
+                f"{place} made {adapter!r:.80}, which is no adapter: it lacks "
+                f"{', '.join(missing)}."
+            )
+        return adapter
 
 
 class UserSink(SinkConnector):

@@ -22,8 +22,12 @@ def sentence_of(error: Exception, *, runs_user_code: bool = False) -> str | None
     notes: list[str] = getattr(error, "__notes__", [])
     text = _text_of(error)
     if text is not None:
-        # The engine's own notes tell where in the adapter; the message does already.
-        return " ".join([text, *(note for note in notes if not note.startswith("In the"))])
+        if not text.endswith((".", "!", "?")):
+            text += "."
+        if not (runs_user_code and isinstance(error, OSError) and error.filename is None):
+            # The engine's own notes tell where in the adapter; the message does already.
+            notes = [note for note in notes if not note.startswith("In the")]
+        return " ".join([text, *notes])
     if not runs_user_code or "TRIO_INGEST_DEBUG" in os.environ:
         return None
     return " ".join(
@@ -50,7 +54,7 @@ def _text_of(error: Exception) -> str | None:
         case OSError(filename=name, strerror=why) if name is not None:
             return f"{name}: {why}."
         case OSError():
-            return str(error) or f"{type(error).__name__}."
+            return exception_text(error)
         case MemoryError():
             return "the memory is used up; give fewer workers or a smaller buffer."
         case RuntimeError() if "start new thread" in str(error):

@@ -30,6 +30,7 @@ class Report:
         empty_content_hint: gives the sentence to say when no document has content, of the
             first one; None when nothing is to be said.
         can_resume: whether a sink keeps a checkpoint.
+        cannot_go_on: the sources whose adapters have to begin at their start again.
         display: shows the lines.
         clock: seconds, from anywhere.
         verb: what has been done when all of it is, unless it is the usual.
@@ -46,6 +47,7 @@ class Report:
         max_failed: int = 0,
         empty_content_hint: Callable[[Document], str | None] | None = None,
         can_resume: bool = True,
+        cannot_go_on: Sequence[str] = (),
         display: Display | None = None,
         clock: Callable[[], float] = time.monotonic,
         verb: str | None = None,
@@ -57,6 +59,7 @@ class Report:
         self._max_failed = max_failed
         self._empty_content_hint = empty_content_hint
         self._can_resume = can_resume
+        self._cannot_go_on = cannot_go_on
         self._display = display_for(clock=clock) if display is None else display
         self._clock = clock
         self._started_at = clock()
@@ -208,6 +211,11 @@ class Report:
         places = " and ".join(self._places)
         if not self._can_resume:
             return f" They are in {places}, which keeps no checkpoint: a run begins again."
+        if self._cannot_go_on:
+            return (
+                f" They are in {places}. {' and '.join(self._cannot_go_on)} cannot go on: "
+                f"they have neither cursor nor stable order. Begin again with --restart."
+            )
         return f" They are in {places}. Go on with --resume."
 
     def _counts(self) -> str:
