@@ -162,27 +162,6 @@ def test_what_this_user_may_not_read_is_skipped_and_said(tmp_path: Path) -> None
     )
 
 
-async def test_a_directory_that_vanishes_before_its_turn_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_reading, "CURSOR_FILES", 1)
-    for name in ("a", "b/x", "c"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("text")
-    paths, skipped = [], []
-    async with contextlib.aclosing(FilesAdapter(tmp_path).fetch()) as items:
-        async for item in items:
-            if isinstance(item, FileRecord):
-                paths.append(item.path)
-                if item.path == "a":
-                    (tmp_path / "b/x").unlink()
-                    (tmp_path / "b").rmdir()
-            elif isinstance(item, FileSkipped):
-                skipped.append((item.path, item.reason))
-    assert paths == ["a", "c"]
-    assert skipped == [("b", "No such file or directory")]
-
-
 async def test_many_odd_things_in_a_row_come_a_batch_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

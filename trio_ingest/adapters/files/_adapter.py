@@ -131,7 +131,9 @@ class FilesAdapter:
             cursor: the value of a cursor, to go on from there; None for the start.
 
         Raises:
-            OSError: the directory itself cannot be listed.
+            OSError: the directory itself cannot be listed, or something that was listed is
+                gone. What was read before that has been yielded, and a resumed run goes on
+                there; what is still gone then is a failed document.
             CheckpointError: ``cursor`` is no place in a directory, or was made with
                 another pattern.
 

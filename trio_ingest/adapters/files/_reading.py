@@ -13,7 +13,7 @@ from trio_ingest import CheckpointError
 from trio_ingest.adapters._bytes.opening import open_descriptor, printable_path
 
 from ._pattern import Pattern
-from ._walk import Skipped, kind_of, walk
+from ._walk import Skipped, gone, kind_of, walk
 
 # The paths that a cursor names. Records beyond these that ended before a run stopped would
 # be counted off in a tree that may have changed.
@@ -86,6 +86,9 @@ class BatchReader:
         self._root = root
         self._max_bytes = max_record_bytes
         self._upcoming = deque(upcoming)
+        # Of these a checkpoint speaks: where they are gone, they are records all the same.
+        self._promised = len(self._upcoming)
+        self._failure: OSError | None = None
         self._walk = walk(root, pattern, upcoming[-1] if upcoming else None)
         self._is_listed = False
 
@@ -93,8 +96,10 @@ class BatchReader:
         """Return the next batch; blocks, so it belongs into a thread.
 
         Raises:
-            OSError: the root cannot be listed.
+            OSError: the root cannot be listed, or what was listed is gone.
         """
+        if self._failure is not None:
+            raise self._failure
         skipped = self._list()
         if not self._is_listed and len(self._upcoming) < CURSOR_FILES:
             return FileBatch(skipped, (), deque(), is_last=False)
@@ -102,10 +107,14 @@ class BatchReader:
         records: deque[FileRecord] = deque()
         size = 0
         while self._upcoming and len(records) < BATCH_FILES and size < BATCH_BYTES:
-            record = self._record(self._upcoming.popleft())
+            try:
+                record = self._record(self._upcoming.popleft())
+            except FileNotFoundError as error:
+                self._failure = error  # and what has been read comes first
+                break
             records.append(record)
             size += len(record.data)
-        is_last = self._is_listed and not self._upcoming
+        is_last = self._is_listed and not self._upcoming and self._failure is None
         return FileBatch(skipped, upcoming, records, is_last)
 
     def _list(self) -> list[Skipped]:
@@ -125,9 +134,12 @@ class BatchReader:
         return skipped
 
     def _record(self, path: str) -> FileRecord:
+        self._promised -= 1
         try:
             return self._read_file(path)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self._promised < 0:
+                raise gone(f"{self._root}/{path}") from error
             problem = "the file was there when the directory was listed, and is gone now."
         except OSError as error:
             problem = f"the file cannot be read ({error.strerror or error})."

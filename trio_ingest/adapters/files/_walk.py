@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from trio_ingest.adapters._bytes.opening import printable_path
+
 from ._pattern import Pattern, States
 
+# What a directory that is there answers with when it may not be listed, or never can be.
+_REFUSALS: Final = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
+# And a link that leads nowhere.
+_DEAD_ENDS: Final = {errno.ENOENT, errno.ENOTDIR}
 _HAS_EFFECTIVE_IDS: Final = os.access in os.supports_effective_ids
 
 _Kind: TypeAlias = Literal["directory", "other"]
@@ -61,7 +68,9 @@ def walk(root: str, pattern: Pattern, after: str | None = None) -> Iterator[Walk
     Symbolic links are followed, except into a directory that the path has come through.
 
     Raises:
-        OSError: the root cannot be listed.
+        OSError: the root cannot be listed; or what was listed is gone, or cannot be listed
+            for another reason than that this user may not: a share that has vanished is
+            no end of the tree.
 
     Memory: the names in each of the directories on the path.
     """
@@ -96,6 +105,10 @@ class _Walker:
             elif not is_start:
                 yield path if self._is_readable(path) else self._unreadable(path)
         except OSError as error:
+            if self._is_gone(path):
+                raise gone(self._full(path)) from error
+            if error.errno not in _REFUSALS and error.errno not in _DEAD_ENDS:
+                raise
             yield Skipped(path, _error_text(error))
 
     def enter(self, prefix: str, states: States, after: Sequence[str]) -> None:
@@ -137,6 +150,8 @@ class _Walker:
         try:
             self.enter(path + "/", states, level.after[1:] if is_start else ())
         except OSError as error:
+            if error.errno not in _REFUSALS:
+                raise
             yield Skipped(path, f"the directory cannot be listed ({_error_text(error)})")
         else:
             yield None
@@ -160,6 +175,15 @@ class _Walker:
         # they are read, or a cursor could not name them.
         return os.access(self._full(path), os.R_OK, effective_ids=_HAS_EFFECTIVE_IDS)
 
+    def _is_gone(self, path: str) -> bool:
+        try:
+            os.lstat(self._full(path))
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def _unreadable(self, path: str) -> Skipped:
         self._status(path)  # raises when it is gone, which is another reason
         return Skipped(path, "this user may not read it")
@@ -169,6 +193,12 @@ class _Walker:
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
+
+
+def gone(full_path: str) -> FileNotFoundError:
+    """Return the error for what was listed and is no longer there."""
+    why = "it was there when the directory was listed, and is gone now"
+    return FileNotFoundError(errno.ENOENT, why, printable_path(full_path))
 
 
 def kind_of(mode: int) -> str:
