@@ -95,6 +95,14 @@ class JobDatabase(SqliteDatabase):
         self._revision, state = (table.NO_REVISION, None) if found is None else found
         return state
 
+    def unfinished_jobs(self) -> list[str]:
+        """Return the names of the jobs in the file that have not come to their end.
+
+        Raises:
+            SinkError: the database cannot be read.
+        """
+        return self.run(table.unfinished_jobs)
+
     def commit(self, work: Callable[[sqlite3.Connection], tuple[SinkState, Answer]]) -> Answer:
         """Do ``work`` and save the checkpoint, in one transaction.
 

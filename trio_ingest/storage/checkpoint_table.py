@@ -119,6 +119,23 @@ def read(connection: sqlite3.Connection, job: str) -> tuple[int, SinkState] | No
         ) from error
 
 
+def unfinished_jobs(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the jobs that have not come to their end.
+
+    Args:
+        connection: nothing is changed through it.
+    """
+    names = []
+    for (name,) in connection.execute(f"SELECT job FROM {TABLE} ORDER BY job").fetchall():  # noqa: S608 -- of ours
+        try:
+            found = read(connection, name)
+        except CheckpointError:
+            continue  # whoever wants that job hears of it
+        if found is not None and not found[1].checkpoint.finished:
+            names.append(str(name))
+    return names
+
+
 def save(connection: sqlite3.Connection, job: str, seen: int, state: SinkState) -> int:
     """Keep ``state`` in the place of the one that has the revision ``seen``.
 

@@ -125,6 +125,14 @@ class SqliteSink(ThreadSink):
         """
         return await self._run_in_thread(lambda: self._write(batch))
 
+    async def unfinished_jobs(self) -> list[str]:
+        """Return the names of the jobs in the file that have not come to their end.
+
+        Raises:
+            SinkError: the database cannot be read.
+        """
+        return await self._run_in_thread(self._database.unfinished_jobs)
+
     # Everything below runs in the owner thread.
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
