@@ -16,7 +16,7 @@ from ._job_database import JobDatabase
 from ._json_lines_file import JsonLinesFile, OutputClosedError
 from ._locks import FileLock
 from ._owner_thread import OwnerThread
-from ._paths import checked_path, path_text
+from ._paths import absolute_path, checked_path, path_text
 from ._sqlite import SqliteDatabase, transaction
 from ._thread_resource import Resource, StateResource, ThreadResource, ThreadSink
 
@@ -32,6 +32,7 @@ __all__ = [
     "StateResource",
     "ThreadResource",
     "ThreadSink",
+    "absolute_path",
     "checked_path",
     "checkpoint_table",
     "is_whole",

@@ -14,7 +14,7 @@ from trio_ingest import IngestError
 
 from . import _gzip_tail
 from ._locks import lock_open_file
-from ._paths import path_text
+from ._paths import absolute_path, path_text
 
 # As a path, standard output.
 STANDARD_STREAM: Final = "-"
@@ -76,6 +76,8 @@ class JsonLinesFile:
         self._who = who
         self._mend = mend
         self._path = path
+        # Where that is, once it has been opened: an adapter may change the directory.
+        self._full_path = path
         self._beginning = beginning
         self._further = further
         self._compresses = path.endswith(".gz")
@@ -102,6 +104,7 @@ class JsonLinesFile:
                 )
             self._descriptor = _STANDARD_OUTPUT
             return
+        self._full_path = absolute_path(self._path)
         try:
             self._descriptor = self._opened()
             if self._size() is not None and not self._is_locked(self._descriptor):
@@ -134,7 +137,9 @@ class JsonLinesFile:
             if not append:
                 os.ftruncate(self._descriptor, 0)
             elif self._compresses:
-                self._descriptor = _gzip_tail.mend(self._descriptor, self._path, self._error)
+                self._descriptor = _gzip_tail.mend(
+                    self._descriptor, self._full_path, self._error
+                )
             else:
                 _mend_tail(self._descriptor, size)
             os.lseek(self._descriptor, 0, os.SEEK_END)
@@ -146,7 +151,7 @@ class JsonLinesFile:
             return False
         try:
             # Another one may have put a mended copy in its place, or have taken it away.
-            return os.path.samestat(os.fstat(descriptor), Path(self._path).stat())
+            return os.path.samestat(os.fstat(descriptor), Path(self._full_path).stat())
         except FileNotFoundError:
             return False
 
@@ -234,17 +239,17 @@ class JsonLinesFile:
         if descriptor is not None and descriptor != _STANDARD_OUTPUT:
             os.close(descriptor)
             if self._is_made:
-                Path(self._path).unlink(missing_ok=True)
+                Path(self._full_path).unlink(missing_ok=True)
 
     def _opened(self) -> int:
-        path = Path(self._path)
+        path = Path(self._full_path)
         if path.exists() and not path.is_file():
             # Not for reading as well: a pipe that we could read ourselves would never say
             # that its reader has gone, and a full one would block the run for ever.
-            return os.open(self._path, _FLAGS | os.O_WRONLY)
+            return os.open(self._full_path, _FLAGS | os.O_WRONLY)
         # A link that leads nowhere yet is there, and not ours.
         self._is_made = not os.path.lexists(path)
-        return os.open(self._path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o666)
+        return os.open(self._full_path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o666)
 
     def _check_ours(self, head: bytes) -> None:
         if not self._is_ours(head):

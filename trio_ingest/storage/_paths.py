@@ -63,3 +63,14 @@ def checked_path(path: str) -> str:
             f"not exist. Make it first."
         )
     return real
+
+
+def absolute_path(path: str) -> str:
+    """Return the path from the root of the file system on, wherever the program goes then.
+
+    Args:
+        path: links in it stay, and so does ``..`` behind one. Where a folder above may not
+            be passed through, it stays as it was given.
+    """
+    full = os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118 - a Path changes it
+    return full if os.path.lexists(full) or not os.path.lexists(path) else path

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from trio_ingest import SetupError
 from trio_ingest.delivery import SinkError
 
-from ._paths import checked_path, path_text
+from ._paths import absolute_path, checked_path, path_text
 
 Answer = TypeVar("Answer")
 
@@ -75,6 +75,8 @@ class SqliteDatabase:
                 f"{_LONGEST_WAIT_SECONDS:,}; got {busy_timeout_seconds!r:.80}."
             )
         self.path = os.fspath(path)
+        # Where that is, once it has been opened: an adapter may change the directory.
+        self._full_path = self.path
         self._prepare = prepare
         self._inspect = inspect
         self._identity: tuple[int, int] | None = None
@@ -91,8 +93,8 @@ class SqliteDatabase:
 
         After either, ``close`` has to be called.
         """
-        checked_path(self.path)
-        if self._file() is not None and not os.access(self.path, os.W_OK):
+        self._full_path = absolute_path(checked_path(self.path))
+        if self._file() is not None and not os.access(self._full_path, os.W_OK):
             # A database in WAL mode that may only be read says so at its first change.
             raise SetupError(
                 f"{path_text(self.path)} cannot be opened: it may not be written by you. "
@@ -100,8 +102,8 @@ class SqliteDatabase:
             )
         try:
             self._connection = sqlite3.connect(
-                # With a folder before it, a name like ``:memory:`` is a name.
-                os.path.join(os.curdir, self.path),  # noqa: PTH118 - Path drops the ``./``
+                # With its folder before it, a name like ``:memory:`` is a name.
+                self._full_path,
                 timeout=self._busy_timeout_seconds,
                 isolation_level=None,
             )
@@ -159,7 +161,7 @@ class SqliteDatabase:
 
     def _file(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self.path)  # noqa: PTH116 - as it was given
+            found = os.stat(self._full_path)  # noqa: PTH116 - as it was given
         except OSError:
             return None
         return found.st_dev, found.st_ino

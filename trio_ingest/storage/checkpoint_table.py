@@ -130,7 +130,7 @@ def unfinished_jobs(connection: sqlite3.Connection) -> list[str]:
         try:
             found = read(connection, name)
         except CheckpointError:
-            continue  # whoever wants that job hears of it
+            continue  # loading that job says so
         if found is not None and not found[1].checkpoint.finished:
             names.append(str(name))
     return names

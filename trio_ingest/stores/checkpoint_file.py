@@ -9,7 +9,14 @@ from pathlib import Path
 
 from trio_ingest import CheckpointError, SetupError
 from trio_ingest.delivery import SinkError, SinkState
-from trio_ingest.storage import FileLock, checked_path, path_text, replace_file, sync_folder
+from trio_ingest.storage import (
+    FileLock,
+    absolute_path,
+    checked_path,
+    path_text,
+    replace_file,
+    sync_folder,
+)
 
 from ._checkpoint_store import CheckpointStore
 
@@ -49,10 +56,13 @@ class _CheckpointFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        # Where that is, once it has been opened: an adapter may change the directory.
+        self._full_path = path
         self._lock = FileLock(path)
 
     def open(self) -> None:
-        folder = Path(checked_path(self._path)).parent
+        self._full_path = absolute_path(checked_path(self._path))
+        folder = Path(self._full_path).parent
         self._lock.acquire()
         try:
             # A file without a name, to see that there may be files, and room for one.
@@ -72,7 +82,7 @@ class _CheckpointFile:
     def load(self) -> SinkState | None:
         path = path_text(self._path)
         try:
-            with open(self._path, "rb") as file:  # noqa: PTH123 - as it was given
+            with open(self._full_path, "rb") as file:  # noqa: PTH123 - as it was given
                 data = file.read()
         except FileNotFoundError:
             return None
@@ -100,7 +110,7 @@ class _CheckpointFile:
         # Half of a surrogate pair, replaced like this, is an escape that JSON knows.
         data = f"{text}\n".encode(errors="backslashreplace")
         try:
-            replace_file(self._path, data)
+            replace_file(self._full_path, data)
         except OSError as error:
             raise SinkError(
                 f"The checkpoint cannot be written to {path_text(self._path)}: "
@@ -110,7 +120,7 @@ class _CheckpointFile:
 
     def forget(self) -> None:
         # Of a link, the file that it leads to, which is what was written.
-        path = os.path.realpath(self._path)
+        path = os.path.realpath(self._full_path)
         try:
             if os.path.lexists(path):
                 os.unlink(path)  # noqa: PTH108 - as it was given

@@ -14,6 +14,7 @@ import attrs
 from trio_ingest import Cursor, Document, PipelineEvent, SetupError
 from trio_ingest.adapters._bytes.opening import printable_path
 from trio_ingest.adapters.errors import BadDocumentError
+from trio_ingest.storage import absolute_path
 
 from ._decoding import canonical_encoding, decode_text
 from ._pattern import Pattern
@@ -143,7 +144,9 @@ class FilesAdapter:
         what they were; then it lists on behind the last.
         """
         upcoming = () if cursor is None else paths_of_cursor(cursor, self._pattern, self._name)
-        reader = BatchReader(self._directory, self._pattern, self._max_record_bytes, upcoming)
+        # Whatever another adapter does to the working directory.
+        root = absolute_path(self._directory)
+        reader = BatchReader(root, self._pattern, self._max_record_bytes, upcoming)
         is_last = False
         while not is_last:
             # Abandoned when cancelled: a disk that does not answer must not hold up a
