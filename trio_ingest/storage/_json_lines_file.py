@@ -30,7 +30,7 @@ _LOOK_BYTES: Final = 64 * 1024
 # Within so many bytes all the words come that each of our lines has.
 _TORN_BYTES: Final = 200
 
-_FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | os.O_APPEND
 
 
 class OutputClosedError(IngestError):
@@ -85,6 +85,9 @@ class JsonLinesFile:
         self._descriptor: int | None = None
         # Made by us and not written to yet: taken away when the run is refused.
         self._is_made = False
+        # The size of a file behind our last line; None of standard output, a pipe, a device.
+        self._end: int | None = None
+        self._failure: IngestError | None = None
 
     @property
     def is_open(self) -> bool:
@@ -142,7 +145,7 @@ class JsonLinesFile:
                 )
             else:
                 _mend_tail(self._descriptor, size)
-            os.lseek(self._descriptor, 0, os.SEEK_END)
+            self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -192,34 +195,73 @@ class JsonLinesFile:
 
         Raises:
             OutputClosedError: the reader of standard output has gone.
-            IngestError: an ``error``: the disk is full or fails.
+            IngestError: an ``error``: the disk is full or fails, or the file was moved, cut
+                or deleted.
 
-        After either, and after an interruption, nothing more is written.
+        After either, which each further call raises again, and after an interruption,
+        nothing more is written.
         """
+        if self._failure is not None:
+            # What was taken is lost, so nobody may go on as if it had been written.
+            raise self._failure
         if self._descriptor is None or not self._buffer:
             return
+        self._refuse_changes(self._descriptor)
         lines = bytes(self._buffer)
         self._buffer.clear()
         data = memoryview(_gzip_tail.member(lines) if self._compresses else lines)
         try:
             while data:
-                data = data[_written(self._descriptor, data) :]
+                size = _written(self._descriptor, data)
+                self._end = None if self._end is None else self._end + size
+                data = data[size:]
         except OSError as error:
-            self._close()
             if error.errno == errno.EPIPE and self._path == STANDARD_STREAM:
-                raise OutputClosedError from error
+                raise self._failed(OutputClosedError()) from error
             name = (
                 "standard output"
                 if self._path == STANDARD_STREAM
                 else repr(path_text(self._path))
             )
-            raise self._error(
-                f"{name}, {self._who}, cannot be written any more: {error.strerror}. "
-                f"{self._mend}"
+            raise self._failed(
+                self._error(
+                    f"{name}, {self._who}, cannot be written any more: {error.strerror}. "
+                    f"{self._mend}"
+                )
             ) from error
         except BaseException:
             self._close()
             raise
+
+    def _refuse_changes(self, descriptor: int) -> None:
+        """Notice a file that is no longer where it was, or no longer whole.
+
+        Raises:
+            IngestError: an ``error``: it was moved, deleted, replaced or cut.
+        """
+        if self._end is None:
+            return
+        try:
+            is_here = os.path.samestat(os.fstat(descriptor), Path(self._full_path).stat())
+            what = None if is_here else "moved or replaced"
+        except FileNotFoundError:
+            what = "deleted"
+        except OSError:
+            return  # whether it can be written, writing says
+        if what is None and os.fstat(descriptor).st_size < self._end:
+            what = "cut"
+        if what is not None:
+            raise self._failed(
+                self._error(
+                    f"{path_text(self._path)!r}, {self._who}, was {what} while it was in use, "
+                    f"so what is written would be lost. {self._mend}"
+                )
+            )
+
+    def _failed(self, error: IngestError) -> IngestError:
+        self._failure = error
+        self._close()
+        return error
 
     def close(self) -> None:
         """Write what is left, and close the file; can be called again.
@@ -229,7 +271,8 @@ class JsonLinesFile:
             IngestError: as ``flush``.
         """
         try:
-            self.flush()
+            if self._failure is None:
+                self.flush()
         finally:
             self._close()
 
