@@ -83,6 +83,7 @@ def test_files_of_a_folder_are_read_from_asyncio(name: str, tmp_path: Path) -> N
     assert play(name, main) > 300
 
 
+@pytest.mark.one_in(4)
 @HOSTS
 @pytest.mark.parametrize("stagger", range(4))
 def test_cancelled_at_any_moment_and_resumed_each_document_is_there_once(

@@ -142,6 +142,7 @@ def test_setup_mistake_found_on_entering_leaves_no_thread(name: str) -> None:
         run(main)
 
 
+@pytest.mark.one_in(3)
 @ON_ASYNCIO
 @pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.slow)])
 def test_many_streams_run_at_once(count: int, name: str) -> None:
@@ -276,6 +277,7 @@ def test_checkpoint_across_the_bridge_does_not_wait_for_the_other_thread() -> No
         run(main)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("buffer_size", [1, 2, 5])
 def test_no_more_than_the_buffer_waits_on_both_sides_of_the_bridge(buffer_size: int) -> None:
     adapter = Plain(count=200)

@@ -133,6 +133,7 @@ FINE = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", FINE)
 def test_what_is_unusual_and_fine_arrives(cli: RunCli, tmp_path: Path, name: str) -> None:
     content, ids = FINE[name]

@@ -67,6 +67,7 @@ def test_a_sink_is_checked_by_what_it_has(cli: RunCli) -> None:
     assert b"Not checked: No `contents` is given" in bad.stdout
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

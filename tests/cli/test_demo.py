@@ -48,6 +48,7 @@ def test_the_demo_adds_up_and_leaves_nothing(cli: RunCli, temporary: Path) -> No
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_is_kept_can_be_looked_at(cli: RunCli, tmp_path: Path, temporary: Path) -> None:
     finished = cli("demo", "--keep", "kept")
     assert finished.returncode == 0, finished.stderr

@@ -157,6 +157,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_delivered(
     assert cli(*RUN, "--resume").returncode == 0
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -109,6 +109,7 @@ def test_what_is_no_file_is_skipped_and_said(cli: RunCli, tmp_path: Path, docs: 
         assert f"  docs/{name}: {why}." in said
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "why"),
     [

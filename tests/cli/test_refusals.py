@@ -34,6 +34,7 @@ def _articles(tmp_path: Path) -> None:
     (tmp_path / "articles.jsonl").write_bytes(b'{"id": 1}\n')
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -78,6 +79,7 @@ def test_a_wrong_command_is_explained(
     assert [entry.name for entry in tmp_path.iterdir()] == ["articles.jsonl"]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("words", "status"),
     [

@@ -98,6 +98,7 @@ def test_the_real_run_goes_on_behind_a_replay(
     assert ids_in(tmp_path / "again.db") == ALL
 
 
+@pytest.mark.slow
 def test_what_the_killed_run_did_twice_is_in_a_sink_once(
     cli: RunCli, tmp_path: Path, articles: Path
 ) -> None:

@@ -55,6 +55,7 @@ def stored(folder: Path) -> int:
         return int(count)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("places", [2, pytest.param(150, marks=pytest.mark.slow)])
 def test_a_signal_at_any_step_gives_no_traceback_and_loses_nothing(
@@ -175,6 +176,7 @@ def child(tmp_path: Path, command: list[str], environment: dict[str, str]) -> Ch
     return Child(tmp_path, command, measured)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("number", "status", "name"),
     [

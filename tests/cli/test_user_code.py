@@ -80,6 +80,7 @@ def test_an_adapter_mixes_with_our_sinks(cli: RunCli, tmp_path: Path) -> None:
     assert (again.returncode, b"came to its end" in again.stderr) == (2, True)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -37,6 +37,7 @@ def live_until(process: subprocess.Popen[bytes], reports: int) -> int:
     return process.returncode
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("least_kills", "lines"),
     [FEW, pytest.param(*MANY, marks=pytest.mark.slow)],

@@ -37,6 +37,7 @@ def crash(kind: str, folder: Path, most: int | None) -> None:
     assert report.crashes == (report.points if most is None else most)
 
 
+@pytest.mark.one_in(3)
 @KINDS
 def test_a_crash_at_some_points_loses_nothing_and_doubles_nothing(
     kind: str, tmp_path: Path

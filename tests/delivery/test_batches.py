@@ -169,6 +169,7 @@ def test_document_whose_content_is_no_text_is_the_sinks_business(content: Any) -
 # -- how long a document waits -------------------------------------------------------------
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("wait", [0, 1, 2.5, 10])
 @pytest.mark.parametrize("pause", [0.3, 1, 4, 60])
 @CREWS

@@ -56,6 +56,7 @@ class Wanderer:
         return Document(str(record), self.source, "text")
 
 
+@pytest.mark.one_in(2)
 @BACKENDS
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sink_writes_where_it_was_opened(elsewhere: Path, backend: str, kind: str) -> None:

@@ -41,6 +41,7 @@ def cut(path: Path) -> None:
     os.truncate(path, 100)
 
 
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 @pytest.mark.parametrize("kind", SINKS)
 @pytest.mark.parametrize("name", ["events.ndjson", "events.ndjson.gz"])

@@ -96,6 +96,7 @@ LIVES: dict[str, list[tuple[int, int]]] = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("lives", LIVES.values(), ids=list(LIVES))
 @pytest.mark.parametrize("last", [1, 3, 1000])
 @pytest.mark.parametrize("same_file", [False, True], ids=["two files", "one file"])

@@ -50,6 +50,7 @@ class Pages:
         return Document(record[0], self.source, "", None, {"record": record})
 
 
+@pytest.mark.one_in(5)
 @EVERYWHERE
 @pytest.mark.parametrize("stop", range(1, 40, 3))
 def test_an_adapter_that_changes_its_cursor_loses_and_doubles_nothing(

@@ -301,6 +301,7 @@ KEPT: list[tuple[Damage, str, str]] = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("damage", "kind", "words"), KEPT)
 def test_a_wrong_line_is_found(tmp_path: Path, damage: Damage, kind: str, words: str) -> None:
     check(tmp_path, damage, kind, words)

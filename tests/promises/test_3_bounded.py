@@ -312,6 +312,7 @@ class All:
         return doc_id not in {"0", "77777"}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_passing_over_very_many_records_holds_no_memory(workers: int) -> None:
     adapter = Named(150_000)

@@ -55,7 +55,7 @@ SCRIPT = ["a", Fail(), Pause(1), SlowParse(2), FailTimes(1), "b", "c", Crash()]
 
 
 @ONLY_TRIO
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("workers", "ordered", "buffer_size"),
     [(1, True, 1), (1, True, 3), (3, True, 3), (3, True, 1), (3, False, 1), (3, False, 3)],
@@ -173,6 +173,7 @@ async def without_asking(events: EventStream[Any], after: int) -> None:
     await anyio.sleep(after)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("workers", "ordered"), [(1, True), (3, True), (3, False)])
 @pytest.mark.parametrize("road", [by_its_end, by_exception, by_inner_cancel, without_asking])
 @pytest.mark.parametrize("buffer_size", [1, 100])

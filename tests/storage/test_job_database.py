@@ -50,6 +50,7 @@ def ids_in(folder: Path) -> Iterable[str]:
         return [doc_id for (doc_id,) in connection.execute("SELECT id FROM notes")]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("check", check_sink(lambda f: Notes(f / "notes.db"), ids_in))
 def test_a_sink_on_the_bases_passes(check: Callable[[], None]) -> None:
     check()

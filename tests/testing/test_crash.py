@@ -38,6 +38,7 @@ def crash(mistake: str, contents: Any = lines, **options: Any) -> CrashReport:
     return crash_everywhere(program, contents, **options)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("mistake", "options", "message"),
     [

@@ -42,6 +42,7 @@ def test_passes(deterministic, event_log):
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("options", [[], ["-p", "no:trio"]], ids=["pytest-trio", "without"])
 def test_a_failing_test_shows_its_last_events_and_how_to_run_it_again(
     pytester: pytest.Pytester, options: list[str]

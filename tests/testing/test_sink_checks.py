@@ -82,6 +82,7 @@ def skipped(factory: Any, contents: Contents) -> set[str]:
     return names
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "sink"), CASES)
 def test_our_sinks_and_stores_pass(name: str, sink: str) -> None:
     factory, contents = OURS[sink]

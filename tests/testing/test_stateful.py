@@ -48,6 +48,7 @@ class CannotResume(PipelineMachine):
         return [Plain()]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("machine", [PipelineMachine, Unstable, Own, CannotResume])
 def test_our_engine_keeps_its_promises(machine: type[PipelineMachine]) -> None:
     run_state_machine_as_test(machine, settings=FEW)  # type: ignore[no-untyped-call]
@@ -74,6 +75,7 @@ def fails(adapter: type) -> str:
     return "nothing"
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [

@@ -202,7 +202,7 @@ class JsonLinesFile:
         nothing more is written.
         """
         if self._failure is not None:
-            # What was taken is lost, so nobody may go on as if it had been written.
+            # What was taken is lost, and going on would be as if it had been written.
             raise self._failure
         if self._descriptor is None or not self._buffer:
             return

@@ -67,6 +67,7 @@ async def ingest(
     return done, failed, point, failure
 
 
+@pytest.mark.one_in(5)
 @EVERYWHERE
 @pytest.mark.parametrize(
     "vanish",

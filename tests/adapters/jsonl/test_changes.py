@@ -86,6 +86,7 @@ async def ingest(
     return found, point, failure
 
 
+@pytest.mark.one_in(7)
 @EVERYWHERE
 @FILES
 @pytest.mark.parametrize(
