@@ -177,7 +177,7 @@ def test_sink_that_is_left_out_of_some_lives_lacks_nothing_at_the_end(
 # -- cancelled anywhere --------------------------------------------------------------------
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("workers", [2, 1])
 def test_cancelled_at_any_point_and_resumed_gives_each_document_once(workers: int) -> None:
     case = Case(scripts=[["a", Fail(), SlowParse(1), "b"], "c"], workers=workers)
