@@ -5,8 +5,10 @@ The path of the data, and where to read about each step:
     adapter     _core.adapters    the protocol of an adapter, and the plan made of it
     engine      _engine.engine    the tasks of a stream, a task for each adapter
                 _engine.records   one record, from ``fetch`` to its last event
+                _engine.closing   the end of a ``fetch`` and of its adapter, within the grace
+                _engine.progress_timer   the progress of each second
                 _engine.inline    the bare form: the same run in the consumer's own task
-    run         _core.run         which event comes next, and what a checkpoint may claim
+    run         _core.run         makes the events, and says what a checkpoint may claim
     channel     _engine.channel   the bounded buffer; a failure comes behind the last event
     stream      _stream           the object that the consumer iterates; _pipeline makes it
     consumers   delivery          documents into sinks, with the checkpoint that covers them

@@ -19,7 +19,7 @@ from trio_ingest._core.options import Policy, RunOptions
 from trio_ingest._core.positions import Cursor
 from trio_ingest._core.reprs import class_name
 from trio_ingest._core.run import BURST_DOCUMENTS
-from trio_ingest._engine.fetching import close_fetch, close_within_grace
+from trio_ingest._engine.closing import close_fetch, close_within_grace
 from trio_ingest._engine.runtime import Runtime
 
 from ._results import PipelineResult

@@ -128,7 +128,7 @@ def test_cleanup_is_awaited_in_one_place_under_the_grace() -> None:
         for call in calls_in(parsed(path))
         if call.rpartition(".")[2] == "grace"
     }
-    assert users == {"fetching"}
+    assert users == {"closing"}
 
 
 def test_async_linter_runs_beside_ruff_with_the_optional_rules_on() -> None:

@@ -24,8 +24,9 @@ from trio_ingest._core.run import Run
 
 from .adapter_task import AdapterTask
 from .channel import Channel
+from .closing import close_adapter, close_fetch
 from .context import StreamContext, TaskTimer
-from .fetching import close_adapter, close_fetch, open_early, open_fetch, yields_in_scope
+from .fetching import open_early, open_fetch, yields_in_scope
 from .progress_timer import emit_progress
 from .records import RecordProcessor, error_to_report, stray_cancellation
 from .runtime import Nursery, Runtime, ScopeLeftOpen, ki_protected

@@ -22,7 +22,8 @@ from trio_ingest._core.errors import (
 from trio_ingest._core.events import PipelineEvent
 from trio_ingest._core.run import Run
 
-from .fetching import close_adapter, close_fetch, first_item, open_early, open_fetch
+from .closing import close_adapter, close_fetch
+from .fetching import first_item, open_early, open_fetch
 from .records import RecordAttempts, RecordProcessor, error_to_report
 from .runtime import Runtime
 from .setup import RunSetup, estimate_totals, failure_note, failure_of
