@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import types
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import trio_ingest.testing
 
 
 def public_modules() -> list[str]:
+    """The modules that users import from; without the extra `cli`, those of the core."""
     inner = pkgutil.walk_packages(trio_ingest.__path__, "trio_ingest.")
     names = ["trio_ingest", *(info.name for info in inner)]
-    return [name for name in names if not any(p.startswith("_") for p in name.split("."))]
+    public = [n for n in names if not any(part.startswith("_") for part in n.split("."))]
+    has_cli = find_spec("click") is not None and find_spec("rich") is not None
+    return [n for n in public if has_cli or not n.startswith("trio_ingest.cli")]
 
 
 def exports() -> list[Any]:
