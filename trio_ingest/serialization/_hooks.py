@@ -42,7 +42,7 @@ class Hooks:
     def __init__(self, converter: cattrs.Converter, registry: ClassRegistry) -> None:
         self.converter, self.registry = converter, registry
         self.values = ValueHooks(converter, registry)
-        for kind in KINDS:
+        for kind in (*KINDS, enum.Enum):
             converter.register_structure_hook(kind, _read_class)
 
         def register(of: Callable[[Any], bool], write: Any, read: Any) -> None:
