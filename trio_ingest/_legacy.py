@@ -20,6 +20,7 @@ from trio_ingest._core.positions import Cursor
 from trio_ingest._core.reprs import class_name
 from trio_ingest._core.run import BURST_DOCUMENTS
 from trio_ingest._engine.closing import close_fetch, close_within_grace
+from trio_ingest._engine.records import exact_str
 from trio_ingest._engine.runtime import Runtime
 
 from ._results import PipelineResult
@@ -95,11 +96,12 @@ async def _parsed(plan: AdapterPlan, record: Any) -> Document:
     document = plan.parse(record)
     if inspect.isawaitable(document):
         document = await document
-    if not isinstance(document, Document) or not isinstance(document.doc_id, str):
+    if not isinstance(document, Document):
         raise TypeError("parse must return a Document whose doc_id is a string")
     if document.doc_id.__class__ is str:
         return document
-    return attrs.evolve(document, doc_id=str.__str__(document.doc_id))
+    doc_id = exact_str(document.doc_id, "Document.doc_id must be a string; it is")
+    return attrs.evolve(document, doc_id=doc_id)
 
 
 def _failed(plan: AdapterPlan, number: int, record: Any, error: Exception) -> DocumentFailed:
